@@ -1,0 +1,96 @@
+# The few commands that people give; Meson does the building. Each target first installs from Debian
+# what it needs, which takes no time where it is there already.
+
+PREFIX ?= /usr
+DESTDIR ?=
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+DEMO ?=
+
+to = $(DESTDIR)$(PREFIX)
+command = build/programs/start-tunnel/start-tunnel
+
+.PHONY: all build demo run check bench bench-tunnel fuzz check-kernel fresh-root format install clean
+
+all: build
+
+build: build/build.ninja
+	ninja -C build
+
+# Debian's packages come first: without them there is no Meson to ask.
+build/build.ninja: meson.build meson_options.txt
+	tools/install-deps build
+	[ -e $@ ] || CC=gcc meson setup build
+
+# The main job on real packets, in namespaces; stays up until Ctrl-C. DEMO=--once ends by itself.
+demo:
+	tools/install-deps demo
+	$(MAKE) build
+	BUILD_DIR=build /usr/bin/python3 tests/net/demo.py $(DEMO)
+
+# The daemon on this machine, for real, in the foreground and out of the build directory. It changes
+# this machine's firewall and routing; `make install` is for machines where it is to stay.
+run:
+	tools/install-deps demo
+	$(MAKE) build
+	build/programs/start-tunneld/start-tunneld
+
+check:
+	tools/install-deps check
+	tools/check
+
+bench:
+	tools/install-deps bench
+	$(MAKE) build
+	BUILD_DIR=build /usr/bin/python3 bench/run.py
+
+# start-wg against Debian's wireguard-go alone.
+bench-tunnel:
+	tools/install-deps bench
+	$(MAKE) build
+	BUILD_DIR=build /usr/bin/python3 bench/tunnel_compare.py
+
+fuzz:
+	tools/install-deps build fuzz
+	[ -e build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz -Dfuzz=true \
+		-Db_sanitize=address,undefined
+	ninja -C build-fuzz
+	tools/fuzz build-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# The kernel back end, in a virtual machine with Debian's kernel.
+check-kernel:
+	tools/install-deps kernel
+	$(MAKE) build
+	tests/kernel/run build
+
+# The README's two commands in a new Debian that holds nothing else.
+fresh-root:
+	tools/install-deps fresh
+	tools/fresh-root
+
+# Programs, manual pages, completion, unit and account. DESTDIR makes an image instead.
+install:
+	$(MAKE) build
+	meson configure build -Dprefix=$(PREFIX)
+	meson install -C build --destdir '$(DESTDIR)' --quiet
+	install -d '$(to)/lib/systemd/system'
+	sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/start-tunneld.service \
+		>'$(to)/lib/systemd/system/start-tunneld.service'
+	install -D -m 644 packaging/sysusers.d/start-tunnel.conf \
+		'$(to)/lib/sysusers.d/start-tunnel.conf'
+	install -D -m 644 -t '$(to)/share/man/man8' docs/man/*.8
+	install -d '$(to)/share/man/man1'
+	$(command) man '$(to)/share/man/man1'
+	install -d '$(to)/share/bash-completion/completions' '$(to)/share/zsh/vendor-completions' \
+		'$(to)/share/fish/vendor_completions.d'
+	$(command) completion bash >'$(to)/share/bash-completion/completions/start-tunnel'
+	$(command) completion zsh >'$(to)/share/zsh/vendor-completions/_start-tunnel'
+	$(command) completion fish >'$(to)/share/fish/vendor_completions.d/start-tunnel.fish'
+	[ -n '$(DESTDIR)' ] || tools/add-user
+
+format:
+	tools/install-deps check
+	git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' | xargs -0 clang-format -i
+
+clean:
+	rm -rf build build-clang build-sanitize build-fuzz

@@ -1,0 +1,65 @@
+/*
+ * The data plane: a WireGuard device between a TUN interface and UDP sockets
+ *
+ * One thread runs everything from one poller. A round takes what the TUN has, or what a socket has,
+ * up to the size of a batch, passes it through the engine in place and hands it on: nothing waits for
+ * a timer to become a batch, nothing is allocated or locked for a packet. The engine's own timers run
+ * from one timerfd, which is armed only while the engine has a deadline.
+ *
+ * A socket that is full stops the reading of the TUN until it can send again. While the interface is
+ * down nothing is received and nothing is sent.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "dataplane/opener.h"
+#include "dataplane/poller.h"
+#include "packetio/tun.h"
+#include "wireguard/config.h"
+
+enum dataplane_flags {
+	DATAPLANE_WITHOUT_SEGMENT = 1 << 0, /* no UDP_SEGMENT */
+	DATAPLANE_WITHOUT_COALESCE = 1 << 1, /* no super-packets to the TUN */
+};
+
+struct dataplane;
+
+struct dataplane_ops {
+	/* The interface was removed, or reading it failed: nothing goes on. @error: negative errno. */
+	void (*ended)(void *context, int error);
+	/* The interface has another name now. */
+	void (*renamed)(void *context, const char *name);
+};
+
+/*
+ * Makes a device without key and peers, listening on any free port. Takes @tun. @opener, @poller,
+ * @ops and @context are kept. All that needs privilege is done when it returns, but for what the
+ * opener does. Returns 0 or a negative errno.
+ */
+int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *opener,
+		  unsigned flags, const struct dataplane_ops *ops, void *context,
+		  struct dataplane **ret);
+
+struct dataplane *dataplane_free(struct dataplane *d);
+DEFINE_CLEANUP(struct dataplane *, dataplane_free);
+
+/* Applies a change, whole or not at all. Returns 0, or a negative errno: -EADDRINUSE for the port. */
+int dataplane_configure(struct dataplane *d, const struct wg_config *change);
+
+/* Tells configuration and state. Returns 0 or -ENOMEM. */
+int dataplane_read(const struct dataplane *d, struct wg_config *ret);
+
+/* Counters since the start, for the log. */
+struct dataplane_counters {
+	uint64_t tun_packets; /* read from the TUN, a super-packet is one */
+	uint64_t sealed;
+	uint64_t trains; /* received, many messages each */
+	uint64_t messages;
+	uint64_t opened;
+	uint64_t tun_writes;
+	uint64_t tun_write_errors;
+};
+
+const struct dataplane_counters *dataplane_counters(const struct dataplane *d);

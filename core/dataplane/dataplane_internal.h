@@ -1,0 +1,86 @@
+/* The parts of the data plane that its files share. */
+#pragma once
+
+#include "dataplane/dataplane.h"
+#include "offload/coalescer.h"
+#include "offload/segmenter.h"
+#include "packetio/link_watch.h"
+#include "packetio/udp.h"
+#include "wireguard/device.h"
+
+/*
+ * Packets in a batch. Large enough for two full super-packets and for what UDP_SEGMENT takes, small
+ * enough that a batch of full-size packets stays in the second-level cache on its way through.
+ */
+#define BATCH 128
+#define OUTBOUND_ARENA (384 << 10)
+#define RECEIVE_DATAGRAMS 32
+
+/* TUN to UDP. */
+struct outbound {
+	struct segmenter segmenter; /* over `packet`, which may wait for room in the arena */
+	bool packet_waits;
+	bool blocked; /* a socket is full */
+	size_t count; /* buffers in use */
+	size_t used; /* bytes of the arena in use */
+	uint8_t packet[TUN_READ_MAX];
+	struct wg_buffer buffers[BATCH];
+	struct wg_peer *peers[BATCH]; /* of the buffers */
+	struct iovec messages[BATCH];
+	uint8_t arena[OUTBOUND_ARENA] __attribute__((aligned(64)));
+};
+
+/* UDP to TUN. */
+struct inbound {
+	struct udp_receiver *receiver;
+	struct coalescer *coalescer;
+	size_t count;
+	struct wg_buffer buffers[BATCH];
+};
+
+struct dataplane {
+	struct poller *poller;
+	const struct opener *opener;
+	const struct dataplane_ops *ops;
+	void *context;
+
+	struct tun tun;
+	struct link_state link;
+	struct wg_device *device;
+	struct udp_pair sockets;
+	struct udp_sender *sender_v4;
+	struct udp_sender *sender_v6;
+	bool port_chosen; /* by the kernel, not by the configuration */
+	uint32_t mark;
+	uint64_t armed_ns; /* deadline that the timer waits for; UINT64_MAX: none */
+
+	struct poller_source tun_source;
+	struct poller_source v4_source;
+	struct poller_source v6_source;
+	struct poller_source timer_source;
+	struct poller_source link_source;
+
+	struct outbound out;
+	struct inbound in;
+	struct dataplane_counters counters;
+};
+
+struct wg_time dataplane_now(void);
+
+/* The sender of the family that a path has. */
+struct udp_sender *dataplane_sender(struct dataplane *d, const struct wg_route *route);
+
+struct udp_path dataplane_path(const struct wg_route *route);
+
+/* Reads the TUN until it is empty or the batch full, seals and sends. Returns 0, or a negative errno
+ * where the TUN is gone. */
+int outbound_run(struct dataplane *d);
+
+/* Sends what is queued, and reads the TUN again once nothing is left. */
+void outbound_flush(struct dataplane *d);
+
+int inbound_init(struct inbound *in, const struct tun *tun, unsigned flags);
+void inbound_done(struct inbound *in);
+
+/* Receives from one socket, opens and writes to the TUN. */
+void inbound_run(struct dataplane *d, int fd);

@@ -1,0 +1,28 @@
+/*
+ * Giving up privilege
+ *
+ * Irrevocable, for the calling process. The filters are lists of the system calls that the processes
+ * make; any other one ends the process. A build with sanitizers leaves the filters out, since the
+ * sanitizers' runtime makes calls of its own.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+struct sandbox_user {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Looks a user up. Returns 0, or -ENOENT where there is none. */
+int sandbox_find_user(const char *name, struct sandbox_user *ret);
+
+/*
+ * For the data plane: an empty root directory (where the kernel and the privileges at hand allow
+ * one), the user's ids and no further groups, no capability, no way to gain one, and the filter.
+ * Only what is open already can be used afterwards. Returns 0 or a negative errno.
+ */
+int sandbox_enter_dataplane(const struct sandbox_user *user);
+
+/* For the opener: CAP_NET_ADMIN and CAP_NET_BIND_SERVICE stay. Returns 0 or a negative errno. */
+int sandbox_enter_opener(void);

@@ -1,0 +1,83 @@
+/*
+ * What start-tunneld asks start-netd
+ *
+ * Typed requests over the socket that start-netd inherits from the daemon that started it. A frame
+ * is a length (4 bytes, of what follows), a type (1), a number (4) that the answer repeats, and the
+ * body. Numbers are big-endian. start-netd checks every member again: it trusts nothing that a
+ * process without privilege says. Requests are answered in order, one at a time.
+ */
+#pragma once
+
+#include "base/ip.h"
+#include "base/text.h"
+#include "netstate/net_item.h"
+
+#define NETD_FRAME_MAX (32U << 20)
+#define NETD_SOCKET_FD 3 /* the inherited socket (SOCK_STREAM) */
+
+enum netd_request_type {
+	NETD_SYNC = 1, /* the whole wanted set: read what is present, make it so */
+	NETD_CHANGE = 2, /* items to remove and to add: all of it happens, or nothing */
+	NETD_STATUS = 3,
+	NETD_REBOOT = 4, /* reboots the machine */
+};
+
+enum netd_answer_type {
+	NETD_DONE = 128, /* to SYNC, CHANGE, REBOOT: no body */
+	NETD_FAILED = 129, /* fault kind (4, signed) and details: nothing changed */
+	NETD_STATUS_IS = 130,
+};
+
+#define NETD_NAME_MAX 64
+
+struct netd_peer_status {
+	uint8_t public_key[NET_KEY_SIZE];
+	struct endpoint endpoint; /* family 0: none known */
+	uint64_t last_handshake_s; /* since 1970, 0: never */
+	uint64_t rx_bytes;
+	uint64_t tx_bytes;
+};
+
+struct netd_status {
+	char backend[NETD_NAME_MAX]; /* "kernel" or "start-wg", with its version where known */
+	bool link_up;
+	uint32_t mtu;
+	uint16_t listen_port;
+	uint64_t drift_found; /* how often the kernel was not as wanted, since start-netd runs */
+	uint64_t drift_repaired;
+	char drift_last[256]; /* what it was, for a person; "" never */
+	uint64_t drift_last_s; /* when, since 1970 */
+	struct netd_peer_status *peers;
+	size_t peer_count;
+};
+
+void netd_status_done(struct netd_status *status);
+DEFINE_CLEANUP_DONE(struct netd_status, netd_status_done);
+
+/* A frame as it was parsed; the body is borrowed from the buffer. */
+struct netd_frame {
+	uint8_t type;
+	uint32_t number;
+	const uint8_t *body;
+	size_t body_size;
+};
+
+/* Splits the first frame off received bytes. Returns its whole size, 0 where bytes are still
+ * missing, or -EMSGSIZE, -EBADMSG. */
+ssize_t netd_frame_parse(const uint8_t *data, size_t size, struct netd_frame *ret);
+
+/* Whole frames, appended to @to (a text that is wiped by its owner: text_done_secret). */
+void netd_write_sync(struct text *to, uint32_t number, const struct net_set *wanted);
+void netd_write_change(struct text *to, uint32_t number, const struct net_set *remove,
+		       const struct net_set *add);
+void netd_write_plain(struct text *to, uint8_t type, uint32_t number);
+void netd_write_failed(struct text *to, uint32_t number, const struct fault *fault);
+void netd_write_status(struct text *to, uint32_t number, const struct netd_status *status);
+
+/* Bodies. Return 0, -EBADMSG (wrong form), -E2BIG, -ENOMEM; sets come sorted. The members are not
+ * checked here: net_item_check(). */
+int netd_parse_sync(const struct netd_frame *frame, struct net_set *ret_wanted);
+int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove,
+		      struct net_set *ret_add);
+int netd_parse_failed(const struct netd_frame *frame, struct fault *ret);
+int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret);

@@ -1,0 +1,413 @@
+/*
+ * The steps are in an order that never opens anything: the firewall is in place before forwarding
+ * is switched on and before the interface is up, and what goes leaves the firewall before it leaves
+ * the interface. To undo, all steps run again in the same order with the reversed plan, each
+ * passing over what it cannot do: what had not been done yet is then found undone already.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/ip.h"
+#include "network/network_internal.h"
+#include "network/ruleset.h"
+#include "system/sysctl.h"
+
+struct application {
+	struct network *network;
+	const struct plan *plan;
+	const struct fact_set *before; /* NULL: of a change, see apply_plan() */
+	const struct fact_set *after;
+	bool undoing; /* errors do not stop it */
+	struct fault *fault;
+};
+
+static int failed(const struct application *a, int error, const char *attempt,
+		  const struct fact *fact)
+{
+	char text[FACT_TEXT_MAX];
+
+	return fault_set_errno(a->fault, error, FAULT_NETWORK, "%s %s", attempt,
+			       fact_format(fact, text));
+}
+
+typedef int (*apply_change)(struct application *a, const struct change *change);
+
+/* Does something for the changes of one kind of fact. */
+static int each(struct application *a, enum fact_kind kind, apply_change apply)
+{
+	for (size_t i = 0; i < a->plan->count; i++) {
+		const struct change *change = &a->plan->changes[i];
+		int r;
+
+		if (change_fact(change)->kind != kind)
+			continue;
+		r = apply(a, change);
+		if (r < 0 && !a->undoing)
+			return r;
+	}
+	return 0;
+}
+
+static int make_link(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_LINK);
+	struct rtnl_link link;
+	int r;
+
+	if (!change || change->kind != CHANGE_ADD)
+		return 0;
+	r = wg_link_create(a->network->link);
+	if (r == -ENOENT)
+		return fault_set_errno(a->fault, r, FAULT_NETWORK,
+				       "starting the userspace WireGuard device");
+	if (r == 0)
+		r = wg_link_find(a->network->link, &link);
+	if (r < 0)
+		return failed(a, r, "making", &change->after);
+	a->network->index = link.index;
+	return 0;
+}
+
+static int load(struct application *a, const struct text *text)
+{
+	CLEANUP(text_done) struct text error = { 0 };
+	int r = text_error(text);
+
+	if (r == 0)
+		r = nft_load(text->data, &error);
+	if (r < 0)
+		return fault_set(a->fault, FAULT_NETWORK, "loading the nftables table %s: %.300s",
+				 RULESET_TABLE, text_string(&error));
+	return 0;
+}
+
+static int load_ruleset(struct application *a, const struct change *change)
+{
+	CLEANUP(text_done) struct text text = { 0 };
+	struct network *network = a->network;
+	int r;
+
+	if (change->kind == CHANGE_REMOVE)
+		ruleset_write_delete(&text);
+	else
+		ruleset_write(&text, a->after);
+	r = load(a, &text);
+	if (r < 0 || change->kind == CHANGE_REMOVE || network->picture.size > 0)
+		return r;
+	r = nft_table_picture(network->netfilter, RULESET_TABLE, &network->picture);
+	if (r < 0)
+		return failed(a, r, "reading back the", &change->after);
+	return 0;
+}
+
+static int first_element_error(struct application *a, int error)
+{
+	for (size_t i = 0; i < a->plan->count; i++)
+		if (fact_is_element(change_fact(&a->plan->changes[i])))
+			return failed(a, error, "changing the firewall, beginning with",
+				      change_fact(&a->plan->changes[i]));
+	return error;
+}
+
+static int change_firewall(struct application *a)
+{
+	const struct change *ruleset = plan_find(a->plan, FACT_RULESET);
+	CLEANUP(nft_batch_done) struct nft_batch batch = { 0 };
+	int r;
+
+	if (ruleset)
+		return load_ruleset(a, ruleset);
+	ruleset_batch(&batch, a->network->netfilter, a->plan);
+	r = nft_batch_commit(&batch, a->network->netfilter);
+	return r < 0 ? first_element_error(a, r) : 0;
+}
+
+static int switch_forwarding(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_FORWARDING);
+	int r;
+
+	if (!change)
+		return 0;
+	r = sysctl_write("net/ipv4/ip_forward", change->kind != CHANGE_REMOVE);
+	return r < 0 ? failed(a, r, "setting", change_fact(change)) : 0;
+}
+
+static int set_link_state(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_LINK_STATE);
+	int r;
+
+	if (!change || change->kind == CHANGE_REMOVE)
+		return 0;
+	/* Its own IPv6 address is of no use, and soliciting routers would wake the device for ever. A
+	 * kernel without IPv6 has no such file. */
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/disable_ipv6", 1);
+	r = rtnl_link_set(a->network->rtnl, a->network->index, change->after.value[0],
+			  fact_address(change->after.value + 1));
+	return r < 0 ? failed(a, r, "setting", &change->after) : 0;
+}
+
+static int add_address(struct application *a, const struct change *change)
+{
+	int r;
+
+	if (change->kind != CHANGE_ADD)
+		return 0;
+	r = rtnl_address_add(a->network->rtnl, a->network->index, fact_address(change->after.key),
+			     change->after.key[4]);
+	return r < 0 ? failed(a, r, "adding the", &change->after) : 0;
+}
+
+static int add_addresses(struct application *a)
+{
+	return each(a, FACT_ADDRESS, add_address);
+}
+
+static int add_route(struct application *a, const struct change *change)
+{
+	int r;
+
+	if (change->kind == CHANGE_REMOVE)
+		return 0;
+	r = rtnl_route_add(a->network->rtnl, a->network->index, fact_address(change->after.key),
+			   change->after.key[4], fact_address(change->after.value));
+	return r < 0 ? failed(a, r, "adding the", &change->after) : 0;
+}
+
+static int add_routes(struct application *a)
+{
+	return each(a, FACT_ROUTE, add_route);
+}
+
+/* A peer that comes back is spoken to where it was last: it need not notice and speak first. */
+static void put_last_endpoint(const struct network *network, struct wg_config_peer *peer)
+{
+	for (size_t i = 0; i < network->last.peer_count; i++) {
+		const struct wg_config_peer *last = &network->last.peers[i];
+
+		if (last->endpoint.address.family == 0 ||
+		    memcmp(last->public_key, peer->public_key, NET_KEY_SIZE) != 0)
+			continue;
+		peer->has |= WG_PEER_HAS_ENDPOINT;
+		peer->endpoint = last->endpoint;
+		return;
+	}
+}
+
+/* Only what changed is named, so that nothing else about the peer is touched. */
+static int put_peer(const struct network *network, struct wg_config *config,
+		    const struct change *change)
+{
+	const struct fact *after = &change->after;
+	bool added = change->kind == CHANGE_ADD;
+	struct ip_prefix prefix = {
+		.address = ip_from_v4(fact_address(after->value + NET_KEY_SIZE)),
+		.length = 32,
+	};
+	struct wg_config_peer *peer;
+	int r = wg_config_add_peer(config, after->key, &peer);
+
+	if (r < 0)
+		return r;
+	if (added)
+		put_last_endpoint(network, peer);
+	if (added || memcmp(after->value, change->before.value, NET_KEY_SIZE) != 0) {
+		peer->has |= WG_PEER_HAS_PRESHARED_KEY;
+		memcpy(peer->preshared_key, after->value, NET_KEY_SIZE);
+	}
+	if (!added &&
+	    memcmp(after->value + NET_KEY_SIZE, change->before.value + NET_KEY_SIZE, 4) == 0)
+		return 0;
+	peer->has |= WG_PEER_REPLACE_ALLOWED_IPS;
+	return wg_config_add_allowed_ip(config, peer, &prefix, false);
+}
+
+static void put_device(struct wg_config *config, const struct fact *fact)
+{
+	config->has = WG_HAS_PRIVATE_KEY | WG_HAS_LISTEN_PORT;
+	memcpy(config->private_key, fact->value, NET_KEY_SIZE);
+	config->listen_port = fact_port(fact->value + NET_KEY_SIZE);
+}
+
+/* Peers that come and peers that change, and the device's own key and port, in one message. */
+static int set_wg(struct application *a)
+{
+	const struct change *device = plan_find(a->plan, FACT_WG_DEVICE);
+	CLEANUP(wg_config_done) struct wg_config config = { 0 };
+	const struct fact *first = NULL;
+	int r = 0;
+
+	if (device && device->kind != CHANGE_REMOVE) {
+		put_device(&config, &device->after);
+		first = &device->after;
+	}
+	for (size_t i = 0; i < a->plan->count && r == 0; i++) {
+		const struct change *change = &a->plan->changes[i];
+
+		if (change_fact(change)->kind != FACT_PEER || change->kind == CHANGE_REMOVE)
+			continue;
+		r = put_peer(a->network, &config, change);
+		if (!first)
+			first = &change->after;
+	}
+	if (r == 0 && first)
+		r = wg_link_set(a->network->link, &config);
+	return r < 0 ? failed(a, r, "configuring the", first) : 0;
+}
+
+static int remove_peers(struct application *a)
+{
+	CLEANUP(wg_config_done) struct wg_config config = { 0 };
+	const struct fact *first = NULL;
+	struct wg_config_peer *peer;
+	int r = 0;
+
+	for (size_t i = 0; i < a->plan->count && r == 0; i++) {
+		const struct change *change = &a->plan->changes[i];
+
+		if (change->kind != CHANGE_REMOVE || change->before.kind != FACT_PEER)
+			continue;
+		if (!first)
+			first = &change->before;
+		r = wg_config_add_peer(&config, change->before.key, &peer);
+		if (r == 0)
+			peer->has = WG_PEER_REMOVE;
+	}
+	if (r == 0 && first)
+		r = wg_link_set(a->network->link, &config);
+	return r < 0 ? failed(a, r, "removing the", first) : 0;
+}
+
+static int remove_address(struct application *a, const struct change *change)
+{
+	int r;
+
+	if (change->kind != CHANGE_REMOVE)
+		return 0;
+	r = rtnl_address_remove(a->network->rtnl, a->network->index,
+				fact_address(change->before.key), change->before.key[4]);
+	if (r == -EADDRNOTAVAIL)
+		return 0;
+	return r < 0 ? failed(a, r, "removing the", &change->before) : 0;
+}
+
+static int remove_addresses(struct application *a)
+{
+	return each(a, FACT_ADDRESS, remove_address);
+}
+
+/* The kernel takes a route away with its address; ESRCH is the rule. */
+static int remove_route(struct application *a, const struct change *change)
+{
+	int r;
+
+	if (change->kind != CHANGE_REMOVE)
+		return 0;
+	r = rtnl_route_remove(a->network->rtnl, a->network->index, fact_address(change->before.key),
+			      change->before.key[4]);
+	if (r == -ESRCH)
+		return 0;
+	return r < 0 ? failed(a, r, "removing the", &change->before) : 0;
+}
+
+static int remove_routes(struct application *a)
+{
+	return each(a, FACT_ROUTE, remove_route);
+}
+
+/* With the interface go its addresses, routes and peers. */
+static int destroy_link(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_LINK);
+	int r;
+
+	if (!change || change->kind != CHANGE_REMOVE)
+		return 0;
+	r = wg_link_destroy(a->network->link);
+	a->network->index = 0;
+	return r < 0 ? failed(a, r, "removing", &change->before) : 0;
+}
+
+static bool link_goes(const struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_LINK);
+
+	return change && change->kind == CHANGE_REMOVE;
+}
+
+/* An old connection of a forward that leads elsewhere now would go on to where it led before: it is
+ * ended here and now. All others are without effect already. */
+static int end_connections(struct application *a)
+{
+	bool now = sweep_note(a->network, a->plan);
+	int r;
+
+	if (!now || a->undoing)
+		return 0;
+	r = sweep_run(a->network);
+	if (r < 0)
+		return fault_set_errno(a->fault, r, FAULT_NETWORK,
+				       "ending the connections of what was changed");
+	return 0;
+}
+
+static const struct step {
+	int (*apply)(struct application *a);
+	bool of_link; /* pointless where the interface goes */
+} steps[] = {
+	{ make_link, false },	  { change_firewall, false }, { switch_forwarding, false },
+	{ set_link_state, true }, { add_addresses, true },    { add_routes, true },
+	{ set_wg, true },	  { remove_peers, true },     { remove_addresses, true },
+	{ remove_routes, true },  { destroy_link, false },    { end_connections, false },
+};
+
+/* Best effort: what cannot be undone is found by the next comparison. The firewall is one
+ * transaction: where it failed, there is nothing of it to undo. */
+static void undo(const struct application *a, bool firewall_failed)
+{
+	CLEANUP(plan_done) struct plan reversed = { 0 };
+	struct application back = {
+		.network = a->network,
+		.plan = &reversed,
+		.before = a->after,
+		.after = a->before,
+		.undoing = true,
+	};
+
+	if (plan_reverse(a->plan, &reversed) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i].of_link && link_goes(&back))
+			continue;
+		if (steps[i].apply == change_firewall && firewall_failed)
+			continue;
+		(void)steps[i].apply(&back);
+	}
+}
+
+int apply_plan(struct network *network, const struct plan *plan, const struct fact_set *before,
+	       const struct fact_set *after, struct fault *fault)
+{
+	struct application a = {
+		.network = network,
+		.plan = plan,
+		.before = before,
+		.after = after,
+		.fault = fault,
+	};
+	bool firewall_done = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		int r = 0;
+
+		if (!steps[i].of_link || !link_goes(&a))
+			r = steps[i].apply(&a);
+		if (r < 0) {
+			undo(&a, !firewall_done);
+			return r;
+		}
+		firewall_done |= steps[i].apply == change_firewall;
+	}
+	return 0;
+}

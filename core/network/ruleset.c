@@ -1,0 +1,498 @@
+#include "network/ruleset.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/ip.h"
+
+#define READ_TRIES 8
+
+/*
+ * forwards        where packets for an external address and port go (DNAT)
+ * published       the same keys: what may be entered from outside, as conntrack remembers it
+ * subnets         the networks behind the interface
+ * same_subnet     pairs of addresses that may talk to each other: each subnet with itself
+ * hairpin         each device with itself: it reached its own public port
+ * egress_device,  what a source address becomes on its way out; a device outranks its subnet
+ * egress_subnet
+ *
+ * What came in through a forward is looked up in "published" packet by packet, established or not:
+ * a forward that is removed ends at once, and its connections are only tidied up later (sweep.c).
+ *
+ * A service that is reached through "forwards" sees the client's own address, except in two cases
+ * whose replies would not come back to us: this machine's own connections, and those of a device to
+ * itself.
+ */
+static const char rules[] =
+	"table inet " RULESET_TABLE " {\n"
+	"	map forwards {\n"
+	"		type ipv4_addr . inet_service : ipv4_addr . inet_service\n"
+	"	}\n"
+	"	set published {\n"
+	"		type ipv4_addr . inet_service\n"
+	"	}\n"
+	"	set subnets {\n"
+	"		type ipv4_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	set same_subnet {\n"
+	"		type ipv4_addr . ipv4_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	set hairpin {\n"
+	"		type ipv4_addr . ipv4_addr\n"
+	"	}\n"
+	"	map egress_device {\n"
+	"		type ipv4_addr : ipv4_addr\n"
+	"	}\n"
+	"	map egress_subnet {\n"
+	"		type ipv4_addr : ipv4_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	chain prerouting {\n"
+	"		type nat hook prerouting priority -100; policy accept;\n"
+	"		meta l4proto { tcp, udp } dnat ip to ip daddr . th dport map @forwards\n"
+	"	}\n"
+	"	chain output {\n"
+	"		type nat hook output priority -100; policy accept;\n"
+	"		meta l4proto { tcp, udp } dnat ip to ip daddr . th dport map @forwards\n"
+	"	}\n"
+	"	chain clamp {\n"
+	"		type filter hook forward priority -150; policy accept;\n"
+	"		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu\n"
+	"	}\n"
+	"	chain forward {\n"
+	"		type filter hook forward priority 0; policy drop;\n"
+	"		oifname \"" NET_LINK_NAME
+	"\" ct status dnat ct direction original jump entered\n"
+	"		ct state established,related accept\n"
+	"		iifname \"" NET_LINK_NAME "\" oifname \"" NET_LINK_NAME "\""
+	" ct state new ip saddr . ip daddr @same_subnet accept\n"
+	"		iifname \"" NET_LINK_NAME "\" oifname != \"" NET_LINK_NAME "\""
+	" ct state new ip saddr @subnets accept\n"
+	"	}\n"
+	"	chain entered {\n"
+	"		meta l4proto tcp ct original ip daddr . ct original proto-dst @published accept\n"
+	"		meta l4proto udp ct original ip daddr . ct original proto-dst @published accept\n"
+	"		meta l4proto { tcp, udp } drop\n"
+	"	}\n"
+	"	chain postrouting {\n"
+	"		type nat hook postrouting priority 100; policy accept;\n"
+	"		oifname \"" NET_LINK_NAME
+	"\" ct status dnat fib saddr type local masquerade\n"
+	"		oifname \"" NET_LINK_NAME "\" ct status dnat ip saddr . ip daddr @hairpin"
+	" masquerade\n"
+	"		oifname { \"lo\", \"" NET_LINK_NAME "\" } accept\n"
+	"		snat ip to ip saddr map @egress_device\n"
+	"		snat ip to ip saddr map @egress_subnet\n"
+	"		ip saddr @subnets masquerade\n"
+	"	}\n"
+	"}\n";
+
+/* How a fact and an element correspond. */
+enum element_form {
+	FORM_PORT, /* address . port */
+	FORM_PORT_MAP, /* address . port : address . port */
+	FORM_INTERVAL, /* network */
+	FORM_INTERVAL_MAP, /* network : address */
+	FORM_PAIR, /* network . the same network */
+	FORM_TWICE, /* address . the same address */
+	FORM_ADDRESS_MAP, /* address : address */
+};
+
+static const struct set_row {
+	enum fact_kind kind;
+	enum element_form form;
+	const char *name;
+} sets[] = {
+	{ FACT_FORWARD, FORM_PORT_MAP, "forwards" },
+	{ FACT_PUBLISHED, FORM_PORT, "published" },
+	{ FACT_SUBNET, FORM_INTERVAL, "subnets" },
+	{ FACT_SAME_SUBNET, FORM_PAIR, "same_subnet" },
+	{ FACT_HAIRPIN, FORM_TWICE, "hairpin" },
+	{ FACT_EGRESS_DEVICE, FORM_ADDRESS_MAP, "egress_device" },
+	{ FACT_EGRESS_SUBNET, FORM_INTERVAL_MAP, "egress_subnet" },
+};
+
+static const struct set_row *row_of(const struct fact *fact)
+{
+	return &sets[fact->kind - FACT_FORWARD];
+}
+
+static void write_element(struct text *to, enum element_form form, const struct fact *fact)
+{
+	char address[IP_TEXT_MAX], value[IP_TEXT_MAX];
+
+	(void)ip_v4_format(fact_address(fact->key), address);
+	(void)ip_v4_format(fact_address(fact->value), value);
+	switch (form) {
+	case FORM_PORT:
+		text_printf(to, "%s . %u", address, fact_port(fact->key + 4));
+		break;
+	case FORM_PORT_MAP:
+		text_printf(to, "%s . %u : %s . %u", address, fact_port(fact->key + 4), value,
+			    fact_port(fact->value + 4));
+		break;
+	case FORM_INTERVAL:
+		text_printf(to, "%s/%u", address, fact->key[4]);
+		break;
+	case FORM_INTERVAL_MAP:
+		text_printf(to, "%s/%u : %s", address, fact->key[4], value);
+		break;
+	case FORM_PAIR:
+		text_printf(to, "%s/%u . %s/%u", address, fact->key[4], address, fact->key[4]);
+		break;
+	case FORM_TWICE:
+		text_printf(to, "%s . %s", address, address);
+		break;
+	case FORM_ADDRESS_MAP:
+		text_printf(to, "%s : %s", address, value);
+		break;
+	}
+}
+
+/* The facts are sorted: those of one set follow each other. */
+static void write_elements(struct text *to, const struct fact_set *facts)
+{
+	const struct set_row *row = NULL;
+
+	for (size_t i = 0; i < facts->count; i++) {
+		const struct fact *fact = &facts->facts[i];
+
+		if (!fact_is_element(fact))
+			continue;
+		if (row != row_of(fact)) {
+			text_append(to, row ? " }\n" : "");
+			row = row_of(fact);
+			text_printf(to, "add element inet " RULESET_TABLE " %s { ", row->name);
+		} else {
+			text_append(to, ", ");
+		}
+		write_element(to, row->form, fact);
+	}
+	text_append(to, row ? " }\n" : "");
+}
+
+/* "add" before "delete", because deleting what is not there is an error. */
+void ruleset_write_delete(struct text *to)
+{
+	text_append(to, "add table inet " RULESET_TABLE "\n"
+			"delete table inet " RULESET_TABLE "\n");
+}
+
+void ruleset_write(struct text *to, const struct fact_set *facts)
+{
+	ruleset_write_delete(to);
+	text_append(to, rules);
+	write_elements(to, facts);
+}
+
+/* In the child. Returns its exit status. */
+static int draw_reference(int to)
+{
+	CLEANUP(netlink_free) struct netlink *nl = NULL;
+	CLEANUP(text_done) struct text error = { 0 };
+	CLEANUP(text_done) struct text picture = { 0 };
+	int r = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = nft_load(rules, &error);
+	if (r == 0)
+		r = netlink_new(NETLINK_NETFILTER, &nl);
+	if (r == 0)
+		r = nft_table_picture(nl, RULESET_TABLE, &picture);
+	for (size_t sent = 0; r == 0 && sent < picture.size;) {
+		ssize_t n = write(to, picture.data + sent, picture.size - sent);
+
+		if (n < 0)
+			r = -errno;
+		else
+			sent += (size_t)n;
+	}
+	return -r;
+}
+
+static int read_reference(int from, struct text *to)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = read(from, chunk, sizeof(chunk))) != 0) {
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			text_append_bytes(to, chunk, (size_t)n);
+	}
+	return text_error(to);
+}
+
+int ruleset_reference(struct text *ret)
+{
+	CLEANUP(text_done) struct text picture = { .max = 1 << 20 };
+	int ends[2], status, r;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		_exit(draw_reference(ends[1]));
+	(void)close(ends[1]);
+	r = pid < 0 ? -errno : read_reference(ends[0], &picture);
+	(void)close(ends[0]);
+	if (pid > 0 && waitpid(pid, &status, 0) < 0)
+		r = -errno;
+	if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+		r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	if (r < 0)
+		return r;
+	*ret = picture;
+	picture = (struct text){ 0 };
+	return 0;
+}
+
+static void put_number(uint8_t *at, uint32_t number)
+{
+	for (int i = 0; i < 4; i++)
+		at[i] = (uint8_t)(number >> (24 - 8 * i));
+}
+
+/* Of a fact whose key is a network. */
+static uint32_t last_address(const struct fact *fact)
+{
+	return fact_address(fact->key) | ~ip_v4_mask(fact->key[4]);
+}
+
+/* One element, or two: an interval is its start and the key after its end. Returns how many. */
+static size_t make_elements(const struct fact *fact, struct nft_element ret[2])
+{
+	ret[0] = ret[1] = (struct nft_element){ .key_size = 4 };
+	memcpy(ret[0].key, fact->key, 4);
+	switch (row_of(fact)->form) {
+	case FORM_PORT_MAP:
+		ret[0].value_size = 8;
+		memcpy(ret[0].value, fact->value, 6);
+		__attribute__((fallthrough));
+	case FORM_PORT:
+		ret[0].key_size = 8;
+		memcpy(ret[0].key + 4, fact->key + 4, 2);
+		return 1;
+	case FORM_TWICE:
+		ret[0].key_size = 8;
+		memcpy(ret[0].key + 4, fact->key, 4);
+		return 1;
+	case FORM_ADDRESS_MAP:
+		ret[0].value_size = 4;
+		memcpy(ret[0].value, fact->value, 4);
+		return 1;
+	case FORM_PAIR:
+		ret[0].key_size = ret[0].key_end_size = 8;
+		memcpy(ret[0].key + 4, fact->key, 4);
+		put_number(ret[0].key_end, last_address(fact));
+		put_number(ret[0].key_end + 4, last_address(fact));
+		return 1;
+	case FORM_INTERVAL_MAP:
+		ret[0].value_size = 4;
+		memcpy(ret[0].value, fact->value, 4);
+		__attribute__((fallthrough));
+	case FORM_INTERVAL:
+		put_number(ret[1].key, last_address(fact) + 1);
+		ret[1].interval_end = true;
+		return 2;
+	}
+	return 0;
+}
+
+static void batch_remove(struct nft_batch *batch, struct netlink *nl, const struct fact *fact)
+{
+	struct nft_element elements[2];
+	size_t count = make_elements(fact, elements);
+
+	for (size_t i = 0; i < count; i++)
+		nft_batch_remove(batch, nl, RULESET_TABLE, row_of(fact)->name, &elements[i]);
+}
+
+/* Exclusive: that an element is there although we do not know of it is to be noticed. */
+static void batch_add(struct nft_batch *batch, struct netlink *nl, const struct fact *fact)
+{
+	struct nft_element elements[2];
+	size_t count = make_elements(fact, elements);
+
+	for (size_t i = 0; i < count; i++)
+		nft_batch_add(batch, nl, RULESET_TABLE, row_of(fact)->name, &elements[i], true);
+}
+
+void ruleset_batch(struct nft_batch *batch, struct netlink *nl, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct change *change = &plan->changes[i];
+
+		if (change->kind != CHANGE_ADD && fact_is_element(&change->before))
+			batch_remove(batch, nl, &change->before);
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct change *change = &plan->changes[i];
+
+		if (change->kind != CHANGE_REMOVE && fact_is_element(&change->after))
+			batch_add(batch, nl, &change->after);
+	}
+}
+
+/* A reading of one set. Bounds of intervals come in any order and are joined at the end. */
+struct element_reading {
+	const struct set_row *row;
+	struct fact_set *facts;
+	struct nft_element *bounds;
+	size_t bound_count;
+	size_t bound_capacity;
+	bool foreign;
+};
+
+static int keep_bound(struct element_reading *reading, const struct nft_element *element)
+{
+	size_t capacity = reading->bound_capacity ? reading->bound_capacity * 2 : 16;
+	struct nft_element *bounds;
+
+	if (reading->bound_count == reading->bound_capacity) {
+		bounds = reallocarray(reading->bounds, capacity, sizeof(*bounds));
+		if (!bounds)
+			return -ENOMEM;
+		reading->bounds = bounds;
+		reading->bound_capacity = capacity;
+	}
+	reading->bounds[reading->bound_count++] = *element;
+	return 0;
+}
+
+/* The length of the prefix that spans exactly @first to @last, or 0: none does. */
+static uint8_t prefix_of(uint32_t first, uint32_t last)
+{
+	for (uint8_t length = 1; length <= 32; length++)
+		if ((first & ~ip_v4_mask(length)) == 0 && (first | ~ip_v4_mask(length)) == last)
+			return length;
+	return 0;
+}
+
+static bool has_sizes(const struct nft_element *element, uint8_t key, uint8_t end, uint8_t value)
+{
+	return element->key_size == key && element->key_end_size == end &&
+	       element->value_size == value && !element->interval_end;
+}
+
+/* The fact that an element means. Whether it means one. */
+static bool read_element(const struct nft_element *element, enum element_form form,
+			 struct fact *fact)
+{
+	uint32_t first = fact_address(element->key);
+
+	memcpy(fact->key, element->key, 4);
+	switch (form) {
+	case FORM_PORT:
+	case FORM_PORT_MAP:
+		memcpy(fact->key, element->key, 6);
+		memcpy(fact->value, element->value, 6);
+		return has_sizes(element, 8, 0, form == FORM_PORT ? 0 : 8);
+	case FORM_TWICE:
+		return has_sizes(element, 8, 0, 0) &&
+		       memcmp(element->key, element->key + 4, 4) == 0;
+	case FORM_ADDRESS_MAP:
+		memcpy(fact->value, element->value, 4);
+		return has_sizes(element, 4, 0, 4);
+	case FORM_PAIR:
+		fact->key[4] = prefix_of(first, fact_address(element->key_end));
+		return has_sizes(element, 8, 8, 0) && fact->key[4] != 0 &&
+		       memcmp(element->key, element->key + 4, 4) == 0 &&
+		       memcmp(element->key_end, element->key_end + 4, 4) == 0;
+	default:
+		return false;
+	}
+}
+
+static int visit_element(const struct nft_element *element, void *context)
+{
+	struct element_reading *reading = context;
+	enum element_form form = reading->row->form;
+	struct fact fact = { .kind = (uint8_t)reading->row->kind };
+
+	if (form == FORM_INTERVAL || form == FORM_INTERVAL_MAP)
+		return keep_bound(reading, element);
+	if (read_element(element, form, &fact))
+		fact_set_append(reading->facts, &fact);
+	else
+		reading->foreign = true;
+	return 0;
+}
+
+/* By address; where one interval ends and the next begins, the end comes first. */
+static int compare_bounds(const void *a, const void *b)
+{
+	const struct nft_element *one = a, *other = b;
+	int order = memcmp(one->key, other->key, 4);
+
+	return order != 0 ? order : (int)other->interval_end - (int)one->interval_end;
+}
+
+/* nft puts an end without a start before the first interval: it means nothing. */
+static void join_bounds(struct element_reading *reading)
+{
+	uint8_t value_size = reading->row->form == FORM_INTERVAL_MAP ? 4 : 0;
+
+	if (reading->bound_count > 0)
+		qsort(reading->bounds, reading->bound_count, sizeof(*reading->bounds),
+		      compare_bounds);
+	for (size_t i = 0; i < reading->bound_count; i++) {
+		const struct nft_element *start = &reading->bounds[i], *end = start + 1;
+		uint32_t first = fact_address(start->key);
+		struct fact fact;
+
+		if (start->interval_end)
+			continue;
+		if (i + 1 == reading->bound_count || !end->interval_end ||
+		    !has_sizes(start, 4, 0, value_size)) {
+			reading->foreign = true;
+			continue;
+		}
+		fact = fact_of_network(reading->row->kind, first,
+				       prefix_of(first, fact_address(end->key) - 1));
+		memcpy(fact.value, start->value, value_size);
+		if (fact.key[4] == 0)
+			reading->foreign = true;
+		else
+			fact_set_append(reading->facts, &fact);
+	}
+}
+
+static int read_set(struct netlink *nl, const struct set_row *row, struct fact_set *facts,
+		    bool *foreign)
+{
+	size_t count = facts->count;
+	int r = -EINTR;
+
+	for (int i = 0; i < READ_TRIES && r == -EINTR; i++) {
+		struct element_reading reading = { .row = row, .facts = facts };
+
+		facts->count = count;
+		r = nft_elements_each(nl, RULESET_TABLE, row->name, visit_element, &reading);
+		if (r == 0) {
+			join_bounds(&reading);
+			*foreign |= reading.foreign;
+		}
+		free(reading.bounds);
+	}
+	return r == 0 ? facts->error : r;
+}
+
+int ruleset_read(struct netlink *nl, struct fact_set *facts, bool *ret_foreign)
+{
+	bool foreign = false;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sets) && r == 0; i++)
+		r = read_set(nl, &sets[i], facts, &foreign);
+	if (r == 0)
+		*ret_foreign = foreign;
+	return r;
+}

@@ -1,0 +1,66 @@
+#include "network/ruleset.h"
+
+#include "base/test.h"
+
+#define HOST 0xC6120002 /* 198.18.0.2 */
+#define DEVICE 0x0A3B0002 /* 10.59.0.2 */
+
+static struct fact with_address(struct fact fact, const char value[4])
+{
+	memcpy(fact.value, value, 4);
+	return fact;
+}
+
+static void facts_become_text(void **state)
+{
+	struct fact facts[] = {
+		{ .kind = FACT_LINK },
+		fact_of_forward(HOST, 80, DEVICE, 8080),
+		fact_of_forward(HOST, 81, DEVICE, 8081),
+		fact_of_published(HOST, 80),
+		fact_of_network(FACT_SUBNET, 0x0A3B0000, 24),
+		fact_of_network(FACT_SAME_SUBNET, 0x0A3B0000, 24),
+		fact_of_network(FACT_HAIRPIN, DEVICE, 0),
+		with_address(fact_of_network(FACT_EGRESS_DEVICE, DEVICE, 0), "\xC6\x12\0\3"),
+		with_address(fact_of_network(FACT_EGRESS_SUBNET, 0x0A3B0000, 24), "\xC6\x12\0\4"),
+		fact_of_address(0x0A3B0001, 24),
+	};
+	struct fact_set set = { .facts = facts, .count = ARRAY_SIZE(facts) };
+	CLEANUP(text_done) struct text text = { 0 };
+	static const char elements[] =
+		"add element inet start_tunnel forwards { 198.18.0.2 . 80 : 10.59.0.2 . 8080, "
+		"198.18.0.2 . 81 : 10.59.0.2 . 8081 }\n"
+		"add element inet start_tunnel published { 198.18.0.2 . 80 }\n"
+		"add element inet start_tunnel subnets { 10.59.0.0/24 }\n"
+		"add element inet start_tunnel same_subnet { 10.59.0.0/24 . 10.59.0.0/24 }\n"
+		"add element inet start_tunnel hairpin { 10.59.0.2 . 10.59.0.2 }\n"
+		"add element inet start_tunnel egress_device { 10.59.0.2 : 198.18.0.3 }\n"
+		"add element inet start_tunnel egress_subnet { 10.59.0.0/24 : 198.18.0.4 }\n";
+
+	(void)state;
+	ruleset_write(&text, &set);
+	assert_int_equal(text_error(&text), 0);
+	assert_true(text.size > sizeof(elements));
+	assert_string_equal(text.data + text.size - (sizeof(elements) - 1), elements);
+}
+
+static void nothing_is_the_rules_alone(void **state)
+{
+	const struct fact_set none = { 0 };
+	CLEANUP(text_done) struct text text = { 0 };
+
+	(void)state;
+	ruleset_write(&text, &none);
+	assert_null(strstr(text.data, "add element"));
+	assert_non_null(strstr(text.data, "policy drop;"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(facts_become_text),
+		cmocka_unit_test(nothing_is_the_rules_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

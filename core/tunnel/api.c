@@ -1,0 +1,203 @@
+/*
+ * The methods of StartTunnel, one row each (tunnel.md 2.7 and 2.8)
+ */
+#include "tunnel/job.h"
+#include "tunnel/show.h"
+
+static const char *const device_kinds[] = { "client", "server", NULL };
+
+/* One parameter is one row. */
+/* clang-format off */
+#define SUBNET_GROUP                                                                               \
+	{ "subnet", RPC_SUBNET, RPC_REQUIRED | RPC_POSITIONAL | RPC_GROUP,                         \
+	  "the subnet, as this server's address in it: 10.59.37.1/24", NULL, NULL, 0, 0 }
+#define SUBNET                                                                                     \
+	{ "subnet", RPC_SUBNET, RPC_REQUIRED | RPC_POSITIONAL,                                     \
+	  "the subnet, as this server's address in it: 10.59.37.1/24", NULL, NULL, 0, 0 }
+#define DEVICE                                                                                     \
+	{ "ip", RPC_IPV4, RPC_REQUIRED | RPC_POSITIONAL, "the device's address in the subnet", NULL, \
+	  NULL, 0, 0 }
+#define WAN_IP                                                                                     \
+	{ "wanIp", RPC_IPV4, 0, "the public address to use; without it, back to the default", NULL, \
+	  NULL, 0, 0 }
+#define SOURCE                                                                                     \
+	{ "source", RPC_ENDPOINT_V4, RPC_REQUIRED | RPC_POSITIONAL,                                \
+	  "the forward, as its public address and port: 198.51.100.7:8080", NULL, NULL, 0, 0 }
+#define HOSTNAME                                                                                   \
+	{ "hostname", RPC_STRING, 0, "one host name of a port that several share", NULL, NULL, 253, 0 }
+#define END                                                                                        \
+	{ 0 }
+
+static const struct rpc_param subnet_add_params[] = {
+	SUBNET_GROUP,
+	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "a name for people", NULL, NULL, 0, 0 },
+	END
+};
+static const struct rpc_param subnet_params[] = { SUBNET_GROUP, END };
+static const struct rpc_param subnet_wan_params[] = { SUBNET_GROUP, WAN_IP, END };
+
+static const struct rpc_param device_add_params[] = {
+	SUBNET,
+	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "a name for people", NULL, NULL,
+	  DOCUMENT_DEVICE_NAME_MAX, 0 },
+	{ "ip", RPC_IPV4, RPC_POSITIONAL,
+	  "its address; the first free one by default. One that is taken renames its device", NULL,
+	  NULL, 0, 0 },
+	{ "kind", RPC_ENUM, 0, "what the device is; a server may open ports and names by itself",
+	  device_kinds, "\"client\"", 0, 0 },
+	END
+};
+static const struct rpc_param device_params[] = { SUBNET, DEVICE, END };
+static const struct rpc_param device_list_params[] = { SUBNET, END };
+static const struct rpc_param show_config_params[] = {
+	SUBNET, DEVICE,
+	{ "wanAddr", RPC_IP, RPC_POSITIONAL,
+	  "the public address under which the device finds this server", NULL, NULL, 0, 0 },
+	END
+};
+static const struct rpc_param device_wan_params[] = { SUBNET, DEVICE, WAN_IP, END };
+static const struct rpc_param device_kind_params[] = {
+	SUBNET, DEVICE,
+	{ "kind", RPC_ENUM, RPC_REQUIRED, "what the device is from now on", device_kinds, NULL, 0, 0 },
+	END
+};
+
+static const struct rpc_param forward_add_params[] = {
+	{ "externalPort", RPC_U16, RPC_REQUIRED | RPC_POSITIONAL, "the public port, or the first of "
+	  "a range", NULL, NULL, 0, 0 },
+	{ "target", RPC_ENDPOINT_V4, RPC_REQUIRED | RPC_POSITIONAL,
+	  "the device's address and port: 10.59.37.2:80", NULL, NULL, 0, 0 },
+	{ "label", RPC_STRING, 0, "a name for people", NULL, NULL, 0, 0 },
+	{ "sni", RPC_STRINGS, 0, "a host name that this port is shared by", NULL, "[]", 64, 0 },
+	{ "count", RPC_U16, 0, "how many ports, counting up on both sides", NULL, "1", 0, 0 },
+	END
+};
+static const struct rpc_param forward_params[] = { SOURCE, HOSTNAME, END };
+static const struct rpc_param forward_label_params[] = {
+	SOURCE,
+	{ "label", RPC_STRING, RPC_POSITIONAL, "the new label; without it, none", NULL, NULL, 0, 0 },
+	HOSTNAME, END
+};
+static const struct rpc_param forward_enabled_params[] = {
+	SOURCE,
+	{ "enabled", RPC_BOOL, 0, "let it through; without it, do not", NULL, "false", 0, 0 },
+	HOSTNAME, END
+};
+
+static const struct rpc_param dump_params[] = {
+	{ "pointer", RPC_POINTER, 0, "JSON pointer to the part to show", NULL, "\"\"", 0, 'p' },
+	{ "path", RPC_STRING, RPC_POSITIONAL | RPC_CLI_ONLY,
+	  "read this database of a stopped daemon instead", NULL, NULL, 4096, 0 },
+	END
+};
+static const struct rpc_param apply_params[] = {
+	{ "expr", RPC_TEXT, RPC_REQUIRED | RPC_POSITIONAL,
+	  "jq filter that turns the document into the new one", NULL, NULL, 65536, 0 },
+	{ "path", RPC_STRING, RPC_POSITIONAL | RPC_CLI_ONLY,
+	  "change this database of a stopped daemon instead", NULL, NULL, 4096, 0 },
+	END
+};
+/* clang-format on */
+
+static const struct rpc_method methods[] = {
+	{ .name = "db.apply",
+	  .summary = "Change the whole document with a jq filter",
+	  .description =
+		  "The filter gets the document and has to give exactly one result, which "
+		  "becomes the document. A result that is not a valid document is refused with "
+		  "the path of the first fault, and nothing changes. The network follows as after "
+		  "any other edit.",
+	  .params = apply_params,
+	  .handle = database_apply,
+	  .local = database_apply_local },
+	{ .name = "db.dump",
+	  .summary = "Show the document, secrets included",
+	  .params = dump_params,
+	  .output = RPC_JSON,
+	  .handle = database_dump,
+	  .local = database_dump_local },
+	{ .name = "device.add",
+	  .summary = "Add a device to a subnet, or rename one",
+	  .params = device_add_params,
+	  .handle = device_add },
+	{ .name = "device.list",
+	  .summary = "List the devices of a subnet",
+	  .params = device_list_params,
+	  .output = RPC_TABLE,
+	  .handle = device_list,
+	  .show = show_devices },
+	{ .name = "device.remove",
+	  .summary = "Remove a device and the port forwards to it",
+	  .params = device_params,
+	  .handle = device_remove },
+	{ .name = "device.set-kind",
+	  .summary = "Make a device a client or a server",
+	  .params = device_kind_params,
+	  .handle = device_set_kind },
+	{ .name = "device.set-wan",
+	  .summary = "Choose the public address of a device",
+	  .params = device_wan_params,
+	  .handle = device_set_wan },
+	{ .name = "device.show-config",
+	  .summary = "Show the WireGuard configuration for a device",
+	  .description =
+		  "The file holds the device's private key. The address under which the device "
+		  "finds this server is WAN-ADDR where it is a public one, else the one pinned by "
+		  "set-wan, else that of the web interface, else this machine's own.",
+	  .params = show_config_params,
+	  .output = RPC_PLAIN,
+	  .handle = device_show_config },
+	{ .name = "port-forward.add",
+	  .summary = "Forward a public port, TCP and UDP, to a device",
+	  .params = forward_add_params,
+	  .handle = forward_add },
+	{ .name = "port-forward.remove",
+	  .summary = "Remove a port forward",
+	  .params = forward_params,
+	  .handle = forward_remove },
+	{ .name = "port-forward.set-enabled",
+	  .summary = "Enable or disable a port forward",
+	  .params = forward_enabled_params,
+	  .handle = forward_set_enabled },
+	{ .name = "port-forward.update-label",
+	  .summary = "Change the label of a port forward",
+	  .params = forward_label_params,
+	  .handle = forward_update_label },
+	{ .name = "restart", .summary = "Reboot this server", .handle = machine_restart },
+	{ .name = "status",
+	  .summary = "Show the interface, the devices, the forwards and what was repaired",
+	  .output = RPC_TABLE,
+	  .handle = status_get,
+	  .show = show_status },
+	{ .name = "subnet.add",
+	  .summary = "Add a subnet, or rename one",
+	  .params = subnet_add_params,
+	  .handle = subnet_add },
+	{ .name = "subnet.remove",
+	  .summary = "Remove a subnet with its devices and their port forwards",
+	  .params = subnet_params,
+	  .handle = subnet_remove },
+	{ .name = "subnet.set-wan",
+	  .summary = "Choose the public address of a subnet",
+	  .description =
+		  "Also the way to state the public address of a server that has only a private "
+		  "one behind its provider's 1:1 NAT.",
+	  .params = subnet_wan_params,
+	  .handle = subnet_set_wan },
+	{ 0 },
+};
+
+static const struct rpc_group groups[] = {
+	{ "db", "The document that holds everything" },
+	{ "device", "Devices: servers, phones, laptops" },
+	{ "port-forward", "Public ports that lead to devices" },
+	{ "subnet", "Private networks of devices" },
+	{ 0 },
+};
+
+const struct rpc_table tunnel_api = {
+	.program = "start-tunnel",
+	.version = PROJECT_VERSION,
+	.methods = methods,
+	.groups = groups,
+};

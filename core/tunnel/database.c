@@ -1,0 +1,135 @@
+/* db.*, tunnel.md 2.7 */
+#include "tunnel/job.h"
+
+#include "codec/jq.h"
+#include "codec/pointer.h"
+#include "tunnel/migrations.h"
+
+static int dump(struct store *store, const json_t *params, json_t **ret, struct fault *fault)
+{
+	const char *pointer = param_string(params, "pointer");
+	json_t *value;
+
+	/* A command that opens the file itself has what was typed alone. */
+	value = pointer_get(store_document(store), pointer ? pointer : "");
+	value = value ? json_deep_copy(value) : json_null();
+	*ret = json_pack("{s:I, s:o}", "id", (json_int_t)store_revision(store), "value", value);
+	return *ret ? 0 : fault_set(fault, FAULT_UNKNOWN, "out of memory");
+}
+
+static int read_dump(struct tunnel *tunnel, const json_t *params, json_t **ret, struct fault *fault)
+{
+	return dump(tunnel->store, params, ret, fault);
+}
+
+TUNNEL_READ(database_dump, read_dump);
+
+/* db.apply runs the filter in a process of its own; the job holds the document meanwhile. */
+
+static int check_result(json_t *document, struct fault *fault)
+{
+	int r = document_check(document, fault);
+
+	if (r < 0)
+		fault_prefix(fault, "the filter's result is not a valid document");
+	return r;
+}
+
+static int change_apply(struct job *job, const json_t *params, struct fault *fault)
+{
+	return store_put_document(job->txn, TAKE_PTR(job->document));
+}
+
+static void on_filtered(void *context, json_t *result, struct fault *fault)
+{
+	CLEANUP(fault_done) struct fault invalid = { 0 };
+	struct job *job = context;
+
+	if (!result) {
+		job_done(job, NULL, fault);
+		return;
+	}
+	if (check_result(result, &invalid) == 0) {
+		job->document = result;
+		job_edit_whole(job, change_apply);
+		return;
+	}
+	json_decref(result);
+	(void)fault_set(&invalid, FAULT_UNKNOWN, "out of memory");
+	job_done(job, NULL, &invalid);
+}
+
+static void run_apply(struct job *job)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	const char *filter = param_string(rpc_params(job->call), "expr");
+	int r = jq_run(job->tunnel->loop, filter, job_document(job), NULL, on_filtered, job, NULL);
+
+	if (r == 0)
+		return;
+	(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "running the filter");
+	job_done(job, NULL, &fault);
+}
+
+void database_apply(struct rpc_call *call)
+{
+	tunnel_job(rpc_context(call), call, run_apply);
+}
+
+/* The same on the file of a stopped daemon, by the command itself. */
+
+static int open_file(const json_t *params, struct store **ret, struct fault *fault)
+{
+	const char *path = param_string(params, "path");
+
+	if (access(path, F_OK) < 0)
+		return fault_set_errno(fault, -errno, FAULT_FILESYSTEM, "opening the database %s",
+				       path);
+	return store_open(path, ret, fault);
+}
+
+int database_dump_local(const json_t *params, json_t **ret_result, struct fault *fault)
+{
+	CLEANUP(store_close) struct store *store = NULL;
+	int r;
+
+	if (!param_string(params, "path"))
+		return 0;
+	r = open_file(params, &store, fault);
+	if (r == 0)
+		r = dump(store, params, ret_result, fault);
+	return r < 0 ? r : 1;
+}
+
+int database_apply_local(const json_t *params, json_t **ret_result, struct fault *fault)
+{
+	CLEANUP(store_close) struct store *store = NULL;
+	struct store_txn *txn;
+	json_t *document;
+	int r;
+
+	if (!param_string(params, "path"))
+		return 0;
+	r = open_file(params, &store, fault);
+	if (r == 0)
+		r = store_migrate(store, tunnel_migrations, fault);
+	if (r == 0)
+		r = jq_run_now(param_string(params, "expr"), store_document(store), NULL, &document,
+			       fault);
+	if (r < 0)
+		return r;
+	r = check_result(document, fault);
+	if (r == 0)
+		r = store_begin(store, &txn);
+	if (r < 0) {
+		json_decref(document);
+		return r;
+	}
+	r = store_put_document(txn, document);
+	if (r < 0)
+		store_abort(txn);
+	else
+		r = store_commit_now(txn);
+	*ret_result = json_null();
+	return r < 0 ? fault_set_errno(fault, r, FAULT_DATABASE, "writing the database") : 1;
+}

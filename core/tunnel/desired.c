@@ -1,0 +1,231 @@
+#include "tunnel/desired.h"
+
+#include "base/secret.h"
+#include "codec/base64.h"
+#include "codec/pointer.h"
+#include "crypto/x25519.h"
+#include "tunnel/document.h"
+#include "tunnel/wan.h"
+
+/* What the parts have in common: computed once for each call. */
+struct desired {
+	const json_t *document;
+	struct wan_addresses addresses;
+	struct net_set *to;
+};
+
+static int read_key(const json_t *object, const char *name, uint8_t ret[NET_KEY_SIZE])
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text && base64_decode(text, ret, NET_KEY_SIZE) == NET_KEY_SIZE ? 0 : -EINVAL;
+}
+
+static int append(struct desired *d, struct net_item *item)
+{
+	int r = net_set_append(d->to, item);
+
+	secret_wipe(item, sizeof(*item));
+	return r;
+}
+
+static int desired_link(struct desired *d)
+{
+	const json_t *wg = json_object_get(d->document, "wg");
+	struct net_item item;
+	int r;
+
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_LINK;
+	r = read_key(wg, "key", item.link.private_key);
+	if (r < 0)
+		return r;
+	x25519_clamp(item.link.private_key);
+	item.link.listen_port = (uint16_t)json_integer_value(json_object_get(wg, "port"));
+	return append(d, &item);
+}
+
+/* What leaves from @source/@prefix gets the pinned address, where the machine has it. Else it gets that
+ * of the interface it leaves by, which is right behind 1:1 NAT too. */
+static int desired_egress(struct desired *d, const json_t *pinned, uint32_t source, uint8_t prefix)
+{
+	const char *text = json_string_value(json_object_get(pinned, "wanIp"));
+	struct net_item item;
+	uint32_t wan;
+
+	if (!text || ip_v4_parse(text, &wan) < 0 || !wan_is_own(&d->addresses, wan))
+		return 0;
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_EGRESS;
+	item.egress.source = source & ip_v4_mask(prefix);
+	item.egress.prefix = prefix;
+	item.egress.address = wan;
+	return append(d, &item);
+}
+
+static int desired_device(struct desired *d, const char *address, const json_t *client)
+{
+	uint8_t private_key[X25519_KEY_SIZE];
+	struct net_item item;
+	uint32_t ip;
+	int r;
+
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_DEVICE;
+	if (!client || ip_v4_parse(address, &ip) < 0)
+		return 0;
+	r = read_key(client, "key", private_key);
+	if (r == 0)
+		r = x25519_public(private_key, item.device.public_key);
+	secret_wipe(private_key, sizeof(private_key));
+	if (r == 0)
+		r = read_key(client, "psk", item.device.preshared_key);
+	item.device.address = ip;
+	if (r == 0)
+		r = append(d, &item);
+	return r < 0 ? r : desired_egress(d, client, ip, 32);
+}
+
+static int desired_subnet(struct desired *d, const char *key)
+{
+	struct document_subnet subnet;
+	struct net_item item;
+	const json_t *client;
+	const char *address;
+	int r;
+
+	if (!document_subnet(d->document, key, &subnet))
+		return 0;
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_SUBNET;
+	item.subnet.address = subnet.server;
+	item.subnet.prefix = subnet.prefix;
+	r = append(d, &item);
+	if (r == 0)
+		r = desired_egress(d, subnet.value, subnet.server, subnet.prefix);
+	json_object_foreach(json_object_get(subnet.value, "clients"), address, client)
+		if (r == 0)
+			r = desired_device(d, address, client);
+	return r;
+}
+
+static int append_forward(struct desired *d, const struct document_forward *forward,
+			  uint32_t external)
+{
+	struct net_item item;
+
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_FORWARD;
+	item.forward.external = external;
+	item.forward.external_port = forward->external_port;
+	item.forward.count = forward->count;
+	item.forward.target = forward->target;
+	item.forward.target_port = forward->target_port;
+	return append(d, &item);
+}
+
+/* Behind 1:1 NAT packets come for the machine's own address. Those inside know the public one alone, and
+ * what they send there would leave for a provider that seldom sends it back: so both lead there. */
+static int desired_forward(struct desired *d, const char *key, const json_t *value)
+{
+	struct document_forward forward;
+	uint32_t local;
+	int r;
+
+	if (!value || !document_forward(key, value, &forward) || !forward.enabled)
+		return 0;
+	local = wan_local(&d->addresses, forward.external);
+	r = append_forward(d, &forward, local);
+	if (r == 0 && local != forward.external)
+		r = append_forward(d, &forward, forward.external);
+	return r;
+}
+
+static int desired_all(struct desired *d)
+{
+	const json_t *value;
+	const char *key;
+	int r = desired_link(d);
+
+	json_object_foreach(json_object_get(json_object_get(d->document, "wg"), "subnets"), key,
+			    value)
+		if (r == 0)
+			r = desired_subnet(d, key);
+	json_object_foreach(json_object_get(d->document, "portForwards"), key, value)
+		if (r == 0)
+			r = desired_forward(d, key, value);
+	return r;
+}
+
+/* Whether @pointer is @prefix or lies below it; the rest begins at *ret_rest. */
+static bool below(const char *pointer, const char *prefix, const char **ret_rest)
+{
+	size_t size = strlen(prefix);
+
+	if (strncmp(pointer, prefix, size) != 0 || (pointer[size] != '\0' && pointer[size] != '/'))
+		return false;
+	*ret_rest = pointer + size;
+	return true;
+}
+
+/* Unescapes the first member of "/member/…" into @to and moves on. False at the end. */
+static bool next_member(const char **rest, struct text *to)
+{
+	CLEANUP(text_done) struct text parent = { 0 };
+	CLEANUP(text_done) struct text one = { 0 };
+	size_t size;
+
+	if (**rest != '/')
+		return false;
+	size = 1 + strcspn(*rest + 1, "/");
+	text_append_bytes(&one, *rest, size);
+	*rest += size;
+	text_clear(to);
+	return pointer_split(text_string(&one), &parent, to) == 0;
+}
+
+static int desired_in_subnets(struct desired *d, const char *rest)
+{
+	CLEANUP(text_done) struct text key = { 0 };
+	CLEANUP(text_done) struct text member = { 0 };
+	CLEANUP(text_done) struct text address = { 0 };
+	struct document_subnet subnet;
+	uint32_t ip;
+
+	if (!next_member(&rest, &key))
+		return desired_all(d);
+	if (!next_member(&rest, &member))
+		return desired_subnet(d, text_string(&key));
+	if (!document_subnet(d->document, text_string(&key), &subnet))
+		return 0;
+	if (strcmp(text_string(&member), "wanIp") == 0)
+		return desired_egress(d, subnet.value, subnet.server, subnet.prefix);
+	if (strcmp(text_string(&member), "clients") != 0)
+		return 0;
+	if (!next_member(&rest, &address))
+		return desired_subnet(d, text_string(&key));
+	if (ip_v4_parse(text_string(&address), &ip) < 0)
+		return 0;
+	return desired_device(d, text_string(&address), document_device(&subnet, ip));
+}
+
+int desired_at(const json_t *document, const char *pointer, struct net_set *to)
+{
+	CLEANUP(text_done) struct text key = { 0 };
+	struct desired d = { .document = document, .to = to };
+	const char *rest;
+
+	wan_addresses(document, &d.addresses);
+	if (below(pointer, "/wg/subnets", &rest))
+		return desired_in_subnets(&d, rest);
+	if (below(pointer, "/wg/key", &rest) || below(pointer, "/wg/port", &rest))
+		return desired_link(&d);
+	if (below(pointer, "/portForwards", &rest) && next_member(&rest, &key))
+		return desired_forward(&d, text_string(&key),
+				       json_object_get(json_object_get(document, "portForwards"),
+						       text_string(&key)));
+	if (pointer[0] == '\0' || below(pointer, "/wg", &rest) ||
+	    below(pointer, "/portForwards", &rest) || below(pointer, "/gateways", &rest))
+		return desired_all(&d);
+	return 0;
+}

@@ -1,0 +1,428 @@
+#include "tunnel/document.h"
+
+#include <stdarg.h>
+
+#include "base/secret.h"
+#include "codec/base64.h"
+#include "codec/pointer.h"
+#include "crypto/x25519.h"
+#include "tunnel/forward_ports.h"
+#include "tunnel/migrations.h"
+#include "tunnel/shape.h"
+#include "tunnel/wan.h"
+
+/* The form, tunnel.md 1.1 and 1.2. */
+
+static const struct shape a_string = { .kind = SHAPE_STRING };
+static const struct shape a_string_or_null = { .kind = SHAPE_STRING, .nullable = true };
+static const struct shape a_bool = { .kind = SHAPE_BOOL };
+static const struct shape a_bool_or_null = { .kind = SHAPE_BOOL, .nullable = true };
+static const struct shape a_u16 = { .kind = SHAPE_U16 };
+static const struct shape a_port = { .kind = SHAPE_PORT };
+static const struct shape a_u32 = { .kind = SHAPE_U32 };
+static const struct shape a_key = { .kind = SHAPE_KEY };
+static const struct shape an_ipv4 = { .kind = SHAPE_IPV4 };
+static const struct shape a_host_or_null = { .kind = SHAPE_HOST_V4, .nullable = true };
+static const struct shape an_ip_or_null = { .kind = SHAPE_IP, .nullable = true };
+static const struct shape an_endpoint = { .kind = SHAPE_ENDPOINT };
+static const struct shape an_endpoint_or_null = { .kind = SHAPE_ENDPOINT, .nullable = true };
+static const struct shape an_endpoint_v4 = { .kind = SHAPE_ENDPOINT_V4 };
+static const struct shape a_prefix = { .kind = SHAPE_PREFIX };
+static const struct shape strings = { .kind = SHAPE_ARRAY, .item = &a_string };
+static const struct shape endpoints = { .kind = SHAPE_ARRAY, .item = &an_endpoint };
+
+/* Nested as the document is. */
+/* clang-format off */
+static const struct shape certificate = {
+	.kind = SHAPE_OBJECT,
+	.nullable = true,
+	.members = (const struct shape_member[]){ { "key", &a_string, NULL },
+						  { "cert", &a_string, NULL },
+						  { 0 } },
+};
+
+static const struct shape webserver = {
+	.kind = SHAPE_OBJECT,
+	.members = (const struct shape_member[]){ { "enabled", &a_bool, "false" },
+						  { "listen", &an_endpoint_or_null, "null" },
+						  { "certificate", &certificate, "null" },
+						  { 0 } },
+};
+
+static const struct shape sessions = {
+	.kind = SHAPE_MAP,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){ { "loggedIn", &a_string, NULL },
+							  { "lastActive", &a_string, NULL },
+							  { "userAgent", &a_string_or_null, "null" },
+							  { 0 } },
+	},
+};
+
+static const struct shape auth_pubkeys = {
+	.kind = SHAPE_MAP,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){ { "name", &a_string, NULL }, { 0 } },
+	},
+};
+
+static const struct shape ip_info = {
+	.kind = SHAPE_OBJECT,
+	.nullable = true,
+	.members = (const struct shape_member[]){
+		{ "name", &a_string, NULL },
+		{ "scopeId", &a_u32, NULL },
+		{ "deviceType", &a_string_or_null, "null" },
+		{ "subnets", &(const struct shape){ .kind = SHAPE_ARRAY, .item = &a_prefix }, "[]" },
+		{ "lanIp", &strings, "[]" },
+		{ "wanIp", &an_ip_or_null, "null" },
+		{ "ntpServers", &strings, "[]" },
+		{ "dnsServers", &strings, "[]" },
+		{ 0 } },
+};
+
+static const struct shape gateways = {
+	.kind = SHAPE_MAP,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){ { "name", &a_string_or_null, "null" },
+							  { "secure", &a_bool_or_null, "null" },
+							  { "ipInfo", &ip_info, "null" },
+							  { "type", &a_string_or_null, "null" },
+							  { 0 } },
+	},
+};
+
+static const struct shape client = {
+	.kind = SHAPE_OBJECT,
+	.members = (const struct shape_member[]){
+		{ "name", &a_string, NULL },
+		{ "key", &a_key, NULL },
+		{ "psk", &a_key, NULL },
+		{ "kind", &(const struct shape){ .kind = SHAPE_ENUM,
+						 .values = (const char *const[]){ "client", "server",
+										  NULL } },
+		  "\"client\"" },
+		{ "allowDnsInjection", &a_bool, "false" },
+		{ "allowAutoPortForward", &a_bool, "false" },
+		{ "wanIp", &a_host_or_null, "null" },
+		{ 0 } },
+};
+
+static const struct shape subnet_dns = {
+	.kind = SHAPE_UNION,
+	.tag = "type",
+	.variants = (const struct shape_variant[]){
+		{ "default", NULL },
+		{ "device", (const struct shape_member[]){ { "ip", &an_ipv4, NULL }, { 0 } } },
+		{ "custom", (const struct shape_member[]){ { "servers", &endpoints, NULL }, { 0 } } },
+		{ 0 } },
+};
+
+static const struct shape subnets = {
+	.kind = SHAPE_MAP,
+	.key = SHAPE_SUBNET_V4,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){
+			{ "name", &a_string, NULL },
+			{ "clients", &(const struct shape){ .kind = SHAPE_MAP, .key = SHAPE_IPV4,
+							    .item = &client }, "{}" },
+			{ "dns", &subnet_dns, "{\"type\":\"default\"}" },
+			{ "wanIp", &a_host_or_null, "null" },
+			{ 0 } },
+	},
+};
+
+static const struct shape wg = {
+	.kind = SHAPE_OBJECT,
+	.members = (const struct shape_member[]){ { "port", &a_port, "51820" },
+						  { "key", &a_key, NULL },
+						  { "subnets", &subnets, "{}" },
+						  { 0 } },
+};
+
+static const struct shape_member target_members[] = { { "target", &an_endpoint_v4, NULL },
+						      { "label", &a_string_or_null, "null" },
+						      { "enabled", &a_bool, "true" },
+						      { "auto", &a_bool, "false" },
+						      { 0 } };
+
+static const struct shape port_forwards = {
+	.kind = SHAPE_MAP,
+	.key = SHAPE_ENDPOINT_V4,
+	.item = &(const struct shape){
+		.kind = SHAPE_UNION,
+		.tag = "kind",
+		.variants = (const struct shape_variant[]){
+			{ "dnat", (const struct shape_member[]){ { "target", &an_endpoint_v4, NULL },
+								 { "label", &a_string_or_null, "null" },
+								 { "enabled", &a_bool, "true" },
+								 { "count", &a_u16, "1" },
+								 { "auto", &a_bool, "false" },
+								 { 0 } } },
+			{ "sni", (const struct shape_member[]){
+				{ "routes", &(const struct shape){
+					.kind = SHAPE_MAP,
+					.item = &(const struct shape){ .kind = SHAPE_OBJECT,
+								       .members = target_members },
+				  }, NULL },
+				{ 0 } } },
+			{ 0 } },
+	},
+};
+
+static const struct shape dns_records = {
+	.kind = SHAPE_ARRAY,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){ { "name", &a_string, NULL },
+							  { "type", &a_string, NULL },
+							  { "value", &a_string, NULL },
+							  { "ttl", &a_u32, "300" },
+							  { "source", &an_ip_or_null, "null" },
+							  { 0 } },
+	},
+};
+
+static const struct shape document_shape = {
+	.kind = SHAPE_OBJECT,
+	.members = (const struct shape_member[]){
+		{ "migrations", &strings, "[]" },
+		{ "webserver", &webserver,
+		  "{\"enabled\":false,\"listen\":null,\"certificate\":null}" },
+		{ "sessions", &sessions, "{}" },
+		{ "password", &a_string_or_null, "null" },
+		{ "authPubkeys", &auth_pubkeys, "{}" },
+		{ "gateways", &gateways, "{}" },
+		{ "wg", &wg, NULL },
+		{ "portForwards", &port_forwards, "{}" },
+		{ "dnsRecords", &dns_records, "[]" },
+		{ 0 } },
+};
+/* clang-format on */
+
+/* Checks of the invariants, which the form alone cannot say. */
+
+static int subnet_fault(const char *key, struct fault *fault, const char *reason)
+{
+	CLEANUP(text_done) struct text path = { 0 };
+
+	document_pointer(&path, "wg", "subnets", key, NULL);
+	return fault_set(fault, FAULT_DESERIALIZATION, "%s: %s", text_string(&path), reason);
+}
+
+/* Notes the key of @object, in the form in which all its spellings are one. Returns 0, -EEXIST
+ * (it is noted already), -ENOMEM. */
+static int note_key(const json_t *object, json_t *keys)
+{
+	const char *text = json_string_value(json_object_get(object, "key"));
+	char spelling[BASE64_SIZE(X25519_KEY_SIZE)];
+	uint8_t key[X25519_KEY_SIZE] = { 0 };
+	int r = -EEXIST;
+
+	(void)base64_decode(text, key, sizeof(key));
+	x25519_clamp(key);
+	base64_encode(key, sizeof(key), false, spelling);
+	if (!json_object_get(keys, spelling))
+		r = json_object_set_new(keys, spelling, json_true()) < 0 ? -ENOMEM : 0;
+	secret_wipe(key, sizeof(key));
+	secret_wipe(spelling, sizeof(spelling));
+	return r;
+}
+
+static int check_clients(const struct document_subnet *subnet, json_t *keys, struct fault *fault)
+{
+	const char *address_text;
+	const json_t *value;
+
+	json_object_foreach(json_object_get(subnet->value, "clients"), address_text, value) {
+		CLEANUP(text_done) struct text path = { 0 };
+		uint32_t mask = ip_v4_mask(subnet->prefix);
+		uint32_t address;
+		int r;
+
+		document_pointer(&path, "wg", "subnets", subnet->key, "clients", address_text,
+				 NULL);
+		if (ip_v4_parse(address_text, &address) < 0 ||
+		    (address & mask) != (subnet->server & mask))
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s: the address is not in the subnet",
+					 text_string(&path));
+		if (address == subnet->server || (address & 0xff) == 0 || (address & 0xff) == 0xff)
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s: the address is reserved", text_string(&path));
+		r = note_key(value, keys);
+		if (r == -EEXIST)
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s/key: another device, or the server, has the same key",
+					 text_string(&path));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_subnets(const json_t *document, struct fault *fault)
+{
+	json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
+	json_t *keys = json_object();
+	const char *key, *other_key;
+	const json_t *value, *other_value;
+	int r = keys ? note_key(json_object_get(document, "wg"), keys) : -ENOMEM;
+
+	json_object_foreach(all, key, value) {
+		struct document_subnet subnet, other;
+		uint32_t mask;
+
+		if (r < 0)
+			break;
+		(void)document_subnet(document, key, &subnet);
+		mask = ip_v4_mask(subnet.prefix);
+		if (subnet.prefix > DOCUMENT_SUBNET_LENGTH_MAX ||
+		    subnet.server != ((subnet.server & mask) | 1))
+			r = subnet_fault(key, fault,
+					 "must be the first address of a network of at most /24");
+		else if (subnet.prefix < DOCUMENT_SUBNET_LENGTH_MIN || !wan_is_host(subnet.server))
+			r = subnet_fault(key, fault, "not a network that devices may be in");
+		json_object_foreach(all, other_key, other_value) {
+			if (r < 0 || value == other_value)
+				continue;
+			(void)document_subnet(document, other_key, &other);
+			if (((subnet.server ^ other.server) & mask & ip_v4_mask(other.prefix)) == 0)
+				r = subnet_fault(key, fault, "overlaps another subnet");
+		}
+		if (r == 0)
+			r = check_clients(&subnet, keys, fault);
+	}
+	json_decref(keys);
+	return r;
+}
+
+static int check_forwards(const json_t *document, struct fault *fault)
+{
+	struct forward_ports *ports = NULL;
+	int r = forward_ports_new(&ports);
+
+	if (r == 0)
+		r = forward_ports_add_all(ports, document, fault);
+	(void)forward_ports_free(ports);
+	return r;
+}
+
+int document_check(json_t *document, struct fault *fault)
+{
+	CLEANUP(text_done) struct text path = { 0 };
+	int r = shape_check(&document_shape, document, &path, fault);
+
+	if (r == 0)
+		r = check_subnets(document, fault);
+	if (r == 0)
+		r = check_forwards(document, fault);
+	return r;
+}
+
+json_t *document_fresh(void)
+{
+	char key_text[BASE64_SIZE(X25519_KEY_SIZE)];
+	uint8_t key[X25519_KEY_SIZE];
+	char subnet[IP_TEXT_MAX];
+	json_t *document;
+	uint8_t random;
+
+	random_bytes(&random, sizeof(random));
+	(void)snprintf(subnet, sizeof(subnet), "10.59.%u.1/24", random);
+	x25519_generate(key);
+	document = json_pack("{s:o, s:{s:i, s:s, s:{s:{s:s}}}}", "migrations", migration_names(),
+			     "wg", "port", 51820, "key",
+			     base64_encode(key, sizeof(key), false, key_text), "subnets", subnet,
+			     "name", "Default Subnet");
+	secret_wipe(key, sizeof(key));
+	secret_wipe(key_text, sizeof(key_text));
+	if (document && document_check(document, NULL) < 0) {
+		json_decref(document);
+		return NULL;
+	}
+	return document;
+}
+
+void document_pointer(struct text *to, ...)
+{
+	const char *member;
+	va_list args;
+
+	va_start(args, to);
+	while ((member = va_arg(args, const char *)))
+		pointer_append(to, member);
+	va_end(args);
+}
+
+static bool parse_subnet(const char *key, const json_t *value, struct document_subnet *ret)
+{
+	struct ip_prefix prefix;
+
+	if (!value || ip_prefix_parse(key, &prefix) < 0)
+		return false;
+	*ret = (struct document_subnet){ key, value, ip_to_v4(&prefix.address), prefix.length };
+	return true;
+}
+
+bool document_subnet(const json_t *document, const char *key, struct document_subnet *ret)
+{
+	const json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
+
+	return parse_subnet(key, json_object_get(all, key), ret);
+}
+
+bool document_subnet_of(const json_t *document, uint32_t address, struct document_subnet *ret)
+{
+	json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
+	struct document_subnet subnet;
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach(all, key, value) {
+		if (!parse_subnet(key, value, &subnet) ||
+		    ((subnet.server ^ address) & ip_v4_mask(subnet.prefix)) != 0)
+			continue;
+		*ret = subnet;
+		return true;
+	}
+	return false;
+}
+
+const json_t *document_device(const struct document_subnet *subnet, uint32_t address)
+{
+	char text[IP_TEXT_MAX];
+
+	return json_object_get(json_object_get(subnet->value, "clients"),
+			       ip_v4_format(address, text));
+}
+
+bool document_is_device(const json_t *document, uint32_t address)
+{
+	struct document_subnet subnet;
+
+	return document_subnet_of(document, address, &subnet) && document_device(&subnet, address);
+}
+
+bool document_forward(const char *key, const json_t *value, struct document_forward *ret)
+{
+	const char *kind = json_string_value(json_object_get(value, "kind"));
+	struct endpoint external, target;
+
+	if (!kind || strcmp(kind, "dnat") != 0 || endpoint_parse(key, &external) < 0 ||
+	    endpoint_parse(json_string_value(json_object_get(value, "target")), &target) < 0)
+		return false;
+	*ret = (struct document_forward){
+		.external = ip_to_v4(&external.address),
+		.external_port = external.port,
+		.target = ip_to_v4(&target.address),
+		.target_port = target.port,
+		.count = (uint16_t)json_integer_value(json_object_get(value, "count")),
+		.enabled = json_is_true(json_object_get(value, "enabled")),
+	};
+	return true;
+}

@@ -1,0 +1,63 @@
+/*
+ * The document of StartTunnel
+ *
+ * Its form (tunnel.md 1), what a fresh one holds, and small questions about it. Documents are jansson
+ * trees that passed document_check(); the functions below rely on that. Trees are borrowed.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "base/ip.h"
+#include "base/text.h"
+
+#define DOCUMENT_DEVICE_NAME_MAX 256
+#define DOCUMENT_SUBNET_LENGTH_MIN                                                                 \
+	8 /* larger ones would swallow what the machine itself talks to */
+#define DOCUMENT_SUBNET_LENGTH_MAX 24
+
+/* A new document: one random subnet, a fresh key (tunnel.md 1.3). NULL: out of memory. */
+json_t *document_fresh(void);
+
+/*
+ * Holds a tree against the form and the invariants (tunnel.md 1.7): fills in what may be missing,
+ * drops unknown members. Returns 0, -ENOMEM, or -EPROTO with a fault that begins with the path of the
+ * first thing that is wrong.
+ */
+int document_check(json_t *document, struct fault *fault);
+
+/* Appends the JSON pointer made of the given member names; the last argument is NULL. */
+void document_pointer(struct text *to, ...) __attribute__((sentinel));
+
+struct document_subnet {
+	const char *key; /* "10.59.37.1/24" */
+	const json_t *value;
+	uint32_t server; /* the address in the key */
+	uint8_t prefix; /* length */
+};
+
+/* The subnet with this key, or the one that the address lies in. Return false where there is none. */
+bool document_subnet(const json_t *document, const char *key, struct document_subnet *ret);
+bool document_subnet_of(const json_t *document, uint32_t address, struct document_subnet *ret);
+
+/* A device of a subnet by its address, or NULL. */
+const json_t *document_device(const struct document_subnet *subnet, uint32_t address);
+
+/* Whether an address belongs to a device of any subnet. */
+bool document_is_device(const json_t *document, uint32_t address);
+
+/* A plain forward as its entry says it. */
+struct document_forward {
+	uint32_t external;
+	uint16_t external_port;
+	uint32_t target;
+	uint16_t target_port;
+	uint16_t count;
+	bool enabled;
+};
+
+/* Returns false where the entry is not a plain forward ("dnat"). */
+bool document_forward(const char *key, const json_t *value, struct document_forward *ret);

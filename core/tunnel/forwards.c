@@ -1,0 +1,327 @@
+/* port-forward.*, tunnel.md 2.7, 1.7 and 4.6 */
+#include "tunnel/job.h"
+
+#include "tunnel/forward_ports.h"
+#include "tunnel/wan.h"
+
+static const json_t *all_forwards(const json_t *document)
+{
+	return json_object_get(document, "portForwards");
+}
+
+static int conflict_fault(const json_t *document, const char *key, const json_t *value,
+			  struct fault *fault)
+{
+	const char *other = forward_ports_conflict(document, key, value);
+
+	return fault_set(fault, FAULT_INVALID_REQUEST,
+			 "externalPort: %s overlaps the port forward %s", key,
+			 other ? other : "of another device");
+}
+
+/* Puts an entry; ports that are taken become a fault that names the other one. */
+static int put_forward(struct job *job, const char *key, json_t *value, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	json_t *kept = json_incref(value);
+	int r;
+
+	document_pointer(&pointer, "portForwards", key, NULL);
+	r = job_put(job, text_string(&pointer), value, fault);
+	if (r == 1)
+		r = conflict_fault(job_document(job), key, kept, fault);
+	json_decref(kept);
+	return r;
+}
+
+static int remove_forward(struct job *job, const char *key)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+
+	document_pointer(&pointer, "portForwards", key, NULL);
+	return job_remove(job, text_string(&pointer));
+}
+
+/* What would take away the tunnel's own packets. */
+static int check_own_port(const json_t *document, uint16_t first, uint16_t count,
+			  struct fault *fault)
+{
+	const json_t *port = json_object_get(json_object_get(document, "wg"), "port");
+	json_int_t own = json_integer_value(port);
+
+	if (own < first || own > first + count - 1)
+		return 0;
+	return fault_set(fault, FAULT_INVALID_REQUEST,
+			 "externalPort: port %d is the tunnel's own; every device would be cut off",
+			 (int)own);
+}
+
+static int check_add(const json_t *document, const json_t *params, struct endpoint *ret_target,
+		     struct fault *fault)
+{
+	const char *target = param_string(params, "target");
+	uint16_t port = param_u16(params, "externalPort");
+	uint16_t count = param_u16(params, "count");
+
+	if (json_array_size(json_object_get(params, "sni")) > 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "sni: routes by host name are not supported by this version");
+	if (port == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "externalPort: must be 1 to 65535");
+	if (count == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
+	if (endpoint_parse(target, ret_target) < 0 || ret_target->address.family != AF_INET ||
+	    ret_target->port == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "target: %s must be an IPv4 address with a port of 1 to 65535",
+				 target);
+	if (!wan_is_host(ip_to_v4(&ret_target->address)))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "target: %s is not an address that a device may have", target);
+	return check_own_port(document, port, count, fault);
+}
+
+static int change_add(struct job *job, const json_t *params, struct fault *fault)
+{
+	const json_t *document = job_document(job);
+	struct endpoint target, external = { 0 };
+	char key[IP_TEXT_MAX];
+	uint32_t wan;
+	int r = check_add(document, params, &target, fault);
+
+	if (r < 0)
+		return r;
+	if (!wan_of(document, ip_to_v4(&target.address), &wan))
+		return wan_fault(document, FAULT_NETWORK, fault);
+	external.address = ip_from_v4(wan);
+	external.port = param_u16(params, "externalPort");
+	endpoint_format(&external, key);
+	if (json_object_get(all_forwards(document), key))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s is forwarded already", key);
+	return put_forward(job, key,
+			   json_pack("{s:s, s:s, s:O, s:b, s:i, s:b}", "kind", "dnat", "target",
+				     param_string(params, "target"), "label",
+				     json_object_get(params, "label"), "enabled", true, "count",
+				     (int)param_u16(params, "count"), "auto", false),
+			   fault);
+}
+
+/* Takes a route out of an SNI entry, and the entry with its last route. */
+static int remove_route(struct job *job, const char *key, const json_t *entry, const char *hostname)
+{
+	const json_t *routes = json_object_get(entry, "routes");
+	CLEANUP(text_done) struct text pointer = { 0 };
+
+	if (!json_object_get(routes, hostname))
+		return 0;
+	if (json_object_size(routes) == 1)
+		return remove_forward(job, key);
+	document_pointer(&pointer, "portForwards", key, "routes", hostname, NULL);
+	return job_remove(job, text_string(&pointer));
+}
+
+/* What is not there needs no removing. */
+static int change_remove(struct job *job, const json_t *params, struct fault *fault)
+{
+	const char *key = param_string(params, "source");
+	const char *hostname = param_string(params, "hostname");
+	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+
+	if (!entry)
+		return 0;
+	if (hostname && json_object_get(entry, "routes"))
+		return remove_route(job, key, entry, hostname);
+	return remove_forward(job, key);
+}
+
+/* The pointer to a member of a forward, or of one route of an SNI entry. */
+static int member_pointer(const struct job *job, const json_t *params, const char *member,
+			  struct text *to, struct fault *fault)
+{
+	const char *key = param_string(params, "source");
+	const char *hostname = param_string(params, "hostname");
+	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+	const json_t *routes = json_object_get(entry, "routes");
+
+	if (!entry)
+		return fault_set(fault, FAULT_NOT_FOUND, "%s", key);
+	if (routes && !hostname)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "hostname: is needed, %s leads to several hosts", key);
+	if (routes && !json_object_get(routes, hostname))
+		return fault_set(fault, FAULT_NOT_FOUND, "%s on %s", hostname, key);
+	if (routes)
+		document_pointer(to, "portForwards", key, "routes", hostname, member, NULL);
+	else
+		document_pointer(to, "portForwards", key, member, NULL);
+	return 0;
+}
+
+static int change_label(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	int r = member_pointer(job, params, "label", &pointer, fault);
+
+	if (r < 0)
+		return r;
+	return job_put(job, text_string(&pointer), json_copy(json_object_get(params, "label")),
+		       fault);
+}
+
+static int change_enabled(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	int r = member_pointer(job, params, "enabled", &pointer, fault);
+
+	if (r < 0)
+		return r;
+	return job_put(job, text_string(&pointer), json_boolean(param_bool(params, "enabled")),
+		       fault);
+}
+
+static bool target_is_device(const json_t *document, const json_t *entry)
+{
+	const char *text = json_string_value(json_object_get(entry, "target"));
+	struct endpoint target;
+
+	return text && endpoint_parse(text, &target) == 0 &&
+	       document_is_device(document, ip_to_v4(&target.address));
+}
+
+/* The names of a JSON object, copied, since what they name is about to be removed. */
+static int copy_names(const json_t *object, json_t **ret)
+{
+	json_t *names = json_array();
+	const json_t *value;
+	const char *name;
+
+	json_object_foreach((json_t *)object, name, value) {
+		if (json_array_append_new(names, json_string(name)) < 0) {
+			json_decref(names);
+			return -ENOMEM;
+		}
+	}
+	*ret = names;
+	return names ? 0 : -ENOMEM;
+}
+
+static int prune_routes(struct job *job, const char *key, const json_t *entry)
+{
+	const json_t *routes = json_object_get(entry, "routes");
+	json_t *hosts = NULL;
+	const json_t *host;
+	size_t i;
+	int r = copy_names(routes, &hosts);
+
+	json_array_foreach(hosts, i, host) {
+		const char *name = json_string_value(host);
+		const json_t *now = json_object_get(all_forwards(job_document(job)), key);
+
+		if (r == 0 &&
+		    !target_is_device(job_document(job),
+				      json_object_get(json_object_get(now, "routes"), name)))
+			r = remove_route(job, key, now, name);
+	}
+	json_decref(hosts);
+	return r;
+}
+
+int forwards_prune(struct job *job)
+{
+	const json_t *document = job_document(job);
+	json_t *keys = NULL;
+	const json_t *key;
+	size_t i;
+	int r = copy_names(all_forwards(document), &keys);
+
+	json_array_foreach(keys, i, key) {
+		const char *name = json_string_value(key);
+		const json_t *entry = json_object_get(all_forwards(document), name);
+
+		if (r < 0)
+			break;
+		if (json_object_get(entry, "routes"))
+			r = prune_routes(job, name, entry);
+		else if (!target_is_device(document, entry))
+			r = remove_forward(job, name);
+	}
+	json_decref(keys);
+	return r;
+}
+
+/* The key that a forward should have now; equal to @key where no address is known. */
+static void rekeyed(const json_t *document, const char *key, const json_t *entry,
+		    char ret[IP_TEXT_MAX])
+{
+	struct endpoint external, target;
+	uint32_t wan;
+
+	(void)snprintf(ret, IP_TEXT_MAX, "%s", key);
+	if (endpoint_parse(key, &external) < 0 ||
+	    endpoint_parse(json_string_value(json_object_get(entry, "target")), &target) < 0 ||
+	    !wan_of(document, ip_to_v4(&target.address), &wan))
+		return;
+	external.address = ip_from_v4(wan);
+	endpoint_format(&external, ret);
+}
+
+static int collision_fault(const char *key, struct fault *fault)
+{
+	return fault_set(fault, FAULT_INVALID_REQUEST,
+			 "wanIp: two port forwards would both become %s; remove one of them first",
+			 key);
+}
+
+/* Collects {new key: entry} of the forwards that have to move. */
+static int find_moves(const json_t *document, json_t *from, json_t *to, struct fault *fault)
+{
+	const json_t *entry;
+	const char *key;
+
+	json_object_foreach((json_t *)all_forwards(document), key, entry) {
+		char moved[IP_TEXT_MAX];
+
+		if (json_object_get(entry, "routes"))
+			continue;
+		rekeyed(document, key, entry, moved);
+		if (strcmp(key, moved) == 0)
+			continue;
+		if (json_object_get(to, moved))
+			return collision_fault(moved, fault);
+		if (json_array_append_new(from, json_string(key)) < 0 ||
+		    json_object_set_new(to, moved, json_deep_copy(entry)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int forwards_rekey(struct job *job, struct fault *fault)
+{
+	json_t *from = json_array(), *to = json_object();
+	const json_t *old;
+	const char *key;
+	json_t *entry;
+	size_t i;
+	int r = from && to ? find_moves(job_document(job), from, to, fault) : -ENOMEM;
+
+	json_array_foreach(from, i, old)
+		if (r == 0)
+			r = remove_forward(job, json_string_value(old));
+	json_object_foreach(to, key, entry) {
+		if (r == 0 && json_object_get(all_forwards(job_document(job)), key))
+			r = collision_fault(key, fault);
+		if (r == 0)
+			r = put_forward(job, key, json_incref(entry), fault);
+	}
+	if (r < 0)
+		fault_prefix(fault, "the port forwards cannot follow to the new WAN address");
+	json_decref(from);
+	json_decref(to);
+	return r;
+}
+
+TUNNEL_EDIT(forward_add, change_add);
+TUNNEL_EDIT(forward_remove, change_remove);
+TUNNEL_EDIT(forward_update_label, change_label);
+TUNNEL_EDIT(forward_set_enabled, change_enabled);

@@ -1,0 +1,141 @@
+/*
+ * Jobs on the document
+ *
+ * Inside core/tunnel. Handlers turn a call into a job by one of the tunnel_* functions; tunnel.c runs
+ * them one after another.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "tunnel/document.h"
+#include "tunnel/tunnel.h"
+
+struct forward_ports;
+struct gateway_watch;
+
+struct job {
+	struct list node;
+	struct tunnel *tunnel;
+	struct rpc_call *call; /* NULL: the daemon's own */
+	void (*run)(struct job *job);
+
+	/* Of edits. */
+	int (*change)(struct job *job, const json_t *params, struct fault *fault);
+	struct store_txn *txn;
+	struct net_set before; /* items of the parts that were touched, before and after */
+	struct net_set after;
+	struct net_set remove; /* their difference */
+	struct net_set add;
+	bool whole; /* all parts are compared, not those that were touched */
+	bool ports_touched;
+	json_t *document; /* a new whole one, for `change` to take */
+	struct fault fault; /* of the commit, while start-netd is told to go back */
+
+	/* Of reads. */
+	int (*read)(struct tunnel *tunnel, const json_t *params, json_t **ret, struct fault *fault);
+};
+
+struct tunnel {
+	uv_loop_t *loop;
+	struct store *store;
+	struct netd_client *netd;
+	struct forward_ports *ports;
+	struct gateway_watch *gateways;
+	struct list jobs; /* waiting */
+	size_t job_count;
+	struct job *running;
+	bool dispatching;
+	uv_timer_t retry;
+	bool in_sync;
+	char *sync_problem; /* why start-netd could not do it, or NULL */
+	void (*ready)(void *context);
+	void *ready_context;
+	bool stopping;
+	void (*idle)(void *context);
+	void *idle_context;
+};
+
+/* Answers with what @read makes of the document. */
+void tunnel_read(struct rpc_call *call, int (*read)(struct tunnel *tunnel, const json_t *params,
+						    json_t **ret, struct fault *fault));
+
+/* Runs @change in a transaction; what it did is carried out, made durable and answered with null.
+ * @change returns 0, or a negative errno (with a fault, if there is more to say), and then nothing
+ * happened. */
+void tunnel_edit(struct rpc_call *call,
+		 int (*change)(struct job *job, const json_t *params, struct fault *fault));
+
+/* Runs @run when its turn comes; it ends with job_edit() or job_done(). */
+void tunnel_job(struct tunnel *tunnel, struct rpc_call *call, void (*run)(struct job *job));
+
+/* Goes on as an edit whose change may touch any part of the document. */
+void job_edit_whole(struct job *job,
+		    int (*change)(struct job *job, const json_t *params, struct fault *fault));
+
+/* Ends a job: answers its call with the fault where one is set, else with @result (taken). */
+void job_done(struct job *job, json_t *result, struct fault *fault);
+
+/* For `change`: the document, and operations on it. @value is taken. job_put() of an entry of
+ * /portForwards returns 1 where a port is taken by another entry (nothing changed). */
+const json_t *job_document(const struct job *job);
+int job_put(struct job *job, const char *pointer, json_t *value, struct fault *fault);
+int job_remove(struct job *job, const char *pointer);
+
+/* Defines the handler that the table names for an edit or a read. */
+#define TUNNEL_EDIT(handler, change)                                                               \
+	void handler(struct rpc_call *call)                                                        \
+	{                                                                                          \
+		tunnel_edit(call, change);                                                         \
+	}                                                                                          \
+	struct handler##_defined
+#define TUNNEL_READ(handler, read)                                                                 \
+	void handler(struct rpc_call *call)                                                        \
+	{                                                                                          \
+		tunnel_read(call, read);                                                           \
+	}                                                                                          \
+	struct handler##_defined
+
+/* Checked parameters. */
+static inline const char *param_string(const json_t *params, const char *name)
+{
+	return json_string_value(json_object_get(params, name));
+}
+
+static inline uint16_t param_u16(const json_t *params, const char *name)
+{
+	return (uint16_t)json_integer_value(json_object_get(params, name));
+}
+
+static inline bool param_bool(const json_t *params, const char *name)
+{
+	return json_is_true(json_object_get(params, name));
+}
+
+/* The handlers, by the file that defines them. */
+void subnet_add(struct rpc_call *call); /* subnets.c */
+void subnet_remove(struct rpc_call *call);
+void subnet_set_wan(struct rpc_call *call);
+void device_add(struct rpc_call *call); /* devices.c */
+void device_remove(struct rpc_call *call);
+void device_list(struct rpc_call *call);
+void device_show_config(struct rpc_call *call);
+void device_set_wan(struct rpc_call *call);
+void device_set_kind(struct rpc_call *call);
+void forward_add(struct rpc_call *call); /* forwards.c */
+void forward_remove(struct rpc_call *call);
+void forward_update_label(struct rpc_call *call);
+void forward_set_enabled(struct rpc_call *call);
+void database_dump(struct rpc_call *call); /* database.c */
+void database_apply(struct rpc_call *call);
+int database_dump_local(const json_t *params, json_t **ret_result, struct fault *fault);
+int database_apply_local(const json_t *params, json_t **ret_result, struct fault *fault);
+void status_get(struct rpc_call *call); /* status.c */
+void machine_restart(struct rpc_call *call);
+
+/* What edits of subnets and devices have to do to the forwards; forwards.c. */
+int forwards_prune(struct job *job); /* drops those whose target is no device any more */
+int forwards_rekey(struct job *job, struct fault *fault); /* follows changed WAN addresses */
+
+/* Finds a subnet by the parameter `subnet`, or sets FAULT_NOT_FOUND with the key. */
+int find_subnet(const json_t *document, const json_t *params, struct document_subnet *ret,
+		struct fault *fault);

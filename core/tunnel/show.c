@@ -1,0 +1,153 @@
+#include "tunnel/show.h"
+
+#include "base/ip.h"
+#include "codec/base64.h"
+#include "crypto/x25519.h"
+#include "rpc/grid.h"
+
+static const char *member(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "-";
+}
+
+/* Addresses in numeric order, whatever order the document has them in. */
+static int compare_addresses(const void *a, const void *b)
+{
+	struct ip_address x = { 0 }, y = { 0 };
+
+	(void)ip_parse(*(const char *const *)a, &x);
+	(void)ip_parse(*(const char *const *)b, &y);
+	return ip_compare(&x, &y);
+}
+
+static void show_public_key(const json_t *client, char to[BASE64_SIZE(X25519_KEY_SIZE)])
+{
+	const char *text = json_string_value(json_object_get(client, "key"));
+	uint8_t key[X25519_KEY_SIZE];
+
+	to[0] = '\0';
+	if (text && base64_decode(text, key, sizeof(key)) == sizeof(key) &&
+	    x25519_public(key, key) == 0)
+		base64_encode(key, sizeof(key), false, to);
+}
+
+void show_devices(const json_t *result, const json_t *params, struct text *to)
+{
+	static const char *const columns[] = { "NAME", "IP", "PUBLIC KEY" };
+	json_t *clients = json_object_get(result, "clients");
+	size_t count = 0, size = json_object_size(clients);
+	cleanup_free const char **ips = calloc(size + 1, sizeof(*ips));
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	const json_t *client;
+	const char *ip;
+
+	if (!ips)
+		return;
+	json_object_foreach(clients, ip, client)
+		ips[count++] = ip;
+	if (count > 0)
+		qsort(ips, count, sizeof(*ips), compare_addresses);
+	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	for (size_t i = 0; i < count; i++) {
+		char key[BASE64_SIZE(X25519_KEY_SIZE)];
+
+		client = json_object_get(clients, ips[i]);
+		show_public_key(client, key);
+		grid_row(&grid, (const char *const[]){ member(client, "name"), ips[i], key });
+	}
+	grid_write(&grid, to);
+}
+
+/* "1.5 GiB": three digits say enough. */
+static void show_bytes(json_int_t bytes, char to[32])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
+		value /= 1024;
+		unit++;
+	}
+	(void)snprintf(to, 32, "%.*f %s", unit == 0 || value >= 100 ? 0 : 1, value, units[unit]);
+}
+
+static void show_interface(const json_t *result, struct text *to)
+{
+	const json_t *link = json_object_get(result, "interface");
+	const json_t *network = json_object_get(result, "network");
+	const json_t *drift = json_object_get(result, "drift");
+	json_int_t found = json_integer_value(json_object_get(drift, "found"));
+
+	text_printf(to, "Version     %s, revision %lld of the document\n",
+		    member(result, "version"),
+		    (long long)json_integer_value(json_object_get(result, "revision")));
+	text_printf(to, "Interface   %s (%s), %s, port %lld, MTU %lld\n", member(link, "name"),
+		    member(link, "backend"),
+		    json_is_true(json_object_get(link, "up")) ? "up" : "down",
+		    (long long)json_integer_value(json_object_get(link, "listenPort")),
+		    (long long)json_integer_value(json_object_get(link, "mtu")));
+	text_printf(to, "Public key  %s\n", member(link, "publicKey"));
+	text_printf(
+		to, "Network     %s%s\n",
+		json_is_true(json_object_get(network, "inSync")) ? "as wanted" : "NOT as wanted: ",
+		json_is_true(json_object_get(network, "inSync")) ? "" : member(network, "problem"));
+	text_printf(to, "Drift       %lld found, %lld repaired", (long long)found,
+		    (long long)json_integer_value(json_object_get(drift, "repaired")));
+	if (found > 0)
+		text_printf(to, "; last at %s: %s", member(drift, "lastAt"), member(drift, "last"));
+	text_append(to, "\n\n");
+}
+
+static void show_device_states(const json_t *result, struct text *to)
+{
+	static const char *const columns[] = { "DEVICE",   "IP",       "STATE", "LAST HANDSHAKE",
+					       "ENDPOINT", "RECEIVED", "SENT" };
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	const json_t *device;
+	size_t i;
+
+	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	json_array_foreach(json_object_get(result, "devices"), i, device) {
+		bool online = json_is_true(json_object_get(device, "online"));
+		char rx[32], tx[32];
+
+		show_bytes(json_integer_value(json_object_get(device, "rxBytes")), rx);
+		show_bytes(json_integer_value(json_object_get(device, "txBytes")), tx);
+		grid_row(&grid, (const char *const[]){ member(device, "name"), member(device, "ip"),
+						       online ? "online" : "offline",
+						       member(device, "lastHandshake"),
+						       member(device, "endpoint"), rx, tx });
+	}
+	grid_write(&grid, to);
+}
+
+static void show_forward_states(const json_t *result, struct text *to)
+{
+	static const char *const columns[] = { "FORWARD", "PORTS", "TARGET", "LABEL", "STATE" };
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	const json_t *forward;
+	size_t i;
+
+	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	json_array_foreach(json_object_get(result, "forwards"), i, forward) {
+		char count[24];
+
+		(void)snprintf(count, sizeof(count), "%lld",
+			       (long long)json_integer_value(json_object_get(forward, "count")));
+		grid_row(&grid, (const char *const[]){
+					member(forward, "source"), count, member(forward, "target"),
+					member(forward, "label"), member(forward, "state") });
+	}
+	grid_write(&grid, to);
+}
+
+void show_status(const json_t *result, const json_t *params, struct text *to)
+{
+	show_interface(result, to);
+	show_device_states(result, to);
+	text_append_char(to, '\n');
+	show_forward_states(result, to);
+}

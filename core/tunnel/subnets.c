@@ -1,0 +1,136 @@
+/* subnet.*, tunnel.md 2.7 and 1.4 */
+#include "tunnel/job.h"
+
+#include "tunnel/wan.h"
+
+int find_subnet(const json_t *document, const json_t *params, struct document_subnet *ret,
+		struct fault *fault)
+{
+	const char *key = param_string(params, "subnet");
+
+	if (document_subnet(document, key, ret))
+		return 0;
+	return fault_set(fault, FAULT_NOT_FOUND, "%s", key);
+}
+
+static bool overlap(uint32_t a, uint8_t a_length, uint32_t b, uint8_t b_length)
+{
+	return ((a ^ b) & ip_v4_mask(a_length) & ip_v4_mask(b_length)) == 0;
+}
+
+static int check_subnets(const json_t *document, const char *key, uint32_t network, uint8_t length,
+			 struct fault *fault)
+{
+	json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
+	struct document_subnet other;
+	const json_t *value;
+	const char *other_key;
+
+	json_object_foreach(all, other_key, value) {
+		if (document_subnet(document, other_key, &other) &&
+		    overlap(network, length, other.server, other.prefix))
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "subnet: %s overlaps the subnet %s", key, other_key);
+	}
+	return 0;
+}
+
+/* A subnet that a network interface of this machine is in would cut the machine off. */
+static int check_gateways(const json_t *document, const char *key, uint32_t network, uint8_t length,
+			  struct fault *fault)
+{
+	const json_t *gateway, *text;
+	const char *name;
+	size_t i;
+
+	json_object_foreach(json_object_get(document, "gateways"), name, gateway) {
+		const json_t *info = json_object_get(gateway, "ipInfo");
+
+		json_array_foreach(json_object_get(info, "subnets"), i, text) {
+			struct ip_prefix prefix;
+
+			if (ip_prefix_parse(json_string_value(text), &prefix) < 0 ||
+			    prefix.address.family != AF_INET ||
+			    !overlap(network, length, ip_to_v4(&prefix.address), prefix.length))
+				continue;
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "subnet: %s overlaps %s, the network of this machine's %s",
+					 key, json_string_value(text), name);
+		}
+	}
+	return 0;
+}
+
+static int change_add(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const char *name = param_string(params, "name");
+	const json_t *document = job_document(job);
+	struct document_subnet present;
+	struct ip_prefix prefix;
+	char key[IP_TEXT_MAX];
+	uint32_t network;
+	int r;
+
+	if (ip_prefix_parse(param_string(params, "subnet"), &prefix) < 0 ||
+	    prefix.length < DOCUMENT_SUBNET_LENGTH_MIN ||
+	    prefix.length > DOCUMENT_SUBNET_LENGTH_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "subnet: invalid subnet %s: its prefix length must be %d to %d",
+				 param_string(params, "subnet"), DOCUMENT_SUBNET_LENGTH_MIN,
+				 DOCUMENT_SUBNET_LENGTH_MAX);
+	network = ip_to_v4(&prefix.address) & ip_v4_mask(prefix.length);
+	prefix.address = ip_from_v4(network | 1);
+	ip_prefix_format(&prefix, key);
+	document_pointer(&pointer, "wg", "subnets", key, NULL);
+	if (document_subnet(document, key, &present)) {
+		document_pointer(&pointer, "name", NULL);
+		return job_put(job, text_string(&pointer), json_string(name), fault);
+	}
+	if (!wan_is_host(network))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "subnet: invalid subnet %s: not an address that a device may have",
+				 key);
+	r = check_subnets(document, key, network, prefix.length, fault);
+	if (r == 0)
+		r = check_gateways(document, key, network, prefix.length, fault);
+	if (r < 0)
+		return r;
+	return job_put(job, text_string(&pointer),
+		       json_pack("{s:s, s:{}, s:{s:s}, s:n}", "name", name, "clients", "dns",
+				 "type", "default", "wanIp"),
+		       fault);
+}
+
+/* A subnet that is not there is no error. */
+static int change_remove(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	struct document_subnet subnet;
+	int r;
+
+	if (!document_subnet(job_document(job), param_string(params, "subnet"), &subnet))
+		return 0;
+	document_pointer(&pointer, "wg", "subnets", subnet.key, NULL);
+	r = job_remove(job, text_string(&pointer));
+	return r < 0 ? r : forwards_prune(job);
+}
+
+static int change_set_wan(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	struct document_subnet subnet;
+	int r = find_subnet(job_document(job), params, &subnet, fault);
+
+	if (r == 0)
+		r = wan_check_pinned(params, fault);
+	if (r < 0)
+		return r;
+	document_pointer(&pointer, "wg", "subnets", subnet.key, "wanIp", NULL);
+	r = job_put(job, text_string(&pointer), json_copy(json_object_get(params, "wanIp")), fault);
+	return r < 0 ? r : forwards_rekey(job, fault);
+}
+
+TUNNEL_EDIT(subnet_add, change_add);
+TUNNEL_EDIT(subnet_remove, change_remove);
+TUNNEL_EDIT(subnet_set_wan, change_set_wan);

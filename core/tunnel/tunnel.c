@@ -1,0 +1,549 @@
+#include "tunnel/tunnel.h"
+
+#include <malloc.h>
+
+#include "base/log.h"
+#include "codec/pointer.h"
+#include "tunnel/desired.h"
+#include "tunnel/forward_ports.h"
+#include "tunnel/gateways.h"
+#include "tunnel/job.h"
+#include "tunnel/migrations.h"
+
+#define OWN_JOBS_MAX 16 /* the daemon's own, which no caller would repeat */
+
+static void run_next(struct tunnel *tunnel);
+
+/* Jobs. */
+
+/* Queues a job; answers the call itself where there are too many. */
+static struct job *job_new(struct tunnel *tunnel, struct rpc_call *call,
+			   void (*run)(struct job *job))
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	struct job *job = NULL;
+
+	if (tunnel->job_count < (call ? TUNNEL_JOBS_MAX : TUNNEL_JOBS_MAX + OWN_JOBS_MAX) &&
+	    !tunnel->stopping)
+		job = calloc(1, sizeof(*job));
+	if (!job) {
+		(void)fault_set(&fault, FAULT_UNKNOWN,
+				tunnel->stopping ? "the daemon is ending"
+						 : "too many calls are waiting; try again");
+		if (call)
+			rpc_fail(call, &fault);
+		return NULL;
+	}
+	*job = (struct job){ .tunnel = tunnel, .call = call, .run = run };
+	list_append(&tunnel->jobs, &job->node);
+	tunnel->job_count++;
+	return job;
+}
+
+void tunnel_job(struct tunnel *tunnel, struct rpc_call *call, void (*run)(struct job *job))
+{
+	if (job_new(tunnel, call, run))
+		run_next(tunnel);
+}
+
+/* Begins jobs until one has to wait. A job that ends within its own run() does not nest: the loop
+ * that began it goes on. */
+static void run_next(struct tunnel *tunnel)
+{
+	if (tunnel->dispatching)
+		return;
+	tunnel->dispatching = true;
+	while (!tunnel->running && !list_empty(&tunnel->jobs)) {
+		struct job *job = container_of(tunnel->jobs.next, struct job, node);
+
+		list_remove(&job->node);
+		tunnel->running = job;
+		job->run(job);
+	}
+	tunnel->dispatching = false;
+}
+
+/* Work on a whole document takes several times its memory, which the heap would keep. */
+static void give_back_memory(void)
+{
+	(void)malloc_trim(0);
+}
+
+void job_done(struct job *job, json_t *result, struct fault *fault)
+{
+	struct tunnel *tunnel = job->tunnel;
+	bool failed = fault && fault_is_set(fault);
+	bool whole = job->whole;
+
+	if (job->call && failed)
+		rpc_fail(job->call, fault);
+	else if (job->call)
+		rpc_reply(job->call, TAKE_PTR(result));
+	else if (failed)
+		log_error("%s", fault->details);
+	json_decref(result);
+	net_set_done(&job->before);
+	net_set_done(&job->after);
+	net_set_done(&job->remove);
+	net_set_done(&job->add);
+	fault_done(&job->fault);
+	json_decref(job->document); /* where it did not come to the change */
+	free(job);
+	if (whole)
+		give_back_memory();
+	tunnel->running = NULL;
+	tunnel->job_count--;
+	if (tunnel->job_count == 0 && tunnel->idle)
+		TAKE_PTR(tunnel->idle)(tunnel->idle_context);
+	else
+		run_next(tunnel);
+}
+
+void tunnel_stop(struct tunnel *tunnel, void (*idle)(void *context), void *context)
+{
+	tunnel->stopping = true;
+	if (tunnel->job_count == 0) {
+		idle(context);
+		return;
+	}
+	tunnel->idle = idle;
+	tunnel->idle_context = context;
+}
+
+/* Reads. */
+
+static void run_read(struct job *job)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	json_t *result = NULL;
+	int r = job->read(job->tunnel, rpc_params(job->call), &result, &fault);
+
+	if (r < 0)
+		(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "reading the document");
+	job_done(job, result, &fault);
+}
+
+void tunnel_read(struct rpc_call *call, int (*read)(struct tunnel *tunnel, const json_t *params,
+						    json_t **ret, struct fault *fault))
+{
+	struct tunnel *tunnel = rpc_context(call);
+	struct job *job = job_new(tunnel, call, run_read);
+
+	if (!job)
+		return;
+	job->read = read;
+	run_next(tunnel);
+}
+
+/* The whole network at once. */
+
+static void on_retry(uv_timer_t *timer);
+
+/* Notes what came of a SYNC, and sees to it that a failed one is tried again. */
+static void note_sync(struct tunnel *tunnel, const struct fault *fault)
+{
+	free(tunnel->sync_problem);
+	tunnel->sync_problem = fault && fault->details ? strdup(fault->details) : NULL;
+	tunnel->in_sync = fault == NULL;
+	if (!fault)
+		return;
+	log_error("the network is not as the document wants it: %s",
+		  fault->details ? fault->details : "out of memory");
+	(void)uv_timer_start(&tunnel->retry, on_retry, TUNNEL_RETRY_S * 1000, 0);
+}
+
+/* Returns 0, and @done is called later, or a negative errno. */
+static int sync_whole(struct tunnel *tunnel, netd_client_done done, void *context)
+{
+	CLEANUP(net_set_done) struct net_set wanted = { 0 };
+	int r = desired_at(store_document(tunnel->store), "", &wanted);
+
+	if (r < 0)
+		return r;
+	net_set_sort(&wanted);
+	return netd_client_sync(tunnel->netd, &wanted, done, context);
+}
+
+static void on_synced(void *context, const struct fault *fault, const struct netd_status *status)
+{
+	struct job *job = context;
+	struct tunnel *tunnel = job->tunnel;
+
+	note_sync(tunnel, fault);
+	give_back_memory();
+	job_done(job, NULL, NULL);
+	if (tunnel->ready) {
+		void (*ready)(void *) = TAKE_PTR(tunnel->ready);
+
+		ready(tunnel->ready_context);
+	}
+}
+
+static void run_sync(struct job *job)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	int r = sync_whole(job->tunnel, on_synced, job);
+
+	if (r == 0)
+		return;
+	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "asking start-netd");
+	on_synced(job, &fault, NULL);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct tunnel *tunnel = container_of(timer, struct tunnel, retry);
+
+	if (!tunnel->in_sync)
+		tunnel_job(tunnel, NULL, run_sync);
+}
+
+void tunnel_start(struct tunnel *tunnel, void (*ready)(void *context), void *context)
+{
+	tunnel->ready = ready;
+	tunnel->ready_context = context;
+	tunnel_job(tunnel, NULL, run_sync);
+}
+
+/* Edits: change the tree, then the network, then the disk. */
+
+const json_t *job_document(const struct job *job)
+{
+	return store_document(job->tunnel->store);
+}
+
+/* The key of an entry of /portForwards that @pointer points to as a whole, or false. */
+static bool forward_entry(const char *pointer, struct text *key)
+{
+	CLEANUP(text_done) struct text parent = { 0 };
+
+	return pointer_split(pointer, &parent, key) == 0 &&
+	       strcmp(text_string(&parent), "/portForwards") == 0;
+}
+
+/* Keeps the record of taken ports in step. Returns 1 where a port of the new value is taken. */
+static int move_ports(struct job *job, const char *pointer, const json_t *value,
+		      struct fault *fault)
+{
+	CLEANUP(text_done) struct text key = { 0 };
+	struct forward_ports *ports = job->tunnel->ports;
+	const json_t *old;
+	int r = 0;
+
+	if (job->whole || !forward_entry(pointer, &key))
+		return 0;
+	job->ports_touched = true;
+	old = store_get(job->tunnel->store, pointer);
+	if (old)
+		forward_ports_release(ports, text_string(&key), old);
+	if (value)
+		r = forward_ports_take(ports, text_string(&key), value, fault);
+	if (r != 0 && old)
+		(void)forward_ports_take(ports, text_string(&key), old, NULL);
+	return r;
+}
+
+static int note_items(struct job *job, const char *pointer, struct net_set *set)
+{
+	return job->whole ? 0 : desired_at(job_document(job), pointer, set);
+}
+
+int job_put(struct job *job, const char *pointer, json_t *value, struct fault *fault)
+{
+	int r = value ? move_ports(job, pointer, value, fault) : -ENOMEM;
+
+	if (r == 0)
+		r = note_items(job, pointer, &job->before);
+	if (r != 0) {
+		json_decref(value);
+		return r;
+	}
+	r = store_put(job->txn, pointer, value);
+	return r < 0 ? r : note_items(job, pointer, &job->after);
+}
+
+int job_remove(struct job *job, const char *pointer)
+{
+	int r = move_ports(job, pointer, NULL, NULL);
+
+	if (r == 0)
+		r = note_items(job, pointer, &job->before);
+	return r < 0 ? r : store_remove(job->txn, pointer);
+}
+
+static void recount_ports(struct tunnel *tunnel)
+{
+	forward_ports_clear(tunnel->ports);
+	if (forward_ports_add_all(tunnel->ports, store_document(tunnel->store), NULL) < 0)
+		log_warning("cannot note all taken ports; a conflict may be refused late");
+}
+
+static void edit_failed(struct job *job, struct fault *fault)
+{
+	if (job->txn)
+		store_abort(TAKE_PTR(job->txn));
+	if (job->ports_touched)
+		recount_ports(job->tunnel);
+	job_done(job, NULL, fault);
+}
+
+static void on_undone(void *context, const struct fault *fault, const struct netd_status *status)
+{
+	struct job *job = context;
+	struct fault cause = job->fault;
+
+	if (fault) {
+		log_error("the network could not be set back");
+		note_sync(job->tunnel, fault);
+	}
+	job->fault = (struct fault){ 0 };
+	edit_failed(job, &cause);
+	fault_done(&cause);
+}
+
+static void on_committed(void *context, int result, uint64_t revision)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	struct job *job = context;
+	int r;
+
+	job->txn = NULL; /* gone either way */
+	if (result == 0) {
+		if (job->whole)
+			recount_ports(job->tunnel);
+		job_done(job, NULL, NULL);
+		return;
+	}
+	(void)fault_set_errno(&job->fault, result, FAULT_DATABASE,
+			      "the change could not be written to disk and was undone");
+	r = netd_client_change(job->tunnel->netd, &job->add, &job->remove, on_undone, job);
+	if (r == 0)
+		return;
+	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "asking start-netd");
+	on_undone(job, &fault, NULL);
+}
+
+static void edit_commit(struct job *job)
+{
+	int r = store_commit(job->txn, job->tunnel->loop, on_committed, job);
+
+	if (r < 0)
+		on_committed(job, r, 0);
+}
+
+static void on_network_changed(void *context, const struct fault *fault,
+			       const struct netd_status *status)
+{
+	struct job *job = context;
+	struct fault copy = { 0 };
+
+	if (!fault) {
+		edit_commit(job);
+		return;
+	}
+	/* That the machine's addresses changed cannot be refused. */
+	if (!job->call) {
+		note_sync(job->tunnel, fault);
+		edit_commit(job);
+		return;
+	}
+	(void)fault_set(&copy, fault->kind, "the network refused, nothing was changed: %s",
+			fault->details);
+	edit_failed(job, &copy);
+	fault_done(&copy);
+}
+
+/* What was wrong before the edit is no reason to refuse it: status tells. */
+static void on_network_synced(void *context, const struct fault *fault,
+			      const struct netd_status *status)
+{
+	struct job *job = context;
+
+	note_sync(job->tunnel, fault);
+	edit_commit(job);
+}
+
+/* Tells start-netd the difference; everything, where it is not in step with the document anyway. */
+static void edit_network(struct job *job)
+{
+	struct tunnel *tunnel = job->tunnel;
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	int r = job->whole ? desired_at(job_document(job), "", &job->after) : 0;
+
+	net_set_sort(&job->before);
+	net_set_sort(&job->after);
+	if (r == 0)
+		r = net_set_difference(&job->before, &job->after, &job->remove, &job->add);
+	if (r == 0 && !tunnel->in_sync) {
+		r = sync_whole(tunnel, on_network_synced, job);
+	} else if (r == 0 && job->remove.count + job->add.count == 0) {
+		edit_commit(job);
+	} else if (r == 0) {
+		r = netd_client_change(tunnel->netd, &job->remove, &job->add, on_network_changed,
+				       job);
+	}
+	if (r < 0) {
+		(void)fault_set_errno(&fault, r, FAULT_NETWORK, "asking start-netd");
+		edit_failed(job, &fault);
+	}
+}
+
+static void edit_begin(struct job *job)
+{
+	const json_t *params = job->call ? rpc_params(job->call) : NULL;
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	int r = store_begin(job->tunnel->store, &job->txn);
+
+	if (r == 0 && job->whole)
+		r = desired_at(job_document(job), "", &job->before);
+	if (r == 0)
+		r = job->change(job, params, &fault);
+	if (r == 0) {
+		edit_network(job);
+		return;
+	}
+	(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "changing the document");
+	edit_failed(job, &fault);
+}
+
+void tunnel_edit(struct rpc_call *call,
+		 int (*change)(struct job *job, const json_t *params, struct fault *fault))
+{
+	struct tunnel *tunnel = rpc_context(call);
+	struct job *job = job_new(tunnel, call, edit_begin);
+
+	if (!job)
+		return;
+	job->change = change;
+	run_next(tunnel);
+}
+
+void job_edit_whole(struct job *job,
+		    int (*change)(struct job *job, const json_t *params, struct fault *fault))
+{
+	job->whole = true;
+	job->change = change;
+	edit_begin(job);
+}
+
+/* The machine's addresses. */
+
+static int change_gateways(struct job *job, const json_t *params, struct fault *fault)
+{
+	const json_t *present = store_get(job->tunnel->store, "/gateways");
+	json_t *now = NULL;
+	int r = gateways_read(present, &now);
+
+	if (r < 0)
+		return fault_set_errno(fault, r, FAULT_NETWORK, "reading this machine's addresses");
+	if (!json_equal((json_t *)present, now))
+		return job_put(job, "/gateways", now, fault);
+	json_decref(now);
+	return 0;
+}
+
+static void run_gateways(struct job *job)
+{
+	job_edit_whole(job, change_gateways);
+}
+
+static void on_gateways_changed(void *context)
+{
+	tunnel_job(context, NULL, run_gateways);
+}
+
+/* Life. */
+
+/* The first transaction of a run: a fresh document where there is none, and the addresses of now. */
+static int prepare_document(struct tunnel *tunnel, struct fault *fault)
+{
+	json_t *gateways = NULL, *document;
+	struct store_txn *txn;
+	int r = 0;
+
+	if (!json_is_null(store_document(tunnel->store)))
+		r = store_migrate(tunnel->store, tunnel_migrations, fault);
+	if (r < 0)
+		return r;
+	document = json_is_null(store_document(tunnel->store))
+			   ? document_fresh()
+			   : json_deep_copy(store_document(tunnel->store));
+	if (!document)
+		return -ENOMEM;
+	r = document_check(document, fault);
+	if (r == 0)
+		r = gateways_read(json_object_get(document, "gateways"), &gateways);
+	if (r == 0 && json_object_set_new(document, "gateways", gateways) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		r = store_begin(tunnel->store, &txn);
+	if (r < 0) {
+		json_decref(document);
+		return r;
+	}
+	r = store_put_document(txn, document);
+	if (r < 0) {
+		store_abort(txn);
+		return r;
+	}
+	return store_commit_now(txn);
+}
+
+char *tunnel_database_path(const char *datadir)
+{
+	char *path;
+
+	return asprintf(&path, "%s/tunnel.sqlite", datadir) < 0 ? NULL : path;
+}
+
+int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, struct tunnel **ret,
+	       struct fault *fault)
+{
+	cleanup_free char *path = tunnel_database_path(datadir);
+	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
+	int r = path && tunnel ? 0 : -ENOMEM;
+
+	if (r < 0) {
+		free(tunnel);
+		return r;
+	}
+	*tunnel = (struct tunnel){ .loop = loop, .netd = netd };
+	list_init(&tunnel->jobs);
+	(void)uv_timer_init(loop, &tunnel->retry);
+	r = store_open(path, &tunnel->store, fault);
+	/* Before the addresses are read, so that no change goes unnoticed in between. */
+	if (r == 0)
+		r = gateway_watch_new(loop, on_gateways_changed, tunnel, &tunnel->gateways);
+	if (r == 0)
+		r = forward_ports_new(&tunnel->ports);
+	if (r == 0)
+		r = prepare_document(tunnel, fault);
+	if (r == 0)
+		r = forward_ports_add_all(tunnel->ports, store_document(tunnel->store), fault);
+	if (r < 0) {
+		(void)fault_set_errno(fault, r, FAULT_DATABASE, "preparing the document in %s",
+				      path);
+		fault_prefix(fault, "%s", path);
+		(void)tunnel_free(tunnel);
+		return r;
+	}
+	*ret = tunnel;
+	return 0;
+}
+
+static void on_tunnel_closed(uv_handle_t *handle)
+{
+	free(container_of(handle, struct tunnel, retry));
+}
+
+struct tunnel *tunnel_free(struct tunnel *tunnel)
+{
+	if (!tunnel)
+		return NULL;
+	(void)gateway_watch_free(tunnel->gateways);
+	(void)store_close(tunnel->store);
+	(void)forward_ports_free(tunnel->ports);
+	free(tunnel->sync_problem);
+	uv_close((uv_handle_t *)&tunnel->retry, on_tunnel_closed);
+	return NULL;
+}

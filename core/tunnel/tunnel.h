@@ -1,0 +1,49 @@
+/*
+ * StartTunnel: the document, its edits, and the network that follows it
+ *
+ * Owns the store and speaks to start-netd. Work on the document is done one job at a time, in the order
+ * of arrival: an edit changes the document in memory, has start-netd carry the difference out, makes it
+ * durable, and only then answers; where a step fails, everything before it is undone. Reads wait
+ * for a running edit, so that nobody sees what may yet be undone.
+ *
+ * Where start-netd cannot do what the document wants as a whole (at start, or after a change of the
+ * machine's addresses), the daemon goes on, status says why, and it is tried again every
+ * TUNNEL_RETRY_S seconds and with each edit.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "netstate/netd_client.h"
+#include "rpc/method.h"
+#include "store/store.h"
+
+#define TUNNEL_RETRY_S 5
+#define TUNNEL_JOBS_MAX 1024 /* waiting calls */
+
+struct tunnel;
+
+/* The methods and commands; their handlers expect a struct tunnel as context. */
+extern const struct rpc_table tunnel_api;
+
+/*
+ * Opens the document below @datadir, makes or migrates it, and notes this machine's addresses.
+ * @netd stays the caller's. Returns 0, or a negative errno with a fault.
+ */
+int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, struct tunnel **ret,
+	       struct fault *fault);
+
+/* Has start-netd make the network as the document wants it; @ready is called when that was tried the
+ * first time, and it may be served from then on. */
+void tunnel_start(struct tunnel *tunnel, void (*ready)(void *context), void *context);
+
+/* Takes no further job and calls @idle, perhaps at once, when the last one is done. */
+void tunnel_stop(struct tunnel *tunnel, void (*idle)(void *context), void *context);
+
+/* Stops watching and closes the store; for a tunnel that is stopped and idle. NULL is fine. Returns
+ * NULL. */
+struct tunnel *tunnel_free(struct tunnel *tunnel);
+
+/* Opens the document of a stopped daemon for a command: path of the database below @datadir. Frees with
+ * free(). NULL: out of memory. */
+char *tunnel_database_path(const char *datadir);

@@ -1,0 +1,187 @@
+#include "wireguard/blake2s.h"
+
+#include <assert.h>
+#include <endian.h>
+
+#include "base/cleanup.h"
+#include "base/secret.h"
+
+static const uint32_t initial[8] = {
+	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+};
+
+static const uint8_t sigma[10][16] = {
+	{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
+	{ 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
+	{ 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4 },
+	{ 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8 },
+	{ 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13 },
+	{ 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9 },
+	{ 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11 },
+	{ 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10 },
+	{ 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5 },
+	{ 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
+};
+
+static uint32_t rotate_right(uint32_t x, int bits)
+{
+	return x >> bits | x << (32 - bits);
+}
+
+static void mix(uint32_t v[16], int a, int b, int c, int d, uint32_t x, uint32_t y)
+{
+	v[a] += v[b] + x;
+	v[d] = rotate_right(v[d] ^ v[a], 16);
+	v[c] += v[d];
+	v[b] = rotate_right(v[b] ^ v[c], 12);
+	v[a] += v[b] + y;
+	v[d] = rotate_right(v[d] ^ v[a], 8);
+	v[c] += v[d];
+	v[b] = rotate_right(v[b] ^ v[c], 7);
+}
+
+static void compress(struct blake2s *s, const uint8_t block[BLAKE2S_BLOCK], bool last)
+{
+	uint32_t m[16];
+	uint32_t v[16];
+
+	memcpy(m, block, sizeof(m));
+	for (int i = 0; i < 16; i++)
+		m[i] = le32toh(m[i]);
+	memcpy(v, s->h, sizeof(s->h));
+	memcpy(v + 8, initial, sizeof(initial));
+	v[12] ^= (uint32_t)s->counted;
+	v[13] ^= (uint32_t)(s->counted >> 32);
+	if (last)
+		v[14] = ~v[14];
+	for (int i = 0; i < 10; i++) {
+		const uint8_t *p = sigma[i];
+
+		mix(v, 0, 4, 8, 12, m[p[0]], m[p[1]]);
+		mix(v, 1, 5, 9, 13, m[p[2]], m[p[3]]);
+		mix(v, 2, 6, 10, 14, m[p[4]], m[p[5]]);
+		mix(v, 3, 7, 11, 15, m[p[6]], m[p[7]]);
+		mix(v, 0, 5, 10, 15, m[p[8]], m[p[9]]);
+		mix(v, 1, 6, 11, 12, m[p[10]], m[p[11]]);
+		mix(v, 2, 7, 8, 13, m[p[12]], m[p[13]]);
+		mix(v, 3, 4, 9, 14, m[p[14]], m[p[15]]);
+	}
+	for (int i = 0; i < 8; i++)
+		s->h[i] ^= v[i] ^ v[i + 8];
+}
+
+void blake2s_init(struct blake2s *s, size_t size, const void *key, size_t key_size)
+{
+	assert(size >= 1 && size <= BLAKE2S_SIZE && key_size <= BLAKE2S_SIZE);
+	*s = (struct blake2s){ .size = size };
+	memcpy(s->h, initial, sizeof(initial));
+	s->h[0] ^= 0x01010000 ^ (uint32_t)key_size << 8 ^ (uint32_t)size;
+	if (key_size > 0) { /* the key is a block of its own before the message */
+		memcpy(s->block, key, key_size);
+		s->filled = BLAKE2S_BLOCK;
+	}
+}
+
+void blake2s_update(struct blake2s *s, const void *data, size_t size)
+{
+	const uint8_t *at = data;
+
+	while (size > 0) {
+		size_t part = BLAKE2S_BLOCK - s->filled;
+
+		if (part == 0) { /* only now is it known that the block is not the last */
+			s->counted += BLAKE2S_BLOCK;
+			compress(s, s->block, false);
+			s->filled = 0;
+			continue;
+		}
+		if (part > size)
+			part = size;
+		memcpy(s->block + s->filled, at, part);
+		s->filled += part;
+		at += part;
+		size -= part;
+	}
+}
+
+void blake2s_final(struct blake2s *s, uint8_t *to)
+{
+	s->counted += s->filled;
+	memset(s->block + s->filled, 0, BLAKE2S_BLOCK - s->filled);
+	compress(s, s->block, true);
+	for (int i = 0; i < 8; i++)
+		s->h[i] = htole32(s->h[i]);
+	memcpy(to, s->h, s->size);
+	secret_wipe(s, sizeof(*s));
+}
+
+void blake2s_hash(uint8_t to[BLAKE2S_SIZE], const void *a, size_t a_size, const void *b,
+		  size_t b_size)
+{
+	struct blake2s s;
+
+	blake2s_init(&s, BLAKE2S_SIZE, NULL, 0);
+	blake2s_update(&s, a, a_size);
+	blake2s_update(&s, b, b_size);
+	blake2s_final(&s, to);
+}
+
+void blake2s_mac(uint8_t *to, size_t size, const void *key, size_t key_size, const void *data,
+		 size_t data_size)
+{
+	struct blake2s s;
+
+	blake2s_init(&s, size, key, key_size);
+	blake2s_update(&s, data, data_size);
+	blake2s_final(&s, to);
+}
+
+/* One of the two passes of HMAC. */
+static void hmac_pass(uint8_t to[BLAKE2S_SIZE], uint8_t pad, const void *key, size_t key_size,
+		      const void *data, size_t size)
+{
+	uint8_t block[BLAKE2S_BLOCK] = { 0 };
+
+	memcpy(block, key, key_size);
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] ^= pad;
+	blake2s_hash(to, block, sizeof(block), data, size);
+	secret_wipe(block, sizeof(block));
+}
+
+void blake2s_hmac(uint8_t to[BLAKE2S_SIZE], const void *key, size_t key_size, const void *data,
+		  size_t size)
+{
+	uint8_t inner[BLAKE2S_SIZE];
+
+	assert(key_size <= BLAKE2S_BLOCK);
+	hmac_pass(inner, 0x36, key, key_size, data, size);
+	hmac_pass(to, 0x5c, key, key_size, inner, sizeof(inner));
+	secret_wipe(inner, sizeof(inner));
+}
+
+void blake2s_kdf(const uint8_t key[BLAKE2S_SIZE], const void *input, size_t size,
+		 uint8_t first[BLAKE2S_SIZE], uint8_t second[BLAKE2S_SIZE],
+		 uint8_t third[BLAKE2S_SIZE])
+{
+	uint8_t secret[BLAKE2S_SIZE];
+	uint8_t block[BLAKE2S_SIZE + 1]; /* the output before, and the number of this one */
+
+	blake2s_hmac(secret, key, BLAKE2S_SIZE, input, size);
+	block[0] = 1;
+	blake2s_hmac(block, secret, sizeof(secret), block, 1);
+	memcpy(first, block, BLAKE2S_SIZE);
+	if (second) {
+		block[BLAKE2S_SIZE] = 2;
+		blake2s_hmac(block, secret, sizeof(secret), block, sizeof(block));
+		memcpy(second, block, BLAKE2S_SIZE);
+	}
+	if (third) {
+		block[BLAKE2S_SIZE] = 3;
+		blake2s_hmac(block, secret, sizeof(secret), block, sizeof(block));
+		memcpy(third, block, BLAKE2S_SIZE);
+	}
+	secret_wipe(secret, sizeof(secret));
+	secret_wipe(block, sizeof(block));
+}

@@ -1,0 +1,149 @@
+/*
+ * A WireGuard device without I/O
+ *
+ * The whole protocol of the WireGuard paper (Donenfeld, NDSS 2017, rev. 2020): handshakes, sessions,
+ * timers, cookies, allowed IPs. It reads no clock and opens no socket: bytes, time and randomness
+ * come in as arguments and callbacks, messages leave through wg_device_ops.send and, for packets in
+ * bulk, in the buffers of the caller, which are sealed and opened in place.
+ *
+ * Owned by one thread. Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
+ * its handshake runs; handshakes from addresses that ask too often cost one MAC each.
+ *
+ * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/ip.h"
+#include "wireguard/config.h"
+
+#define WG_HEADROOM 16 /* type, receiver, counter: before a packet that is to be sealed */
+#define WG_TAILROOM 32 /* padding to 16 and the tag: after it */
+#define WG_STAGED_MAX 128
+#define WG_PACKET_MAX 65535
+
+struct wg_device;
+struct wg_peer;
+
+/* The two times that the protocol needs: timers run on the first, TAI64N stamps come from the second. */
+struct wg_time {
+	uint64_t monotonic_ns;
+	uint64_t realtime_ns;
+};
+
+/* Where a message goes and, where it is known, what it is to come from (sticky source). */
+struct wg_route {
+	struct endpoint remote;
+	struct ip_address local; /* family 0: the kernel chooses */
+	uint32_t ifindex; /* 0: the kernel chooses */
+};
+
+struct wg_device_ops {
+	/* Sends one message (handshake, cookie, keepalive, a packet that was staged). @ds: the DS field
+	 * of the outer header. What it cannot send is lost, as on any network. */
+	void (*send)(void *context, const struct wg_route *to, uint8_t ds, const void *message,
+		     size_t size);
+	void (*random)(void *context, void *to, size_t size);
+};
+
+/* One packet: on its way out an inner IP packet that becomes a message, on its way in a message
+ * that becomes an inner IP packet. `data` moves over the same memory. */
+struct wg_buffer {
+	uint8_t *data;
+	size_t size;
+	uint8_t ds; /* DS field of the outer header; ECN is combined as RFC 6040 says */
+
+	/* Of wg_device_open() only. */
+	struct wg_route from; /* in: where the message came from, and the address it came to */
+	struct wg_peer *peer; /* out: who sent the packet; NULL: no packet for the TUN */
+};
+
+enum wg_seal_result {
+	WG_SEALED = 0,
+	WG_STAGED = 1, /* no session: the packets were copied, a handshake was begun */
+	WG_NO_ENDPOINT = 2, /* nowhere to send to; dropped */
+};
+
+/* What was dropped, and why; each counts packets or messages since the device was made. */
+struct wg_device_drops {
+	uint64_t no_peer; /* out: no allowed IP matches */
+	uint64_t no_endpoint;
+	uint64_t staged_overflow;
+	uint64_t malformed;
+	uint64_t bad_mac; /* also every handshake while there is no private key */
+	uint64_t under_load; /* answered with a cookie or ignored */
+	uint64_t rate_limited;
+	uint64_t unknown_peer;
+	uint64_t handshake_replayed;
+	uint64_t unknown_index;
+	uint64_t replayed;
+	uint64_t bad_tag;
+	uint64_t wrong_source; /* in: the inner source is not the peer's */
+	uint64_t congestion; /* in: marked by a router, but the inner packet knows no ECN */
+	uint64_t expired; /* in: the session is over */
+	uint64_t no_session; /* out: staged, but no handshake succeeded in time */
+	uint64_t no_memory;
+};
+
+/*
+ * Makes a device without key and peers. @ops is copied, @context is kept. Has libcrypto load all that
+ * it will ever need, so that the caller may shut itself in afterwards. Returns 0 or -ENOMEM.
+ */
+int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time now,
+		  struct wg_device **ret);
+
+/* Releases the device and wipes its keys. NULL is fine. Returns NULL. */
+struct wg_device *wg_device_free(struct wg_device *device);
+DEFINE_CLEANUP(struct wg_device *, wg_device_free);
+
+/*
+ * Applies a change, whole or not at all, and disturbs no peer that it does not name. Listen port and
+ * fwmark are only remembered: the sockets are the caller's.
+ * Returns 0, -ENOMEM, or -E2BIG where it would pass a bound.
+ */
+int wg_device_configure(struct wg_device *device, const struct wg_config *change,
+			struct wg_time now);
+
+/* Tells configuration and state of everything, keys included. Returns 0 or -ENOMEM. */
+int wg_device_read(const struct wg_device *device, struct wg_config *ret);
+
+void wg_device_drops(const struct wg_device *device, struct wg_device_drops *ret);
+
+/* Which peer an outgoing IP packet belongs to by its destination, or NULL (counted as dropped). */
+struct wg_peer *wg_device_route(struct wg_device *device, const uint8_t *packet, size_t size);
+
+/*
+ * Seals packets for one peer in place, in order. Each buffer holds an inner packet with WG_HEADROOM
+ * writable bytes before it and WG_TAILROOM after it; sealed, it holds the message. An empty buffer
+ * becomes a keepalive. Padding never makes a packet longer than @mtu.
+ * Returns an enum wg_seal_result; unless WG_SEALED, the buffers are unchanged and not to be sent.
+ */
+int wg_peer_seal(struct wg_peer *peer, struct wg_buffer *buffers, size_t count, size_t mtu,
+		 struct wg_time now);
+
+/* Where to send to the peer now. */
+const struct wg_route *wg_peer_route(const struct wg_peer *peer);
+
+/* The kernel refused the remembered source address or interface of the route: forget them. */
+void wg_peer_forget_source(struct wg_peer *peer);
+
+/*
+ * Takes in messages as they came from the sockets, in any mixture and from anyone. Those that hold
+ * an authentic packet from a peer that may send it come back with `peer` set and data/size telling
+ * the inner packet; all others are dealt with, and come back with peer NULL.
+ */
+void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t count,
+		    struct wg_time now);
+
+/* Does what is due. Call at wg_device_deadline(), and any time else. */
+void wg_device_run_timers(struct wg_device *device, struct wg_time now);
+
+/* Monotonic time of the next timer, or UINT64_MAX: none. */
+uint64_t wg_device_deadline(const struct wg_device *device);
+
+/* The link went up after it was down, or the machine woke: peers with a persistent keepalive speak. */
+void wg_device_wake(struct wg_device *device, struct wg_time now);

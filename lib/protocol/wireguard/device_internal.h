@@ -1,0 +1,245 @@
+/*
+ * Inside of a WireGuard device: peers, sessions, and who does what
+ *
+ * For the files of this folder and their tests. A device owns its peers, a peer its sessions and
+ * its handshake. session.c holds keys and counters, peer.c what a peer is, peer_timers.c when
+ * something is due, handshake.c the messages that make sessions, data.c those that use them,
+ * configure.c changes from outside.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "wireguard/aead.h"
+#include "wireguard/allowed_ips.h"
+#include "wireguard/cookie.h"
+#include "wireguard/device.h"
+#include "wireguard/dh.h"
+#include "wireguard/index_table.h"
+#include "wireguard/limiter.h"
+#include "wireguard/noise.h"
+#include "wireguard/replay.h"
+#include "wireguard/timer_heap.h"
+
+/* Constants of the paper, section 6.1. */
+#define REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
+#define REJECT_AFTER_MESSAGES (UINT64_MAX - (UINT64_C(1) << 13))
+#define REKEY_AFTER_TIME (120 * NS_PER_S)
+#define REJECT_AFTER_TIME (180 * NS_PER_S)
+#define REKEY_ATTEMPT_TIME (90 * NS_PER_S)
+#define REKEY_TIMEOUT (5 * NS_PER_S)
+#define REKEY_JITTER_MS 334 /* up to a third of a second, so that two sides do not stay in step */
+#define KEEPALIVE_TIMEOUT (10 * NS_PER_S)
+
+#define INITIATION_INTERVAL (20 * NS_PER_MS) /* a peer may not begin handshakes more often */
+#define TIMESTAMP_GRAIN (UINT64_C(1) << 24) /* ns; stamps tell no more than that (about 17 ms) */
+
+/* A device is under load for LOAD_LINGER after an interval with more handshakes than that: about a
+ * sixth of one core. */
+#define LOAD_HANDSHAKES 100
+#define LOAD_INTERVAL (100 * NS_PER_MS)
+#define LOAD_LINGER NS_PER_S
+
+#define DS_HANDSHAKE 0x88 /* AF41 */
+
+struct session {
+	struct wg_peer *peer;
+	struct aead_key *seal;
+	struct aead_key *open;
+	uint64_t send_counter; /* of the next packet */
+	uint64_t born_ns;
+	uint32_t local_index;
+	uint32_t remote_index;
+	bool initiator;
+	struct replay replay;
+};
+
+/* What a peer may have to do at some time. */
+enum peer_timer {
+	TIMER_RETRANSMIT, /* the handshake was not answered */
+	TIMER_KEEPALIVE, /* something came, and nothing went back */
+	TIMER_NEW_HANDSHAKE, /* something went out, and nothing came back */
+	TIMER_ERASE, /* sessions are long over: forget the keys */
+	TIMER_PERSISTENT, /* the persistent keepalive */
+	TIMER_COUNT,
+};
+
+/* A packet that waits for a session. */
+struct staged_packet {
+	struct staged_packet *next;
+	size_t size;
+	size_t mtu;
+	uint8_t bytes[]; /* headroom, packet, tailroom */
+};
+
+struct staged_queue {
+	struct staged_packet *first;
+	struct staged_packet **last;
+	size_t count;
+};
+
+enum shared_state {
+	SHARED_UNKNOWN, /* not computed yet */
+	SHARED_KNOWN,
+	SHARED_REJECTED, /* the public key is of low order: no handshake is possible */
+};
+
+struct wg_peer {
+	struct wg_device *device;
+	struct list link; /* of the device's peers, or of those that are not there */
+	bool present; /* false only within wg_device_configure() */
+	bool named; /* by the change that is being applied */
+
+	uint8_t public_key[WG_KEY_SIZE];
+	uint8_t preshared_key[WG_KEY_SIZE];
+	uint16_t keepalive_s;
+	struct allowed_ips_owner allowed_ips;
+	struct wg_route route; /* remote family 0: not known */
+
+	/* The secret of both static keys. */
+	uint8_t shared[DH_SIZE];
+	enum shared_state shared_state;
+
+	/* The handshake that we began, while its index is not 0. */
+	struct noise_handshake handshake;
+	uint32_t handshake_index;
+	uint64_t attempt_began_ns; /* the first of a row of initiations */
+	uint64_t next_initiation_ns; /* none is sent before */
+	uint64_t last_stamp_ns; /* of our last initiation */
+
+	/* The handshakes of the other side. */
+	uint8_t latest_timestamp[NOISE_TIMESTAMP_SIZE];
+	uint64_t next_acceptance_ns; /* none is answered before */
+	struct cookie_jar cookies;
+
+	/* Packets go out in `current`. `next` is one that we answered to: it becomes current with the
+	 * first packet that comes in it. */
+	struct session *previous;
+	struct session *current;
+	struct session *next;
+	struct staged_queue staged;
+
+	/* The node stands at or before the earliest of the timers: one that moves away is left alone
+	 * until the node is due. */
+	struct timer_node timer_node;
+	uint64_t timers[TIMER_COUNT]; /* TIMER_NEVER: off */
+	bool another_keepalive; /* more came while TIMER_KEEPALIVE was on */
+	bool last_minute_sent; /* a handshake was begun because packets came in an old session */
+
+	uint64_t last_handshake_ns; /* real time; 0: never */
+	uint64_t rx_bytes;
+	uint64_t tx_bytes;
+};
+
+struct wg_device {
+	struct wg_device_ops ops;
+	void *context;
+
+	uint8_t private_key[WG_KEY_SIZE];
+	uint8_t public_key[WG_KEY_SIZE];
+	struct dh_key *identity; /* NULL: there is no private key */
+	uint16_t listen_port;
+	uint32_t fwmark;
+
+	struct list peers; /* in the order in which they were made */
+	struct map peers_by_key;
+	struct index_table indices;
+	struct allowed_ips allowed_ips;
+	struct timer_heap timers;
+
+	struct cookie_checker checker;
+	struct limiter limiter;
+	uint64_t load_interval_ns; /* when the running interval ends */
+	unsigned load_count; /* handshakes in it */
+	uint64_t loaded_until_ns;
+
+	struct wg_device_drops drops;
+};
+
+/* device.c */
+
+static inline void device_random(struct wg_device *device, void *to, size_t size)
+{
+	device->ops.random(device->context, to, size);
+}
+
+/* Sends a message to a peer and counts it. */
+void peer_send(struct wg_peer *peer, uint8_t ds, const void *message, size_t size);
+
+/* session.c */
+
+/* Makes a session from the keys of a handshake, without an index. Returns 0 or -ENOMEM. */
+int session_new(struct wg_peer *peer, const struct noise_keys *keys, bool initiator,
+		struct wg_time now, struct session **ret);
+
+/* Forgets its index, wipes it. NULL is fine. Returns NULL. */
+struct session *session_free(struct session *session);
+
+/* Whether @count more packets may be sent in it, or one be received. NULL is fine: no. */
+bool session_can_send(const struct session *session, size_t count, struct wg_time now);
+bool session_can_receive(const struct session *session, struct wg_time now);
+
+/* Seals packets in place; the session can send as many. Returns the bytes of all messages. */
+size_t session_seal(struct session *session, struct wg_buffer *buffers, size_t count, size_t mtu);
+
+/* peer.c */
+
+/* Makes a peer that is not in its device's lists. Returns 0 or -ENOMEM. */
+int peer_new(struct wg_device *device, const uint8_t public_key[WG_KEY_SIZE], struct wg_peer **ret);
+
+/* Releases the peer; its lists have forgotten it. NULL is fine. Returns NULL. */
+struct wg_peer *peer_free(struct wg_peer *peer);
+DEFINE_CLEANUP(struct wg_peer *, peer_free);
+
+/* Makes the peer as if it were new: no settings, sessions, networks, counters. */
+void peer_reset(struct wg_peer *peer);
+
+/* Forgets the handshake that we began. */
+void peer_forget_handshake(struct wg_peer *peer);
+
+/* Forgets every session, and the handshake. */
+void peer_forget_sessions(struct wg_peer *peer);
+
+/* The secret of both static keys, computed at most once. Returns 0, -ENOMEM or -EKEYREJECTED. */
+int peer_shared_secret(struct wg_peer *peer);
+
+/* Keeps copies of packets until there is a session. */
+void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t count, size_t mtu);
+
+/* Drops what is staged, and counts it. */
+void peer_drop_staged(struct wg_peer *peer);
+
+/* Puts a session in its place: see struct wg_peer. */
+void peer_add_session(struct wg_peer *peer, struct session *session);
+
+/* Makes `next` the current session. */
+void peer_promote_next(struct wg_peer *peer);
+
+/* peer_timers.c: each tells of something that happened. */
+void peer_timer_set(struct wg_peer *peer, enum peer_timer timer, uint64_t at_ns);
+void peer_data_sent(struct wg_peer *peer, struct wg_time now);
+void peer_data_received(struct wg_peer *peer, struct wg_time now);
+void peer_authenticated_sent(struct wg_peer *peer, struct wg_time now);
+void peer_authenticated_received(struct wg_peer *peer, struct wg_time now);
+void peer_handshake_begun(struct wg_peer *peer, struct wg_time now);
+void peer_handshake_complete(struct wg_peer *peer, struct wg_time now);
+void peer_session_derived(struct wg_peer *peer, struct wg_time now);
+
+/* handshake.c */
+
+/* Sends an initiation, unless one was sent just now. @retry: it belongs to the row of attempts that
+ * is going on. */
+void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now);
+
+/* Deals with a message of any type but data. */
+void device_handle_handshake(struct wg_device *device, const struct wg_buffer *message,
+			     uint32_t type, struct wg_time now);
+
+/* data.c */
+
+/* Sends what was staged, in the current session. */
+void peer_flush_staged(struct wg_peer *peer, struct wg_time now);
+
+/* Sends an empty packet, or begins a handshake where there is no session. */
+void peer_send_keepalive(struct wg_peer *peer, struct wg_time now);

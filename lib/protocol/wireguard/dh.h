@@ -1,0 +1,31 @@
+/*
+ * X25519 (RFC 7748)
+ *
+ * A private key is kept in the form that libcrypto computes with, because making it from its bytes
+ * costs as much as a shared secret.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+#define DH_SIZE 32
+
+struct dh_key;
+
+/* Clamps a private key as RFC 7748 section 5 says. */
+void dh_clamp(uint8_t private_key[DH_SIZE]);
+
+/* Makes a key from its private half. Returns 0 or -ENOMEM. */
+int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret);
+
+/* Wipes and releases the key. NULL is fine. Returns NULL. */
+struct dh_key *dh_key_free(struct dh_key *key);
+DEFINE_CLEANUP(struct dh_key *, dh_key_free);
+
+void dh_key_public(const struct dh_key *key, uint8_t ret[DH_SIZE]);
+
+/* Computes the shared secret with a public key. Returns 0, -ENOMEM, or -EKEYREJECTED for a public
+ * key that makes it zero (RFC 7748 section 6.1). */
+int dh_shared(const struct dh_key *key, const uint8_t public_key[DH_SIZE], uint8_t ret[DH_SIZE]);

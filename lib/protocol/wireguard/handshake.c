@@ -1,0 +1,387 @@
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "wireguard/device_internal.h"
+#include "wireguard/message.h"
+
+/*
+ * TAI64N (10 s ahead of UTC at the epoch), rounded down so that it tells little of our clock. Stamps
+ * of a peer always grow, even where the clock was set back: the other side ignores older ones.
+ */
+static void next_timestamp(struct wg_peer *peer, struct wg_time now,
+			   uint8_t ret[NOISE_TIMESTAMP_SIZE])
+{
+	uint64_t stamp = now.realtime_ns - now.realtime_ns % NS_PER_S % TIMESTAMP_GRAIN;
+	struct writer w;
+
+	if (stamp <= peer->last_stamp_ns)
+		stamp = peer->last_stamp_ns + TIMESTAMP_GRAIN;
+	peer->last_stamp_ns = stamp;
+	writer_init(&w, ret, NOISE_TIMESTAMP_SIZE);
+	writer_u64(&w, (UINT64_C(1) << 62) + 10 + stamp / NS_PER_S);
+	writer_u32(&w, (uint32_t)(stamp % NS_PER_S));
+}
+
+/* Begins the handshake and takes an index for it, in place of an earlier one. */
+static int begin_handshake(struct wg_peer *peer, struct wg_time now, struct noise_initiation *ret)
+{
+	struct wg_device *device = peer->device;
+	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
+	uint8_t ephemeral[DH_SIZE];
+	uint32_t index;
+	int r;
+
+	r = peer_shared_secret(peer);
+	if (r < 0)
+		return r;
+	r = index_table_add(&device->indices, peer, NULL, device->ops.random, device->context,
+			    &index);
+	if (r < 0)
+		return r;
+	next_timestamp(peer, now, timestamp);
+	device_random(device, ephemeral, sizeof(ephemeral));
+	r = noise_write_initiation(&peer->handshake, device->identity, peer->public_key,
+				   peer->shared, timestamp, ephemeral, ret);
+	index_table_remove(&device->indices, r < 0 ? index : peer->handshake_index);
+	if (r == 0)
+		peer->handshake_index = index;
+	return r;
+}
+
+static void send_initiation(struct wg_peer *peer, struct wg_time now)
+{
+	uint8_t message[MESSAGE_INITIATION_SIZE];
+	struct noise_initiation body;
+	struct writer w;
+	int r = begin_handshake(peer, now, &body);
+
+	if (r < 0) {
+		peer->device->drops.no_memory += r == -ENOMEM;
+		return;
+	}
+	writer_init(&w, message, sizeof(message));
+	writer_u32le(&w, MESSAGE_INITIATION);
+	writer_u32le(&w, peer->handshake_index);
+	writer_copy(&w, &body, sizeof(body));
+	cookie_jar_sign(&peer->cookies, message, sizeof(message), now.monotonic_ns);
+	peer_send(peer, DS_HANDSHAKE, message, sizeof(message));
+	peer_authenticated_sent(peer, now);
+}
+
+void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now)
+{
+	if (!retry)
+		peer->attempt_began_ns = now.monotonic_ns;
+	if (!peer->route.remote.address.family || now.monotonic_ns < peer->next_initiation_ns)
+		return;
+	peer->next_initiation_ns = now.monotonic_ns + REKEY_TIMEOUT;
+	if (peer->device->identity)
+		send_initiation(peer, now);
+	peer_handshake_begun(peer, now); /* what failed is tried again */
+}
+
+/* Counts a handshake that failed for one of the errors of noise.h. */
+static void count_failure(struct wg_device *device, int error)
+{
+	if (error == -ENOMEM)
+		device->drops.no_memory++;
+	else
+		device->drops.bad_tag++;
+}
+
+/* Counts a handshake, and tells whether there are too many. */
+static bool device_is_loaded(struct wg_device *device, struct wg_time now)
+{
+	if (now.monotonic_ns >= device->load_interval_ns) {
+		device->load_interval_ns = now.monotonic_ns + LOAD_INTERVAL;
+		device->load_count = 0;
+	}
+	if (++device->load_count > LOAD_HANDSHAKES)
+		device->loaded_until_ns = now.monotonic_ns + LOAD_LINGER;
+	return now.monotonic_ns < device->loaded_until_ns;
+}
+
+static void send_cookie(struct wg_device *device, const struct wg_buffer *message, uint32_t sender)
+{
+	uint8_t nonce[XCHACHA_NONCE_SIZE];
+	uint8_t reply[MESSAGE_COOKIE_SIZE];
+
+	device_random(device, nonce, sizeof(nonce));
+	if (cookie_reply_write(&device->checker, message->data, message->size, sender,
+			       &message->from.remote, nonce, reply) == 0)
+		device->ops.send(device->context, &message->from, DS_HANDSHAKE, reply,
+				 sizeof(reply));
+}
+
+/* Whether the expensive part of a handshake message is to be done. */
+static bool admit(struct wg_device *device, const struct wg_buffer *message, uint32_t sender,
+		  struct wg_time now)
+{
+	if (!cookie_mac1_valid(&device->checker, message->data, message->size)) {
+		device->drops.bad_mac++;
+		return false;
+	}
+	if (!device_is_loaded(device, now))
+		return true;
+	cookie_checker_refresh(&device->checker, now.monotonic_ns, device->ops.random,
+			       device->context);
+	if (!cookie_mac2_valid(&device->checker, message->data, message->size,
+			       &message->from.remote)) {
+		device->drops.under_load++;
+		send_cookie(device, message, sender);
+		return false;
+	}
+	if (!limiter_allow(&device->limiter, &message->from.remote.address, now.monotonic_ns)) {
+		device->drops.rate_limited++;
+		return false;
+	}
+	return true;
+}
+
+/* A handshake message of the peer's was authentic. */
+static void peer_handshake_received(struct wg_peer *peer, const struct wg_buffer *message,
+				    struct wg_time now)
+{
+	peer->route = message->from;
+	peer->rx_bytes += message->size;
+	peer_authenticated_received(peer, now);
+}
+
+/* Makes the session of a handshake that we answer. */
+static int accept_session(struct wg_peer *peer, struct noise_handshake *handshake, uint32_t sender,
+			  struct wg_time now, struct noise_response *ret, uint32_t *ret_index)
+{
+	struct wg_device *device = peer->device;
+	uint8_t ephemeral[DH_SIZE];
+	struct noise_keys keys;
+	struct session *session;
+	int r;
+
+	device_random(device, ephemeral, sizeof(ephemeral));
+	r = noise_write_response(handshake, peer->public_key, peer->preshared_key, ephemeral, ret,
+				 &keys);
+	if (r < 0)
+		return r;
+	r = session_new(peer, &keys, false, now, &session);
+	secret_wipe(&keys, sizeof(keys));
+	if (r < 0)
+		return r;
+	r = index_table_add(&device->indices, peer, session, device->ops.random, device->context,
+			    &session->local_index);
+	if (r < 0) {
+		session_free(session);
+		return r;
+	}
+	session->remote_index = sender;
+	*ret_index = session->local_index;
+	peer_add_session(peer, session);
+	return 0;
+}
+
+static void send_response(struct wg_peer *peer, struct noise_handshake *handshake, uint32_t sender,
+			  struct wg_time now)
+{
+	uint8_t message[MESSAGE_RESPONSE_SIZE];
+	struct noise_response body;
+	struct writer w;
+	uint32_t index;
+	int r = accept_session(peer, handshake, sender, now, &body, &index);
+
+	if (r < 0) {
+		count_failure(peer->device, r);
+		return;
+	}
+	writer_init(&w, message, sizeof(message));
+	writer_u32le(&w, MESSAGE_RESPONSE);
+	writer_u32le(&w, index);
+	writer_u32le(&w, sender);
+	writer_copy(&w, &body, sizeof(body));
+	cookie_jar_sign(&peer->cookies, message, sizeof(message), now.monotonic_ns);
+	peer_session_derived(peer, now);
+	peer_send(peer, DS_HANDSHAKE, message, sizeof(message));
+	peer_authenticated_sent(peer, now);
+}
+
+/* Finds out who sent an initiation, and whether it is new. NULL: counted as dropped. */
+static struct wg_peer *authenticate(struct wg_device *device, struct noise_handshake *handshake,
+				    const struct noise_initiation *body, struct wg_time now)
+{
+	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
+	uint8_t remote_static[DH_SIZE];
+	struct wg_peer *peer;
+	int r;
+
+	r = noise_read_initiation(handshake, device->identity, body, remote_static);
+	if (r < 0) {
+		count_failure(device, r);
+		return NULL;
+	}
+	peer = map_get(&device->peers_by_key, remote_static, sizeof(remote_static));
+	if (!peer) {
+		device->drops.unknown_peer++;
+		return NULL;
+	}
+	if (now.monotonic_ns < peer->next_acceptance_ns) {
+		device->drops.rate_limited++;
+		return NULL;
+	}
+	r = peer_shared_secret(peer);
+	if (r == 0)
+		r = noise_read_timestamp(handshake, peer->shared, body, timestamp);
+	if (r < 0) {
+		count_failure(device, r);
+		return NULL;
+	}
+	if (memcmp(timestamp, peer->latest_timestamp, sizeof(timestamp)) <= 0) {
+		device->drops.handshake_replayed++;
+		return NULL;
+	}
+	memcpy(peer->latest_timestamp, timestamp, sizeof(timestamp));
+	peer->next_acceptance_ns = now.monotonic_ns + INITIATION_INTERVAL;
+	return peer;
+}
+
+static void handle_initiation(struct wg_device *device, const struct wg_buffer *message,
+			      struct reader *r, struct wg_time now)
+{
+	CLEANUP(noise_handshake_done) struct noise_handshake handshake = { 0 };
+	struct noise_initiation body;
+	struct wg_peer *peer;
+	uint32_t sender;
+
+	sender = reader_u32le(r);
+	reader_copy(r, &body, sizeof(body));
+	(void)reader_take(r, MESSAGE_MACS_SIZE);
+	if (!reader_done(r)) {
+		device->drops.malformed++;
+		return;
+	}
+	if (!admit(device, message, sender, now))
+		return;
+	peer = authenticate(device, &handshake, &body, now);
+	if (!peer)
+		return;
+	peer_handshake_received(peer, message, now);
+	send_response(peer, &handshake, sender, now);
+}
+
+/* Ends the handshake that we began with the session that comes of it. */
+static int finish_handshake(struct index_entry *entry, const struct noise_response *body,
+			    uint32_t sender, struct wg_time now)
+{
+	struct wg_peer *peer = entry->peer;
+	struct noise_keys keys;
+	struct session *session;
+	int r;
+
+	r = noise_read_response(&peer->handshake, peer->device->identity, peer->preshared_key, body,
+				&keys);
+	if (r < 0)
+		return r;
+	r = session_new(peer, &keys, true, now, &session);
+	secret_wipe(&keys, sizeof(keys));
+	if (r < 0)
+		return r;
+	session->remote_index = sender;
+	session->local_index = peer->handshake_index; /* which now means the session */
+	entry->session = session;
+	peer->handshake_index = 0;
+	noise_handshake_done(&peer->handshake);
+	peer_add_session(peer, session);
+	return 0;
+}
+
+static void handle_response(struct wg_device *device, const struct wg_buffer *message,
+			    struct reader *r, struct wg_time now)
+{
+	struct noise_response body;
+	struct index_entry *entry;
+	struct wg_peer *peer;
+	uint32_t receiver;
+	uint32_t sender;
+	int error;
+
+	sender = reader_u32le(r);
+	receiver = reader_u32le(r);
+	reader_copy(r, &body, sizeof(body));
+	(void)reader_take(r, MESSAGE_MACS_SIZE);
+	if (!reader_done(r)) {
+		device->drops.malformed++;
+		return;
+	}
+	if (!admit(device, message, sender, now))
+		return;
+	entry = index_table_find(&device->indices, receiver);
+	if (!entry || entry->session) {
+		device->drops.unknown_index++;
+		return;
+	}
+	peer = entry->peer;
+	error = finish_handshake(entry, &body, sender, now);
+	if (error < 0) {
+		count_failure(device, error);
+		return;
+	}
+	peer_handshake_received(peer, message, now);
+	peer_session_derived(peer, now);
+	peer_handshake_complete(peer, now);
+	/* The other side must see a packet before it can use the session. */
+	if (peer->staged.count > 0)
+		peer_flush_staged(peer, now);
+	else
+		peer_send_keepalive(peer, now);
+}
+
+static void handle_cookie(struct wg_device *device, const struct wg_buffer *message,
+			  struct reader *r, struct wg_time now)
+{
+	uint8_t nonce[XCHACHA_NONCE_SIZE];
+	uint8_t sealed[COOKIE_SIZE + AEAD_TAG_SIZE];
+	const struct index_entry *entry;
+	uint32_t receiver;
+	int error;
+
+	receiver = reader_u32le(r);
+	reader_copy(r, nonce, sizeof(nonce));
+	reader_copy(r, sealed, sizeof(sealed));
+	if (!reader_done(r)) {
+		device->drops.malformed++;
+		return;
+	}
+	entry = index_table_find(&device->indices, receiver);
+	if (!entry) {
+		device->drops.unknown_index++;
+		return;
+	}
+	error = cookie_jar_take(&entry->peer->cookies, nonce, sealed, now.monotonic_ns);
+	if (error < 0)
+		count_failure(device, error);
+	else
+		entry->peer->rx_bytes += message->size;
+}
+
+void device_handle_handshake(struct wg_device *device, const struct wg_buffer *message,
+			     uint32_t type, struct wg_time now)
+{
+	struct reader r;
+
+	reader_init(&r, message->data, message->size);
+	(void)reader_u32le(&r);
+	if (!device->identity &&
+	    (type == MESSAGE_INITIATION || type == MESSAGE_RESPONSE || type == MESSAGE_COOKIE)) {
+		device->drops.bad_mac++; /* nobody can know a key that we do not have */
+		return;
+	}
+	switch (type) {
+	case MESSAGE_INITIATION:
+		handle_initiation(device, message, &r, now);
+		break;
+	case MESSAGE_RESPONSE:
+		handle_response(device, message, &r, now);
+		break;
+	case MESSAGE_COOKIE:
+		handle_cookie(device, message, &r, now);
+		break;
+	default:
+		device->drops.malformed++;
+	}
+}

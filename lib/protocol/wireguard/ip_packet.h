@@ -1,0 +1,26 @@
+/*
+ * What the tunnel has to know of an inner IP packet
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ip_packet {
+	bool v6;
+	size_t size; /* by the header: padding may follow */
+	const uint8_t *source; /* 4 or 16 bytes within the packet */
+	const uint8_t *destination;
+	uint8_t ecn; /* the two lower bits of the DS field */
+};
+
+/* Returns 0, or -EBADMSG for what is no whole IPv4 or IPv6 packet. */
+int ip_packet_parse(const uint8_t *data, size_t size, struct ip_packet *ret);
+
+/*
+ * Combines the ECN field of the outer header into the inner one, as RFC 6040 section 4.2 says, and
+ * keeps the checksum of an IPv4 header right. @data: a packet that ip_packet_parse() accepted.
+ * Returns false where the packet has to be dropped: a router marked it, and nobody would notice.
+ */
+bool ip_packet_take_ecn(uint8_t *data, const struct ip_packet *packet, uint8_t outer_ds);

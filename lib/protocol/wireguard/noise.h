@@ -1,0 +1,72 @@
+/*
+ * The handshake Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (WireGuard paper, section 5.4)
+ *
+ * Only the cryptography: bodies of the two messages without type, indices and MACs. The initiator
+ * keeps a struct noise_handshake between writing the initiation and reading the response; the
+ * responder needs one only while it answers. noise_handshake_done() wipes it; a zeroed one is empty.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "wireguard/aead.h"
+#include "wireguard/blake2s.h"
+#include "wireguard/dh.h"
+
+#define NOISE_TIMESTAMP_SIZE 12
+
+/* Exactly the bytes on the wire. */
+struct noise_initiation {
+	uint8_t ephemeral[DH_SIZE];
+	uint8_t static_key[DH_SIZE + AEAD_TAG_SIZE];
+	uint8_t timestamp[NOISE_TIMESTAMP_SIZE + AEAD_TAG_SIZE];
+};
+
+struct noise_response {
+	uint8_t ephemeral[DH_SIZE];
+	uint8_t nothing[AEAD_TAG_SIZE];
+};
+
+struct noise_handshake {
+	uint8_t chaining_key[BLAKE2S_SIZE];
+	uint8_t hash[BLAKE2S_SIZE];
+	struct dh_key *ephemeral; /* the initiator's own; owned */
+	uint8_t remote_ephemeral[DH_SIZE]; /* the responder's view of it */
+};
+
+struct noise_keys {
+	uint8_t send[AEAD_KEY_SIZE];
+	uint8_t receive[AEAD_KEY_SIZE];
+};
+
+void noise_handshake_done(struct noise_handshake *handshake);
+DEFINE_CLEANUP_DONE(struct noise_handshake, noise_handshake_done);
+
+/* The functions below return 0, -EBADMSG (not authentic), -EKEYREJECTED (a public key of low order)
+ * or -ENOMEM. */
+
+/*
+ * Begins a handshake. @self: our static key. @shared: the secret of both static keys.
+ * @ephemeral: 32 random bytes, wiped. What @handshake held before is released.
+ */
+int noise_write_initiation(struct noise_handshake *handshake, const struct dh_key *self,
+			   const uint8_t remote_static[DH_SIZE], const uint8_t shared[DH_SIZE],
+			   const uint8_t timestamp[NOISE_TIMESTAMP_SIZE],
+			   uint8_t ephemeral[DH_SIZE], struct noise_initiation *ret);
+
+/* Tells who an initiation claims to be from; noise_read_timestamp() proves it. */
+int noise_read_initiation(struct noise_handshake *handshake, const struct dh_key *self,
+			  const struct noise_initiation *from, uint8_t ret_remote_static[DH_SIZE]);
+int noise_read_timestamp(struct noise_handshake *handshake, const uint8_t shared[DH_SIZE],
+			 const struct noise_initiation *from, uint8_t ret[NOISE_TIMESTAMP_SIZE]);
+
+/* Answers an initiation that was read. @ephemeral: 32 random bytes, wiped. */
+int noise_write_response(struct noise_handshake *handshake, const uint8_t remote_static[DH_SIZE],
+			 const uint8_t preshared_key[DH_SIZE], uint8_t ephemeral[DH_SIZE],
+			 struct noise_response *ret, struct noise_keys *ret_keys);
+
+/* Ends the handshake that @handshake began, which stays as it is: a forged response does no harm. */
+int noise_read_response(const struct noise_handshake *handshake, const struct dh_key *self,
+			const uint8_t preshared_key[DH_SIZE], const struct noise_response *from,
+			struct noise_keys *ret_keys);

@@ -1,0 +1,176 @@
+#include "base/secret.h"
+#include "wireguard/device_internal.h"
+
+static void peer_init(struct wg_peer *peer, struct wg_device *device,
+		      const uint8_t public_key[WG_KEY_SIZE])
+{
+	*peer = (struct wg_peer){ .device = device, .timer_node = TIMER_NODE_INIT };
+	list_init(&peer->link);
+	allowed_ips_owner_init(&peer->allowed_ips);
+	memcpy(peer->public_key, public_key, WG_KEY_SIZE);
+	cookie_jar_init(&peer->cookies, public_key);
+	peer->staged.last = &peer->staged.first;
+	for (size_t i = 0; i < TIMER_COUNT; i++)
+		peer->timers[i] = TIMER_NEVER;
+}
+
+int peer_new(struct wg_device *device, const uint8_t public_key[WG_KEY_SIZE], struct wg_peer **ret)
+{
+	struct wg_peer *peer = malloc(sizeof(*peer));
+
+	if (!peer)
+		return -ENOMEM;
+	peer_init(peer, device, public_key);
+	*ret = peer;
+	return 0;
+}
+
+/* Releases everything that the peer holds. */
+static void peer_done(struct wg_peer *peer)
+{
+	peer_forget_sessions(peer);
+	peer_drop_staged(peer);
+	timer_heap_set(&peer->device->timers, &peer->timer_node, TIMER_NEVER);
+	allowed_ips_remove_owner(&peer->device->allowed_ips, &peer->allowed_ips);
+}
+
+struct wg_peer *peer_free(struct wg_peer *peer)
+{
+	if (!peer)
+		return NULL;
+	peer_done(peer);
+	secret_wipe(peer, sizeof(*peer));
+	free(peer);
+	return NULL;
+}
+
+void peer_reset(struct wg_peer *peer)
+{
+	struct wg_device *device = peer->device;
+	uint8_t public_key[WG_KEY_SIZE];
+
+	memcpy(public_key, peer->public_key, sizeof(public_key));
+	peer_done(peer);
+	list_remove(&peer->link);
+	secret_wipe(peer, sizeof(*peer));
+	peer_init(peer, device, public_key);
+}
+
+void peer_forget_handshake(struct wg_peer *peer)
+{
+	index_table_remove(&peer->device->indices, peer->handshake_index);
+	peer->handshake_index = 0;
+	noise_handshake_done(&peer->handshake);
+}
+
+void peer_forget_sessions(struct wg_peer *peer)
+{
+	peer_forget_handshake(peer);
+	peer->previous = session_free(peer->previous);
+	peer->current = session_free(peer->current);
+	peer->next = session_free(peer->next);
+}
+
+int peer_shared_secret(struct wg_peer *peer)
+{
+	int r;
+
+	if (peer->shared_state == SHARED_KNOWN)
+		return 0;
+	if (peer->shared_state == SHARED_REJECTED)
+		return -EKEYREJECTED;
+	r = dh_shared(peer->device->identity, peer->public_key, peer->shared);
+	if (r == 0)
+		peer->shared_state = SHARED_KNOWN;
+	else if (r == -EKEYREJECTED)
+		peer->shared_state = SHARED_REJECTED;
+	return r;
+}
+
+static void staged_drop_first(struct staged_queue *queue)
+{
+	struct staged_packet *packet = queue->first;
+
+	queue->first = packet->next;
+	if (!queue->first)
+		queue->last = &queue->first;
+	queue->count--;
+	free(packet);
+}
+
+static int staged_add(struct staged_queue *queue, const struct wg_buffer *buffer, size_t mtu)
+{
+	struct staged_packet *packet =
+		malloc(sizeof(*packet) + WG_HEADROOM + buffer->size + WG_TAILROOM);
+
+	if (!packet)
+		return -ENOMEM;
+	packet->next = NULL;
+	packet->size = buffer->size;
+	packet->mtu = mtu;
+	memcpy(packet->bytes + WG_HEADROOM, buffer->data, buffer->size);
+	*queue->last = packet;
+	queue->last = &packet->next;
+	queue->count++;
+	return 0;
+}
+
+void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t count, size_t mtu)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (staged_add(&peer->staged, &buffers[i], mtu) < 0) {
+			peer->device->drops.no_memory++;
+			continue;
+		}
+		if (peer->staged.count > WG_STAGED_MAX) {
+			staged_drop_first(&peer->staged);
+			peer->device->drops.staged_overflow++;
+		}
+	}
+}
+
+void peer_drop_staged(struct wg_peer *peer)
+{
+	peer->device->drops.no_session += peer->staged.count;
+	while (peer->staged.first)
+		staged_drop_first(&peer->staged);
+}
+
+void peer_add_session(struct wg_peer *peer, struct session *session)
+{
+	if (!session->initiator) {
+		/* The other side will use it: it is confirmed by the first packet in it. */
+		session_free(peer->next);
+		peer->next = session;
+		peer->previous = session_free(peer->previous);
+		return;
+	}
+	session_free(peer->previous);
+	if (peer->next) { /* both sides began a handshake: the other's session is used for a while */
+		peer->previous = peer->next;
+		peer->next = NULL;
+		session_free(peer->current);
+	} else {
+		peer->previous = peer->current;
+	}
+	peer->current = session;
+}
+
+void peer_promote_next(struct wg_peer *peer)
+{
+	session_free(peer->previous);
+	peer->previous = peer->current;
+	peer->current = peer->next;
+	peer->next = NULL;
+}
+
+const struct wg_route *wg_peer_route(const struct wg_peer *peer)
+{
+	return &peer->route;
+}
+
+void wg_peer_forget_source(struct wg_peer *peer)
+{
+	peer->route.local = (struct ip_address){ 0 };
+	peer->route.ifindex = 0;
+}

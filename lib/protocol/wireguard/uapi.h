@@ -1,0 +1,31 @@
+/*
+ * The cross-platform configuration protocol of WireGuard devices
+ *
+ * Text of lines "key=value" ended by an empty line (wireguard.com/xplatform). One request is "set=1"
+ * with a change or "get=1"; the answer ends in "errno=N". This module turns text into struct
+ * wg_config and back, for the device's side and the client's. It does no I/O. A message is at most
+ * UAPI_MESSAGE_MAX bytes.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/text.h"
+#include "wireguard/config.h"
+
+#define UAPI_MESSAGE_MAX (64U << 20)
+
+/*
+ * Parses the lines of a change (what follows "set=1\n", up to but without the empty line; or an
+ * answer to "get=1" up to "errno=", in which also the keys of a reading may stand). Nothing is
+ * returned unless all of it is right.
+ * Returns 0, -EINVAL (an unknown key, a value of the wrong form), -EPROTO (a key out of place),
+ * -E2BIG or -ENOMEM.
+ */
+int uapi_parse(const char *text, size_t size, struct wg_config *ret);
+
+/* Writes a change as the lines of a "set=1" message, "set=1" and the closing empty line included. */
+void uapi_write_set(struct text *to, const struct wg_config *change);
+
+/* Writes a reading as the answer to "get=1", "errno=0" and the closing empty line included. */
+void uapi_write_get(struct text *to, const struct wg_config *reading);

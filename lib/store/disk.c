@@ -1,0 +1,558 @@
+#include "store/disk.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sqlite3.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "codec/patch.h"
+#include "store/store.h"
+
+#define APPLICATION_ID 0x53744462 /* tells the file from other SQLite databases */
+#define FORMAT 1
+#define SNAPSHOT_RETRY 64 /* revisions, after one could not be written */
+
+struct disk {
+	int lock_fd;
+	sqlite3 *db;
+	sqlite3_stmt *append;
+	uint64_t next_snapshot; /* the revision that is to be followed by one */
+	unsigned snapshot_every; /* revisions */
+};
+
+/* Run at each opening: the file stays ours (no shared memory beside it), and little of it cached. */
+static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
+			       "PRAGMA journal_mode = WAL;"
+			       "PRAGMA synchronous = FULL;"
+			       "PRAGMA mmap_size = 0;"
+			       "PRAGMA cache_size = -256;"
+			       "PRAGMA journal_size_limit = 4194304;"
+			       "PRAGMA trusted_schema = OFF;";
+
+static const char schema[] =
+	"BEGIN;"
+	"CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1),"
+	" revision INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"
+	"CREATE TABLE revision (revision INTEGER PRIMARY KEY, patch TEXT NOT NULL) STRICT;"
+	"PRAGMA application_id = 1400128610;"
+	"PRAGMA user_version = 1;"
+	"COMMIT;";
+
+static_assert(APPLICATION_ID == 1400128610, "the schema spells the number out");
+
+static int errno_of(int sqlite_error)
+{
+	switch (sqlite_error & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_DONE:
+	case SQLITE_ROW:
+		return 0;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+		return -EACCES;
+	case SQLITE_TOOBIG:
+		return -E2BIG;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+		return -EBADMSG;
+	default:
+		return -EIO;
+	}
+}
+
+static sqlite3_stmt *finalize(sqlite3_stmt *statement)
+{
+	(void)sqlite3_finalize(statement);
+	return NULL;
+}
+DEFINE_CLEANUP(sqlite3_stmt *, finalize);
+
+static sqlite3_blob *blob_close(sqlite3_blob *blob)
+{
+	(void)sqlite3_blob_close(blob);
+	return NULL;
+}
+DEFINE_CLEANUP(sqlite3_blob *, blob_close);
+
+/* The process that holds the lock wrote its number into the file. */
+static void name_owner(int fd, const char *path, struct fault *fault)
+{
+	char text[24] = { 0 };
+	ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+	long pid = size > 0 ? strtol(text, NULL, 10) : 0;
+
+	if (pid > 0)
+		(void)fault_set(fault, FAULT_DATABASE,
+				"%s is in use by process %ld; stop it first, or ask it instead",
+				path, pid);
+	else
+		(void)fault_set(fault, FAULT_DATABASE, "%s is in use by another process", path);
+}
+
+/* For the message to whoever comes second; a full disk is no reason to fail. */
+static void write_owner(int fd)
+{
+	char text[24];
+	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (pwrite(fd, text, (size_t)size, 0) == size)
+		(void)!ftruncate(fd, size);
+}
+
+/* A lock that root makes for a command is still the daemon's to take: it gets the database's owner. */
+static void give_to_owner_of(const char *path, int fd)
+{
+	struct stat st;
+
+	if (geteuid() == 0 && stat(path, &st) == 0)
+		(void)!fchown(fd, st.st_uid, st.st_gid);
+}
+
+/*
+ * The lock is on a file of its own: closing any descriptor of the database itself would drop the
+ * locks that SQLite has on it (fcntl(2)). It stays when the store is closed, as removing it would
+ * race.
+ */
+static int lock(const char *path, int *ret_fd, struct fault *fault)
+{
+	cleanup_free char *name = NULL;
+	cleanup_close int fd = -EBADF;
+	int r;
+
+	if (asprintf(&name, "%s.lock", path) < 0)
+		return fault_set_errno(fault, -ENOMEM, FAULT_DATABASE, "cannot open %s", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fault_set_errno(fault, -errno, FAULT_FILESYSTEM, "cannot open %s", name);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = -errno;
+		if (r != -EWOULDBLOCK)
+			return fault_set_errno(fault, r, FAULT_FILESYSTEM, "cannot lock %s", name);
+		name_owner(fd, path, fault);
+		return -EBUSY;
+	}
+	give_to_owner_of(path, fd);
+	write_owner(fd);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Makes the file's name durable too. */
+static int sync_directory(const char *path)
+{
+	cleanup_free char *copy = strdup(path);
+	cleanup_close int fd = -EBADF;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Before SQLite opens it: the file is there, regular and closed to others. */
+static int make_private(const char *path)
+{
+	cleanup_close int fd = -EBADF;
+	struct stat st;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) < 0)
+		return -errno;
+	return sync_directory(path);
+}
+
+/* The single integer that a statement gives. */
+static int query_integer(sqlite3 *db, const char *sql, int64_t *ret)
+{
+	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	int r = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_step(statement);
+	if (r == SQLITE_ROW)
+		*ret = sqlite3_column_int64(statement, 0);
+	return errno_of(r);
+}
+
+/* Makes the tables in a new file, and refuses a file that is not ours or of a later release. */
+static int check_format(struct disk *disk, const char *path, struct fault *fault)
+{
+	int64_t application = 0;
+	int64_t format = 0;
+	int64_t tables = 0;
+	int r;
+
+	r = query_integer(disk->db, "PRAGMA application_id", &application);
+	if (r == 0)
+		r = query_integer(disk->db, "PRAGMA user_version", &format);
+	if (r == 0)
+		r = query_integer(disk->db, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (r == 0 && application == 0 && tables == 0)
+		return errno_of(sqlite3_exec(disk->db, schema, NULL, NULL, NULL));
+	if (r < 0)
+		return r;
+	if (application != APPLICATION_ID) {
+		(void)fault_set(fault, FAULT_DATABASE, "%s is not a database of this program",
+				path);
+		return -EBADMSG;
+	}
+	if (format != FORMAT) {
+		(void)fault_set(
+			fault, FAULT_DATABASE,
+			"%s has format %lld, which another release wrote; this one knows %d", path,
+			(long long)format, FORMAT);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+static int open_database(struct disk *disk, const char *path, struct fault *fault)
+{
+	int r;
+
+	r = sqlite3_open_v2(path, &disk->db,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+				    SQLITE_OPEN_EXRESCODE,
+			    NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_db_config(disk->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(disk->db, settings, NULL, NULL, NULL);
+	if (r != SQLITE_OK)
+		return errno_of(r);
+	r = check_format(disk, path, fault);
+	if (r < 0)
+		return r;
+	return errno_of(sqlite3_prepare_v3(disk->db, "INSERT INTO revision VALUES (?, ?)", -1,
+					   SQLITE_PREPARE_PERSISTENT, &disk->append, NULL));
+}
+
+int disk_open(const char *path, struct disk **ret, struct fault *fault)
+{
+	CLEANUP(disk_close) struct disk *disk = calloc(1, sizeof(*disk));
+	int r;
+
+	if (!disk)
+		return fault_set_errno(fault, -ENOMEM, FAULT_DATABASE, "cannot open %s", path);
+	disk->lock_fd = -EBADF;
+	disk->snapshot_every = STORE_SNAPSHOT_EVERY;
+	r = lock(path, &disk->lock_fd, fault);
+	if (r < 0)
+		return r;
+	r = make_private(path);
+	if (r < 0)
+		return fault_set_errno(fault, r, FAULT_FILESYSTEM, "cannot open %s", path);
+	r = open_database(disk, path, fault);
+	if (r < 0)
+		return fault_set_errno(fault, r, FAULT_DATABASE, "cannot open %s", path);
+	*ret = TAKE_PTR(disk);
+	return 0;
+}
+
+struct disk *disk_close(struct disk *disk)
+{
+	if (!disk)
+		return NULL;
+	(void)sqlite3_finalize(disk->append);
+	(void)sqlite3_close(disk->db);
+	if (disk->lock_fd >= 0)
+		(void)close(disk->lock_fd);
+	free(disk);
+	return NULL;
+}
+
+struct blob_reader {
+	sqlite3_blob *blob;
+	int offset;
+	int error;
+};
+
+/* Callback of json_load_callback(). */
+static size_t read_blob(void *buffer, size_t size, void *context)
+{
+	struct blob_reader *reader = context;
+	int left = sqlite3_blob_bytes(reader->blob) - reader->offset;
+	int part = (size_t)left < size ? left : (int)size;
+
+	if (part == 0)
+		return 0;
+	reader->error = errno_of(sqlite3_blob_read(reader->blob, buffer, part, reader->offset));
+	if (reader->error < 0)
+		return (size_t)-1;
+	reader->offset += part;
+	return (size_t)part;
+}
+
+/* A failure to read what we wrote: want of memory, or damage. */
+static int parse_error(const json_error_t *error)
+{
+	switch (json_error_code(error)) {
+	case json_error_unknown: /* where jansson found no memory and had nothing to say */
+	case json_error_out_of_memory:
+		return -ENOMEM;
+	default:
+		return -EBADMSG;
+	}
+}
+
+static int load_snapshot(struct disk *disk, json_t **ret_document, uint64_t *ret_revision)
+{
+	CLEANUP(blob_close) sqlite3_blob *blob = NULL;
+	struct blob_reader reader = { 0 };
+	int64_t revision = -1;
+	json_error_t error;
+	json_t *document;
+	int r;
+
+	r = query_integer(disk->db, "SELECT revision FROM snapshot", &revision);
+	if (r < 0)
+		return r;
+	if (revision < 0) {
+		*ret_document = json_null();
+		*ret_revision = 0;
+		return 0;
+	}
+	r = errno_of(sqlite3_blob_open(disk->db, "main", "snapshot", "document", 1, 0, &blob));
+	if (r < 0)
+		return r;
+	reader.blob = blob;
+	document = json_load_callback(read_blob, &reader, JSON_DECODE_ANY, &error);
+	if (!document)
+		return reader.error < 0 ? reader.error : parse_error(&error);
+	*ret_document = document;
+	*ret_revision = (uint64_t)revision;
+	return 0;
+}
+
+static int replay_patch(sqlite3_stmt *statement, json_t **document, uint64_t revision,
+			struct fault *fault)
+{
+	CLEANUP(edit_log_done) struct edit_log log = { 0 };
+	const char *text = (const char *)sqlite3_column_text(statement, 1);
+	json_error_t error;
+	json_t *patch;
+	int r;
+
+	if ((uint64_t)sqlite3_column_int64(statement, 0) != revision)
+		return fault_set_errno(fault, -EBADMSG, FAULT_DATABASE, "revision %llu is missing",
+				       (unsigned long long)revision);
+	if (!text)
+		return -ENOMEM;
+	patch = json_loadb(text, (size_t)sqlite3_column_bytes(statement, 1), 0, &error);
+	if (!patch)
+		return parse_error(&error);
+	r = patch_consume(document, patch, &log, fault);
+	if (r < 0)
+		fault_prefix(fault, "revision %llu", (unsigned long long)revision);
+	return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+}
+
+static int replay(struct disk *disk, json_t **document, uint64_t *revision, struct fault *fault)
+{
+	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(disk->db,
+			       "SELECT revision, patch FROM revision WHERE revision > ?"
+			       " ORDER BY revision",
+			       -1, &statement, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_bind_int64(statement, 1, (int64_t)*revision);
+	if (r != SQLITE_OK)
+		return errno_of(r);
+	while ((r = sqlite3_step(statement)) == SQLITE_ROW) {
+		int error = replay_patch(statement, document, *revision + 1, fault);
+
+		if (error < 0)
+			return error;
+		(*revision)++;
+	}
+	return errno_of(r);
+}
+
+int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, struct fault *fault)
+{
+	json_t *document = NULL;
+	uint64_t revision;
+	int r;
+
+	r = load_snapshot(disk, &document, &revision);
+	if (r == 0) {
+		disk->next_snapshot = revision + disk->snapshot_every;
+		r = replay(disk, &document, &revision, fault);
+	}
+	if (r < 0) {
+		json_decref(document);
+		fault_prefix(fault, "cannot read the database");
+		return fault_set_errno(fault, r, FAULT_DATABASE, "cannot read the database");
+	}
+	*ret_document = document;
+	*ret_revision = revision;
+	return 0;
+}
+
+int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t size)
+{
+	int r;
+
+	r = sqlite3_bind_int64(disk->append, 1, (int64_t)revision);
+	if (r == SQLITE_OK)
+		r = sqlite3_bind_text64(disk->append, 2, patch, size, SQLITE_STATIC, SQLITE_UTF8);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(disk->append);
+	(void)sqlite3_reset(disk->append);
+	(void)sqlite3_clear_bindings(disk->append);
+	return errno_of(r);
+}
+
+bool disk_wants_snapshot(const struct disk *disk, uint64_t revision)
+{
+	return revision >= disk->next_snapshot;
+}
+
+void disk_set_snapshot_every(struct disk *disk, uint64_t present, unsigned revisions)
+{
+	disk->snapshot_every = revisions;
+	disk->next_snapshot = present + revisions;
+}
+
+struct blob_writer {
+	sqlite3_blob *blob;
+	size_t used;
+	size_t offset;
+	char buffer[16384];
+};
+
+static int flush(struct blob_writer *writer)
+{
+	int r = sqlite3_blob_write(writer->blob, writer->buffer, (int)writer->used,
+				   (int)writer->offset);
+
+	writer->offset += writer->used;
+	writer->used = 0;
+	return errno_of(r);
+}
+
+/* Callback of json_dump_callback(). */
+static int write_blob(const char *bytes, size_t size, void *context)
+{
+	struct blob_writer *writer = context;
+
+	while (size > 0) {
+		size_t room = sizeof(writer->buffer) - writer->used;
+		size_t part = size < room ? size : room;
+
+		memcpy(writer->buffer + writer->used, bytes, part);
+		writer->used += part;
+		bytes += part;
+		size -= part;
+		if (writer->used == sizeof(writer->buffer) && flush(writer) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Puts a row of zeroes in the document's place, which is then filled without a copy of the text. */
+static int reserve_snapshot(struct disk *disk, uint64_t revision, size_t size)
+{
+	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(disk->db,
+			       "INSERT OR REPLACE INTO snapshot VALUES (1, ?, zeroblob(?))", -1,
+			       &statement, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_bind_int64(statement, 1, (int64_t)revision);
+	if (r == SQLITE_OK)
+		r = sqlite3_bind_int64(statement, 2, (int64_t)size);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(statement);
+	return errno_of(r);
+}
+
+static int fill_snapshot(struct disk *disk, const json_t *document)
+{
+	CLEANUP(blob_close) sqlite3_blob *blob = NULL;
+	cleanup_free struct blob_writer *writer = calloc(1, sizeof(*writer));
+	int r;
+
+	if (!writer)
+		return -ENOMEM;
+	r = sqlite3_blob_open(disk->db, "main", "snapshot", "document", 1, 1, &blob);
+	if (r != SQLITE_OK)
+		return errno_of(r);
+	writer->blob = blob;
+	if (json_dump_callback(document, write_blob, writer, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
+		return -EIO;
+	return flush(writer);
+}
+
+static int forget_patches(struct disk *disk, uint64_t revision)
+{
+	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(disk->db, "DELETE FROM revision WHERE revision <= ?", -1, &statement,
+			       NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_bind_int64(statement, 1, (int64_t)revision);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(statement);
+	return errno_of(r);
+}
+
+static int write_snapshot(struct disk *disk, uint64_t revision, const json_t *document)
+{
+	size_t size = json_dumpb(document, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+	int r;
+
+	if (size == 0)
+		return -ENOMEM;
+	r = reserve_snapshot(disk, revision, size);
+	if (r == 0)
+		r = fill_snapshot(disk, document);
+	if (r == 0)
+		r = forget_patches(disk, revision);
+	return r;
+}
+
+int disk_snapshot(struct disk *disk, uint64_t revision, const json_t *document)
+{
+	int r;
+
+	disk->next_snapshot = revision + SNAPSHOT_RETRY;
+	r = errno_of(sqlite3_exec(disk->db, "BEGIN", NULL, NULL, NULL));
+	if (r < 0)
+		return r;
+	r = write_snapshot(disk, revision, document);
+	if (r == 0)
+		r = errno_of(sqlite3_exec(disk->db, "COMMIT", NULL, NULL, NULL));
+	if (r < 0) {
+		(void)sqlite3_exec(disk->db, "ROLLBACK", NULL, NULL, NULL);
+		return r;
+	}
+	disk->next_snapshot = revision + disk->snapshot_every;
+	return 0;
+}

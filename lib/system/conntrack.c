@@ -1,0 +1,184 @@
+#include "system/conntrack.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <string.h>
+
+/* Bits of CTA_FILTER_ORIG_FLAGS, by the order of the kernel's enum (nf_internals.h). */
+#define FILTER_IP_DST (1U << 1)
+#define FILTER_PROTO_NUM (1U << 3)
+#define FILTER_PROTO_DST_PORT (1U << 5)
+#define FLUSH_MAX (1 << 20) /* entries that one call deletes */
+#define DUMP_TRIES 8
+
+struct victims {
+	struct nf_conntrack **entries;
+	size_t count;
+	size_t capacity;
+	conntrack_match match;
+	void *context;
+};
+
+static void victims_clear(struct victims *victims)
+{
+	for (size_t i = 0; i < victims->count; i++)
+		nfct_destroy(victims->entries[i]);
+	victims->count = 0;
+}
+
+static void victims_done(struct victims *victims)
+{
+	victims_clear(victims);
+	free(victims->entries);
+}
+DEFINE_CLEANUP_DONE(struct victims, victims_done);
+
+/* Takes @entry. */
+static int victims_add(struct victims *victims, struct nf_conntrack *entry)
+{
+	size_t capacity = victims->capacity ? victims->capacity * 2 : 16;
+	struct nf_conntrack **entries;
+
+	if (victims->count == FLUSH_MAX)
+		return -E2BIG;
+	if (victims->count == victims->capacity) {
+		entries = reallocarray(victims->entries, capacity, sizeof(struct nf_conntrack *));
+		if (!entries)
+			return -ENOMEM;
+		victims->entries = entries;
+		victims->capacity = capacity;
+	}
+	victims->entries[victims->count++] = entry;
+	return 0;
+}
+
+static struct conntrack_flow read_flow(const struct nf_conntrack *entry)
+{
+	return (struct conntrack_flow){
+		.protocol = nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO),
+		.destination_translated = nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_DST_NAT,
+		.source = ntohl(nfct_get_attr_u32(entry, ATTR_ORIG_IPV4_SRC)),
+		.destination = ntohl(nfct_get_attr_u32(entry, ATTR_ORIG_IPV4_DST)),
+		.destination_port = ntohs(nfct_get_attr_u16(entry, ATTR_ORIG_PORT_DST)),
+		.target = ntohl(nfct_get_attr_u32(entry, ATTR_REPL_IPV4_SRC)),
+		.target_port = ntohs(nfct_get_attr_u16(entry, ATTR_REPL_PORT_SRC)),
+	};
+}
+
+static int visit_entry(const struct nlmsghdr *message, void *context)
+{
+	struct victims *victims = context;
+	struct nf_conntrack *entry = nfct_new();
+	struct conntrack_flow flow;
+	int r;
+
+	if (!entry)
+		return -ENOMEM;
+	if (nfct_nlmsg_parse(message, entry) < 0) {
+		nfct_destroy(entry);
+		return 0;
+	}
+	flow = read_flow(entry);
+	if ((flow.protocol != IPPROTO_TCP && flow.protocol != IPPROTO_UDP) ||
+	    !victims->match(&flow, victims->context)) {
+		nfct_destroy(entry);
+		return 0;
+	}
+	r = victims_add(victims, entry);
+	if (r < 0)
+		nfct_destroy(entry);
+	return r;
+}
+
+static struct nlmsghdr *begin(void *buffer, unsigned type, uint16_t flags)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct nfgenmsg *general;
+
+	message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
+	message->nlmsg_flags = flags;
+	general = mnl_nlmsg_put_extra_header(message, sizeof(*general));
+	general->nfgen_family = AF_INET;
+	general->version = NFNETLINK_V0;
+	return message;
+}
+
+static void put_filter(struct nlmsghdr *message, const struct conntrack_filter *filter)
+{
+	struct nlattr *tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+	struct nlattr *nested = mnl_attr_nest_start(message, CTA_TUPLE_IP);
+	uint32_t flags = 0;
+
+	if (filter->destination) {
+		flags |= FILTER_IP_DST;
+		mnl_attr_put_u32(message, CTA_IP_V4_DST, htonl(filter->destination));
+	}
+	mnl_attr_nest_end(message, nested);
+	nested = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
+	if (filter->protocol) {
+		flags |= FILTER_PROTO_NUM;
+		mnl_attr_put_u8(message, CTA_PROTO_NUM, filter->protocol);
+	}
+	if (filter->protocol && filter->destination_port) {
+		flags |= FILTER_PROTO_DST_PORT;
+		mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(filter->destination_port));
+	}
+	mnl_attr_nest_end(message, nested);
+	mnl_attr_nest_end(message, tuple);
+	nested = mnl_attr_nest_start(message, CTA_FILTER);
+	mnl_attr_put_u32(message, CTA_FILTER_ORIG_FLAGS, flags);
+	mnl_attr_put_u32(message, CTA_FILTER_REPLY_FLAGS, 0);
+	mnl_attr_nest_end(message, nested);
+}
+
+static int find(struct netlink *nl, const struct conntrack_filter *filter, struct victims *victims)
+{
+	_Alignas(struct nlmsghdr) char buffer[512] = { 0 };
+	struct nlmsghdr *message;
+	int r = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
+		victims_clear(victims);
+		message = begin(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+		if (filter->destination || filter->protocol)
+			put_filter(message, filter);
+		r = netlink_request(nl, message, visit_entry, victims);
+	}
+	return r;
+}
+
+/* By tuple and id: an entry that ended and came again in between is another one. */
+static int delete_entry(struct netlink *nl, const struct nf_conntrack *entry)
+{
+	_Alignas(struct nlmsghdr) char buffer[4096] = { 0 };
+	struct nlmsghdr *message = begin(buffer, IPCTNL_MSG_CT_DELETE, 0);
+	struct nf_conntrack *key = nfct_new();
+	int r;
+
+	if (!key)
+		return -ENOMEM;
+	nfct_copy(key, entry, NFCT_CP_ORIG);
+	r = nfct_nlmsg_build(message, key) < 0 ? -errno : 0;
+	nfct_destroy(key);
+	if (r < 0)
+		return r;
+	mnl_attr_put_u32(message, CTA_ID, htonl(nfct_get_attr_u32(entry, ATTR_ID)));
+	r = netlink_request(nl, message, NULL, NULL);
+	return r == -ENOENT ? 0 : r;
+}
+
+int conntrack_flush(struct netlink *nl, const struct conntrack_filter *filter,
+		    conntrack_match match, void *context, size_t *ret_count)
+{
+	CLEANUP(victims_done) struct victims victims = { .match = match, .context = context };
+	int r = find(nl, filter, &victims);
+
+	for (size_t i = 0; i < victims.count && r == 0; i++)
+		r = delete_entry(nl, victims.entries[i]);
+	if (r == 0)
+		*ret_count = victims.count;
+	return r;
+}

@@ -1,0 +1,25 @@
+/*
+ * What becomes of a network interface, told by rtnetlink
+ *
+ * A non-blocking descriptor that becomes readable when something changed. Needs no privilege. The
+ * first event comes by itself after link_watch_open().
+ */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct link_state {
+	char name[IFNAMSIZ];
+	uint32_t mtu;
+	bool up; /* administratively */
+	bool removed; /* from this namespace: deleted, or moved to another one */
+};
+
+/* Opens a watch on one interface and asks for its state. Returns 0 or a negative errno. */
+int link_watch_open(uint32_t ifindex, int *ret_fd);
+
+/* Takes in all that is there to read. Members of @state that nothing was said of stay.
+ * Returns 0 or a negative errno. */
+int link_watch_read(int fd, uint32_t ifindex, struct link_state *state);

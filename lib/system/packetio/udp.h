@@ -1,0 +1,114 @@
+/*
+ * UDP in batches
+ *
+ * udp_open_pair() makes the sockets and is the only part that may need privilege. A udp_sender
+ * queues messages for one socket and sends them with as few system calls as the kernel allows:
+ * messages to one place become one segmented send (UDP_SEGMENT), and all that is queued is one
+ * sendmmsg(). A udp_receiver takes in many datagrams in one call, each of which may be a train of
+ * equal messages (UDP_GRO). What the kernel or the device below turns out not to do is stepped down
+ * at run time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/ip.h"
+
+#define UDP_MESSAGE_MAX 65535
+
+/* Where a message goes to or came from, and the address of this host that it is from or was to. */
+struct udp_path {
+	struct endpoint remote;
+	struct ip_address local; /* family 0: the kernel chooses */
+	uint32_t ifindex; /* that a message came in by; not used to send */
+};
+
+struct udp_pair {
+	int v4; /* -EBADF where the host has no such family */
+	int v6;
+	uint16_t port;
+};
+
+enum udp_open_flags {
+	UDP_WITHOUT_GRO = 1 << 0,
+};
+
+/*
+ * Opens an IPv4 and an IPv6 socket on one port, ready for sender and receiver: non-blocking, 8 MiB of
+ * buffers where that is permitted, packet information, DS field and GRO on receive; packets that are
+ * sent may be fragmented on their way. @port 0: any that is free in both families.
+ * Returns 0, or a negative errno: -EADDRINUSE, -EACCES, -EPERM (mark), -EAFNOSUPPORT for no IP at all.
+ */
+int udp_open_pair(uint16_t port, uint32_t mark, unsigned flags, struct udp_pair *ret);
+
+void udp_close_pair(struct udp_pair *pair);
+DEFINE_CLEANUP_DONE(struct udp_pair, udp_close_pair);
+
+/* Sets the firewall mark of both. Returns 0 or a negative errno. */
+int udp_set_mark(const struct udp_pair *pair, uint32_t mark);
+
+struct udp_sender;
+
+struct udp_sender_ops {
+	/* The kernel refused the local address of a path; its messages went without. */
+	void (*source_refused)(void *context, void *owner);
+};
+
+enum udp_flush_result {
+	UDP_FLUSHED = 0,
+	UDP_BLOCKED = 1, /* the socket is full: flush again when it is writable */
+};
+
+/* @capacity: messages in the queue. @segment: whether to try UDP_SEGMENT. Returns 0 or -ENOMEM. */
+int udp_sender_new(size_t capacity, bool segment, const struct udp_sender_ops *ops, void *context,
+		   struct udp_sender **ret);
+
+struct udp_sender *udp_sender_free(struct udp_sender *s);
+DEFINE_CLEANUP(struct udp_sender *, udp_sender_free);
+
+/* Uses another socket, borrowed; what is queued goes there. -EBADF: none, messages are lost. */
+void udp_sender_set_socket(struct udp_sender *s, int fd);
+
+/*
+ * Queues messages to one place, in order. The vectors and what they point at stay until the queue is
+ * flushed. @owner goes to source_refused(). The caller keeps within the capacity.
+ */
+void udp_sender_add(struct udp_sender *s, const struct udp_path *path, uint8_t ds,
+		    struct iovec *messages, size_t count, void *owner);
+
+/* Sends what is queued; what fails is lost, as on any network. Returns an enum udp_flush_result. */
+int udp_sender_flush(struct udp_sender *s);
+
+/* Owners may have gone: none will be told of what is queued. */
+void udp_sender_forget_owners(struct udp_sender *s);
+
+/* Sends one message at once, past the queue. */
+void udp_sender_send(struct udp_sender *s, const struct udp_path *path, uint8_t ds,
+		     const void *message, size_t size);
+
+/* A datagram, or several messages of message_size each (the last may be shorter) from one sender. */
+struct udp_train {
+	uint8_t *data;
+	size_t size;
+	size_t message_size; /* at least 1 */
+	uint8_t ds;
+	struct udp_path path;
+};
+
+struct udp_receiver;
+
+/* @capacity: datagrams in one call, 64 KiB each. Returns 0 or -ENOMEM. */
+int udp_receiver_new(size_t capacity, struct udp_receiver **ret);
+
+struct udp_receiver *udp_receiver_free(struct udp_receiver *r);
+DEFINE_CLEANUP(struct udp_receiver *, udp_receiver_free);
+
+/*
+ * Receives what is there, at most the capacity; it stays valid and may be changed until the next
+ * call. @ret_trains: borrowed array. Returns the number of trains, -EAGAIN, or another negative errno.
+ */
+ssize_t udp_receive(struct udp_receiver *r, int fd, struct udp_train **ret_trains);

@@ -1,0 +1,157 @@
+/* Batches over the loopback device: what is queued arrives, message by message. */
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/secret.h"
+#include "packetio/udp.h"
+
+#include "base/test.h"
+
+static int refused;
+
+static void on_source_refused(void *context, void *owner)
+{
+	(void)context;
+	refused += owner == &refused;
+}
+
+static const struct udp_sender_ops ops = { .source_refused = on_source_refused };
+
+struct fixture {
+	struct udp_pair from;
+	struct udp_pair to;
+	struct udp_sender *sender;
+	struct udp_receiver *receiver;
+	struct udp_path path;
+	int family;
+};
+
+static void set_up(struct fixture *f, int family, bool segment, unsigned open_flags)
+{
+	refused = 0;
+	f->family = family;
+	assert_int_equal(udp_open_pair(0, 0, open_flags, &f->from), 0);
+	assert_int_equal(udp_open_pair(0, 0, open_flags, &f->to), 0);
+	assert_int_equal(udp_sender_new(256, segment, &ops, NULL, &f->sender), 0);
+	assert_int_equal(udp_receiver_new(32, &f->receiver), 0);
+	udp_sender_set_socket(f->sender, family == AF_INET ? f->from.v4 : f->from.v6);
+	f->path = (struct udp_path){ 0 };
+	assert_int_equal(ip_parse(family == AF_INET ? "127.0.0.1" : "::1", &f->path.remote.address),
+			 0);
+	f->path.remote.port = f->to.port;
+}
+
+static void tear_down(struct fixture *f)
+{
+	udp_sender_free(f->sender);
+	udp_receiver_free(f->receiver);
+	udp_close_pair(&f->from);
+	udp_close_pair(&f->to);
+}
+
+/* Receives until @count messages came; checks their sizes, their first byte and @ds. */
+static void expect(struct fixture *f, const struct iovec *sent, size_t count, uint8_t ds)
+{
+	int fd = f->family == AF_INET ? f->to.v4 : f->to.v6;
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	size_t i = 0;
+
+	while (i < count) {
+		struct udp_train *trains;
+		ssize_t n;
+
+		assert_int_equal(poll(&ready, 1, 5000), 1);
+		n = udp_receive(f->receiver, fd, &trains);
+		assert_true(n > 0);
+		for (ssize_t t = 0; t < n; t++) {
+			assert_int_equal(trains[t].ds, ds);
+			assert_true(ip_equal(&trains[t].path.local, &f->path.remote.address));
+			assert_int_equal(trains[t].path.remote.port, f->from.port);
+			for (size_t at = 0; at < trains[t].size;
+			     at += trains[t].message_size, i++) {
+				size_t left = trains[t].size - at;
+				size_t size = left < trains[t].message_size
+						      ? left
+						      : trains[t].message_size;
+
+				assert_true(i < count);
+				assert_int_equal(size, sent[i].iov_len);
+				assert_memory_equal(trains[t].data + at, sent[i].iov_base, size);
+			}
+		}
+	}
+}
+
+static void send_sizes(struct fixture *f, const size_t *sizes, size_t count, uint8_t ds)
+{
+	static uint8_t data[65536];
+	struct iovec messages[200];
+
+	assert_true(count <= ARRAY_SIZE(messages));
+	random_bytes(data, sizeof(data));
+	for (size_t i = 0; i < count; i++)
+		messages[i] = (struct iovec){ data + i * 7, sizes[i] };
+	udp_sender_add(f->sender, &f->path, ds, messages, count, &refused);
+	assert_int_equal(udp_sender_flush(f->sender), UDP_FLUSHED);
+	expect(f, messages, count, ds);
+}
+
+static void all_that_is_queued_arrives(void **state)
+{
+	static const size_t mixed[] = { 100, 100, 40, 40, 40, 41, 1000, 1, 9000, 9000, 60000, 32 };
+	size_t alike[150];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(alike); i++)
+		alike[i] = 1452;
+	alike[149] = 60;
+	for (int variant = 0; variant < 8; variant++) {
+		struct fixture f;
+
+		set_up(&f, variant & 1 ? AF_INET6 : AF_INET, variant & 2,
+		       variant & 4 ? UDP_WITHOUT_GRO : 0);
+		send_sizes(&f, mixed, ARRAY_SIZE(mixed), 0);
+		send_sizes(&f, alike, ARRAY_SIZE(alike), 0);
+		send_sizes(&f, alike, 30, 1);
+		tear_down(&f);
+	}
+}
+
+static void a_lost_source_address_is_forgotten(void **state)
+{
+	static const size_t sizes[] = { 100, 100, 100 };
+	struct fixture f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		set_up(&f, i ? AF_INET6 : AF_INET, true, 0);
+		assert_int_equal(ip_parse(i ? "2001:db8::1" : "192.0.2.1", &f.path.local), 0);
+		send_sizes(&f, sizes, ARRAY_SIZE(sizes), 0);
+		assert_int_equal(refused, 1);
+		tear_down(&f);
+	}
+}
+
+static void a_port_in_use_is_refused(void **state)
+{
+	struct udp_pair first, second;
+
+	(void)state;
+	assert_int_equal(udp_open_pair(0, 0, 0, &first), 0);
+	assert_int_equal(udp_open_pair(first.port, 0, 0, &second), -EADDRINUSE);
+	udp_close_pair(&first);
+	assert_int_equal(udp_open_pair(first.port, 0, 0, &second), 0);
+	udp_close_pair(&second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_that_is_queued_arrives),
+		cmocka_unit_test(a_lost_source_address_is_forgotten),
+		cmocka_unit_test(a_port_in_use_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/*
+ * Interfaces, IPv4 addresses and routes (rtnetlink)
+ *
+ * Thin: one function is one request on a socket of NETLINK_ROUTE. All return 0 or the kernel's
+ * negative errno. Addresses are in host byte order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "system/netlink.h"
+
+#define RTNL_KIND_MAX 16
+
+struct rtnl_link {
+	uint32_t index;
+	uint32_t mtu;
+	bool up;
+	char kind[RTNL_KIND_MAX]; /* "wireguard", "tun", ... or "" */
+};
+
+/* -ENODEV: there is none of the name. */
+int rtnl_link_get(struct netlink *nl, const char *name, struct rtnl_link *ret);
+
+/* -EOPNOTSUPP: the kernel knows no such kind. */
+int rtnl_link_create(struct netlink *nl, const char *name, const char *kind);
+int rtnl_link_delete(struct netlink *nl, uint32_t index);
+int rtnl_link_set(struct netlink *nl, uint32_t index, bool up, uint32_t mtu);
+
+typedef int (*rtnl_visit_prefix)(uint32_t address, uint8_t prefix, void *context);
+
+int rtnl_address_add(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix);
+int rtnl_address_remove(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix);
+int rtnl_address_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context);
+
+/* The route that the kernel makes with an address: to its network, through the interface. */
+int rtnl_route_add(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix,
+		   uint32_t source);
+int rtnl_route_remove(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix);
+int rtnl_route_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context);
+
+/* MTU of the interface of the IPv4 default route. -ENOENT: there is no default route. */
+int rtnl_default_mtu(struct netlink *nl, uint32_t *ret);

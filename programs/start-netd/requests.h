@@ -1,0 +1,21 @@
+/*
+ * Requests of start-tunneld, each checked again and carried out
+ *
+ * Owns the network; knows nothing of sockets.
+ */
+#pragma once
+
+#include "netstate/netd_protocol.h"
+#include "network/network.h"
+
+struct requests {
+	struct network *network;
+	const char *reboot_command;
+};
+
+/*
+ * Carries out one request and appends the answer to @answer.
+ * Returns 0, also where the answer is a failure; or -EBADMSG, -E2BIG, -ENOMEM: the other side does
+ * not keep to the protocol, or the answer cannot be given.
+ */
+int requests_handle(struct requests *requests, const struct netd_frame *frame, struct text *answer);

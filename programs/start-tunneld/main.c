@@ -1,0 +1,245 @@
+/*
+ * start-tunneld: the daemon of StartTunnel
+ *
+ * As root it prepares its directory and the secret for local commands, and starts start-netd, the one
+ * process that keeps a privilege. Then it drops its own for good, opens the document, has the network
+ * made as the document wants it, and answers commands until a signal ends it. The tunnel stays up.
+ */
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "options.h"
+#include "privilege.h"
+#include "rpc/http_server.h"
+#include "tunnel/tunnel.h"
+
+struct daemon {
+	uv_loop_t loop;
+	struct options options;
+	struct endpoint listen;
+	char cookie[COOKIE_TEXT_MAX];
+	int lock; /* held open to the end */
+	struct netd_client *netd;
+	struct tunnel *tunnel;
+	struct rpc_dispatcher *dispatcher;
+	struct http_server *server;
+	uv_signal_t signals[3];
+	bool ending;
+	int status; /* of the process, in the end */
+};
+
+/* The program that stands beside this one, unless another is named. */
+static int netd_path(const struct options *options, char **ret)
+{
+	char self[4096];
+	ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (options->netd) {
+		*ret = strdup(options->netd);
+		return *ret ? 0 : -ENOMEM;
+	}
+	if (size < 0)
+		return -errno;
+	self[size] = '\0';
+	slash = strrchr(self, '/');
+	*slash = '\0';
+	if (asprintf(ret, "%s/start-netd", self) < 0)
+		return -ENOMEM;
+	if (access(*ret, X_OK) == 0)
+		return 0;
+	/* In a build tree each program has a directory of its own. */
+	free(*ret);
+	return asprintf(ret, "%s/../start-netd/start-netd", self) < 0 ? -ENOMEM : 0;
+}
+
+static int start_netd(const struct options *options, int *ret_fd, struct fault *fault)
+{
+	cleanup_free char *path = NULL;
+	const char *argv[8] = { "start-netd" };
+	size_t count = 1;
+	pid_t pid;
+	int r = netd_path(options, &path);
+
+	if (options->start_wg) {
+		argv[count++] = "--start-wg";
+		argv[count++] = options->start_wg;
+	}
+	if (options->backend) {
+		argv[count++] = "--backend";
+		argv[count++] = options->backend;
+	}
+	if (options->reboot_command) {
+		argv[count++] = "--reboot-command";
+		argv[count++] = options->reboot_command;
+	}
+	argv[count] = NULL;
+	if (r == 0)
+		r = netd_spawn(path, (char *const *)argv, &pid, ret_fd);
+	if (r < 0)
+		return fault_set_errno(fault, r, FAULT_FILESYSTEM, "starting %s",
+				       path ? path : "start-netd");
+	return 0;
+}
+
+/* Everything that needs root, in one place; afterwards there is no root. */
+static int begin_privileged(struct daemon *d, int *ret_netd_fd, struct fault *fault)
+{
+	struct privilege_user user;
+	int r;
+
+	if (geteuid() != 0)
+		return fault_set(
+			fault, FAULT_FILESYSTEM,
+			"start-tunneld has to be started as root; it drops what it does not "
+			"need by itself");
+	r = privilege_find_user(d->options.user, &user, fault);
+	if (r == 0)
+		r = privilege_prepare_directory(d->options.datadir, &user, fault);
+	if (r == 0)
+		r = privilege_take_lock(&d->lock, fault);
+	if (r == 0)
+		r = privilege_write_cookie(d->cookie, fault);
+	if (r == 0)
+		r = start_netd(&d->options, ret_netd_fd, fault);
+	if (r == 0)
+		r = privilege_drop(&user, fault);
+	return r;
+}
+
+/* Frees what the loop still holds; it ends when the last handle has closed. */
+static void on_idle(void *context)
+{
+	struct daemon *d = context;
+
+	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++)
+		uv_close((uv_handle_t *)&d->signals[i], NULL);
+	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
+	d->tunnel = tunnel_free(d->tunnel);
+	d->netd = netd_client_free(d->netd);
+}
+
+static void on_server_closed(void *context)
+{
+	struct daemon *d = context;
+
+	if (d->tunnel)
+		tunnel_stop(d->tunnel, on_idle, d);
+	else
+		on_idle(d);
+}
+
+static void end(struct daemon *d, int status)
+{
+	if (d->ending)
+		return;
+	d->ending = true;
+	d->status = status;
+	if (d->server)
+		http_server_close(TAKE_PTR(d->server), on_server_closed, d);
+	else
+		on_server_closed(d);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	log_notice("ending on signal %d; the tunnel stays up", number);
+	end(handle->data, 0);
+}
+
+static void on_netd_closed(void *context, int error)
+{
+	struct daemon *d = context;
+
+	if (d->ending)
+		return;
+	log_error_errno(error, "start-netd is gone; ending, so that both are started again");
+	end(d, FAULT_NETWORK);
+}
+
+static void on_ready(void *context)
+{
+	struct daemon *d = context;
+	char text[IP_TEXT_MAX];
+	int r;
+
+	if (d->ending)
+		return;
+	r = http_server_listen(d->server, &d->listen);
+	if (r < 0) {
+		log_error_errno(r, "cannot listen on %s", endpoint_format(&d->listen, text));
+		end(d, FAULT_NETWORK);
+		return;
+	}
+	log_notice("ready; commands are answered on %s", endpoint_format(&d->listen, text));
+}
+
+static int begin(struct daemon *d, int netd_fd, struct fault *fault)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGQUIT };
+	struct http_server_options options = { .secret = d->cookie };
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++) {
+		(void)uv_signal_init(&d->loop, &d->signals[i]);
+		d->signals[i].data = d;
+		(void)uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+	}
+	r = netd_client_new(&d->loop, netd_fd, on_netd_closed, d, &d->netd);
+	if (r == 0)
+		r = tunnel_new(&d->loop, d->options.datadir, d->netd, &d->tunnel, fault);
+	if (r == 0)
+		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
+	options.dispatcher = d->dispatcher;
+	if (r == 0)
+		r = http_server_new(&d->loop, &options, &d->server);
+	secret_wipe(d->cookie, sizeof(d->cookie));
+	if (r < 0)
+		return fault_set_errno(fault, r, FAULT_UNKNOWN, "starting the daemon");
+	tunnel_start(d->tunnel, on_ready, d);
+	return 0;
+}
+
+/* Few threads and heaps: the daemon does one thing at a time, and memory is dear on a small server. */
+static void save_memory(void)
+{
+	(void)setenv("UV_THREADPOOL_SIZE", "1", 1);
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
+int main(int argc, char **argv)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	struct daemon d = { 0 };
+	int netd_fd = -EBADF;
+	int r;
+
+	log_init("start-tunneld", LOG_NOTICE);
+	save_memory();
+	r = options_read(argc, argv, &d.options, &fault);
+	if (r == OPTIONS_SHOWN)
+		return 0;
+	if (r == 0 && endpoint_parse(d.options.listen, &d.listen) < 0)
+		r = fault_set(&fault, FAULT_PARSE_NET_ADDRESS, "--listen: %s is not an IP:PORT",
+			      d.options.listen);
+	if (r == 0)
+		r = begin_privileged(&d, &netd_fd, &fault);
+	if (r == 0) {
+		(void)uv_loop_init(&d.loop);
+		r = begin(&d, netd_fd, &fault);
+		if (r < 0)
+			end(&d, fault.kind & 0xff);
+		(void)uv_run(&d.loop, UV_RUN_DEFAULT);
+		(void)uv_loop_close(&d.loop);
+	}
+	if (r < 0) {
+		log_error("%s: %s", fault_kind_text(fault.kind), fault.details);
+		d.status = fault.kind & 0xff;
+	}
+	options_done(&d.options);
+	return d.status;
+}

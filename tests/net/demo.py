@@ -1,0 +1,343 @@
+#!/usr/bin/python3
+"""The main job of StartTunnel, on real packets, shown step by step (`sudo make demo`).
+
+Builds the lab (lab.py), runs the daemon on the VPS and Debian's WireGuard on the devices, and proves
+each step. On a terminal the lab then stays up until Ctrl-C. Ends with 0 only if every step held.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import lab as lab_module
+import product
+from lab import CommandFailed, Lab, wait_until
+from product import Tunnel
+from traffic import Conversation, Talker, WebServer, ask_tcp
+from wireguard_peer import join_as_startos, join_by_wg_quick
+
+SUBNET = "10.59.37.1/24"
+SERVER = "10.59.37.2"
+PHONE = "10.59.37.3"
+OTHER_SUBNET = "10.60.0.1/24"
+GUEST = "10.60.0.2"
+
+
+class StepFailed(Exception):
+    """A step did not show what it was to prove."""
+
+
+class Screen:
+    """Prints for a person; with colours on a terminal."""
+
+    def __init__(self):
+        self._colours = sys.stdout.isatty()
+
+    def _paint(self, code, text):
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colours else text
+
+    def say(self, text=""):
+        print(text, flush=True)
+
+    def step(self, number, title):
+        self.say()
+        self.say(self._paint("1", f"{number:2}. {title}"))
+
+    def command(self, host, line):
+        self.say(f"    {self._paint('36', f'{host} $')} {line}")
+
+    def output(self, text):
+        for line in text.rstrip("\n").splitlines():
+            self.say(f"      {line}")
+
+    def proved(self, text):
+        self.say(f"    {self._paint('32', 'proved:')} {text}")
+
+    def failed(self, text):
+        self.say(f"    {self._paint('31', 'FAILED:')} {text}")
+
+
+def hide_keys(text):
+    return re.sub(r"((?:PrivateKey|PresharedKey) = ).*", r"\1(hidden)", text)
+
+
+def expect(condition, otherwise):
+    if not condition:
+        raise StepFailed(otherwise)
+
+
+class Demo:
+    """The steps, in order. Each returns what it proved, as a sentence."""
+
+    def __init__(self, screen, lab):
+        self.screen = screen
+        self.lab = lab
+        self.tunnel = Tunnel(lab.vps)
+        self.web = self.talker = self.peers = None
+
+    def cli(self, *arguments, show=True):
+        """Runs the command on the VPS in front of the viewer."""
+        shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
+        self.screen.command("vps", f"start-tunnel {shown}")
+        output = self.tunnel.cli(*arguments)
+        if show:
+            self.screen.output(hide_keys(output))
+        return output
+
+    def curl(self, host, *arguments):
+        """Fetches a page on a host in front of the viewer; returns it."""
+        self.screen.command(host.name, f"curl {' '.join(arguments)}")
+        page = host.run("curl", "-sS", "--max-time", "10", *arguments)
+        self.screen.output(page)
+        return page
+
+    def daemon_up(self):
+        """The daemon comes up on the VPS"""
+        self.screen.command("vps", "start-tunneld &")
+        begin = time.monotonic()
+        self.tunnel.start()
+        status = self.tunnel.call("status")
+        owner = os.stat(f"/proc/{self.tunnel.process.pid}").st_uid
+        expect(owner != 0, "start-tunneld, which faces the network, runs as root")
+        self.cli("status")
+        self.backend = self._backend(status)
+        return (f"ready after {time.monotonic() - begin:.2f} s; start-tunneld runs without privilege "
+                f"(user id {owner}); WireGuard by {self.backend}")
+
+    @staticmethod
+    def _backend(status):
+        found = re.search(r'"backend": "([^"]*)"', product.json.dumps(status))
+        return found.group(1) if found else "?"
+
+    def subnet(self):
+        """The owner makes a subnet"""
+        self.cli("subnet", SUBNET, "add", "Home")
+        addresses = self.tunnel.link_addresses()
+        expect(SUBNET in addresses, f"the interface has {addresses}, not {SUBNET}")
+        self.screen.command("vps", f"ip -br address show {product.INTERFACE}")
+        self.screen.output(self.lab.vps.ip("-br", "address", "show", product.INTERFACE))
+        return f"{product.INTERFACE} has {SUBNET} as soon as the command returns"
+
+    def devices(self):
+        """Two devices are added: the home server and a phone"""
+        self.cli("device", "add", SUBNET, "Server", "--kind", "server")
+        self.cli("device", "add", SUBNET, "Phone")
+        self.cli("device", "list", SUBNET)
+        peers = self.tunnel.wg_dump()["peers"].values()
+        allowed = sorted(peer["allowed"][0] for peer in peers)
+        expect(allowed == [f"{SERVER}/32", f"{PHONE}/32"], f"WireGuard knows {allowed}")
+        return "each got an address, a key pair and a preshared key, and WireGuard knows both"
+
+    def config(self):
+        """The owner takes the server's configuration"""
+        text = self.cli("device", "show-config", SUBNET, SERVER)
+        expect(f"Endpoint = {Lab.VPS}:51820" in text, "the endpoint is not the VPS's public address")
+        return "the endpoint is the VPS's public address, found without asking a third party"
+
+    def join(self):
+        """The devices join, from behind two NATs each"""
+        config = self.tunnel.cli("device", "show-config", SUBNET, SERVER)
+        self.screen.command("server", "wireguard-go wg0   (as StartOS applies the configuration)")
+        server = join_as_startos(self.lab.server, config)
+        config = self.tunnel.cli("device", "show-config", SUBNET, PHONE)
+        self.screen.command("phone", "wg-quick up wg0.conf   (the configuration verbatim)")
+        phone = join_by_wg_quick(self.lab.phone, config)
+        self.peers = server, phone
+        for peer in self.peers:
+            peer.wait_for_handshake()
+        endpoints = sorted(p["endpoint"] for p in self.tunnel.wg_dump()["peers"].values())
+        expect(endpoints[0].startswith(Lab.CARRIER) and endpoints[1].startswith(Lab.MOBILE),
+               f"the devices' endpoints are {endpoints}")
+        expect(self.lab.phone.ping(SERVER, 3), "the phone cannot ping the server")
+        return ("both shook hands with Debian's wireguard-go; the VPS sees them at their carriers' "
+                f"addresses, {Lab.CARRIER} and {Lab.MOBILE}")
+
+    def forward(self):
+        """A public port is forwarded to the home server"""
+        self.web = WebServer(self.lab.server, 80)
+        self.talker = Talker(self.lab.server, [7000])
+        try:
+            self.curl(self.lab.stranger, f"http://{Lab.VPS}:8080/")
+        except CommandFailed as refused:
+            self.screen.output(refused.error)
+        else:
+            raise StepFailed("port 8080 was open before it was forwarded")
+        self.cli("port-forward", "add", "8080", f"{SERVER}:80", "--label", "web")
+        self.cli("port-forward", "add", "7000", f"{SERVER}:7000", "--label", "talk")
+        return "the port was closed before, and the command that opens it returns when it is open"
+
+    def stranger(self):
+        """A stranger on the internet reaches the home server"""
+        self.curl(self.lab.stranger, f"http://{Lab.VPS}:8080/")
+        expect(self.web.seen == [Lab.STRANGER], f"the web server saw {self.web.seen}")
+        return (f"the web server at home saw {Lab.STRANGER}: the stranger's own address, not that of "
+                "the VPS")
+
+    def private(self):
+        """The phone reaches the home server privately"""
+        self.curl(self.lab.phone, f"http://{SERVER}/")
+        expect(self.web.seen[-1] == PHONE, f"the web server saw {self.web.seen[-1]}")
+        expect(ask_tcp(self.lab.stranger, SERVER, 80, 0.7) is None,
+               "a stranger reaches the private address")
+        return (f"through the tunnel, as {PHONE}; the stranger has no way to {SERVER}")
+
+    def isolation(self):
+        """Subnets are kept apart"""
+        self.cli("subnet", OTHER_SUBNET, "add", "Guests")
+        self.cli("device", "add", OTHER_SUBNET, "Guest")
+        config = self.tunnel.cli("device", "show-config", OTHER_SUBNET, GUEST)
+        # A guest that does not keep to its configuration and sends everything into the tunnel.
+        modified = re.sub(r"AllowedIPs = .*", "AllowedIPs = 10.0.0.0/8", config)
+        self.screen.command("stranger", "wg-quick up guest.conf   (AllowedIPs = 10.0.0.0/8)")
+        guest = join_by_wg_quick(self.lab.stranger, modified, "guest")
+        try:
+            guest.wait_for_handshake()
+            expect(self.lab.stranger.ping("10.60.0.1", 3), "the guest does not reach its gateway")
+            expect(not self.lab.stranger.ping(SERVER, 0.7), "the guest pings the home server")
+            expect(ask_tcp(self.lab.stranger, SERVER, 7000, 0.7) is None,
+                   "the guest connects to the home server")
+        finally:
+            guest.leave()
+        self.screen.output(f"{GUEST} -> 10.60.0.1 answered, {GUEST} -> {SERVER} dropped")
+        return "the firewall drops what crosses subnets, even from a device with a changed config"
+
+    def hairpins(self):
+        """The VPS and the server itself reach the public port"""
+        self.curl(self.lab.vps, f"http://{Lab.VPS}:8080/")
+        self.curl(self.lab.server, "--interface", SERVER, f"http://{Lab.VPS}:8080/")
+        return "both hairpins work: what is public is public for everyone, the two ends included"
+
+    def killed(self):
+        """The daemon is killed under an open connection"""
+        with Conversation(self.lab.stranger, Lab.VPS, 7000) as conversation:
+            expect(conversation.say() == ("server", Lab.STRANGER), "the connection does not work")
+            self.screen.command("vps", "kill -9 $(pidof start-tunneld)")
+            self.tunnel.kill()
+            conversation.say()
+            self.screen.output("open TCP connection: alive")
+            self.curl(self.lab.stranger, f"http://{Lab.VPS}:8080/")
+            self.screen.command("vps", "start-tunneld &")
+            self.tunnel.start()
+            expect(conversation.say() == ("server", Lab.STRANGER), "the connection changed")
+            self.screen.output("open TCP connection: alive")
+        forwards = self.tunnel.forwards()
+        expect(len(forwards) == 2, f"the document has {len(forwards)} forwards")
+        return ("without the daemon and through its next start, the open connection went on, new ones "
+                "came through, nothing was lost")
+
+    def measure(self):
+        """The tunnel is measured"""
+        self.lab.server.start("iperf3", "-s", "-p", "5201")
+        self.cli("port-forward", "add", "5201", f"{SERVER}:5201", "--label", "iperf3")
+        # Asked of the kernel: iperf3 would take a connection for the beginning of a test.
+        wait_until(lambda: self.lab.server.run("ss", "-Hltn", "sport = :5201"), "iperf3 listens")
+        rates = []
+        for host, name, address in ((self.lab.stranger, "stranger", Lab.VPS),
+                                    (self.lab.phone, "phone", SERVER)):
+            self.screen.command(name, f"iperf3 -c {address} -t 3")
+            result = host.json("iperf3", "-c", address, "-t", "3", "-J")
+            expect("error" not in result, f"iperf3: {result.get('error')}")
+            rate = result["end"]["sum_received"]["bits_per_second"] / 1e6
+            expect(rate > 10, f"only {rate:.1f} Mbit/s")
+            self.screen.output(f"{rate:.0f} Mbit/s received")
+            rates.append(rate)
+        self.cli("port-forward", "remove", f"{Lab.VPS}:5201")
+        return (f"{rates[0]:.0f} Mbit/s from the internet to the server, {rates[1]:.0f} Mbit/s from the "
+                f"phone to the server, on {os.cpu_count()} cores that carry every host of the lab")
+
+    STEPS = (daemon_up, subnet, devices, config, join, forward, stranger, private, isolation,
+             hairpins, killed, measure)
+
+    def run(self):
+        """Runs the steps until one fails. Returns what was proved and the failure, or None."""
+        proved = []
+        for number, step in enumerate(self.STEPS, 1):
+            self.screen.step(number, step.__doc__)
+            try:
+                sentence = step(self)
+            except (StepFailed, CommandFailed, OSError, product.RpcError,
+                    lab_module.LabError) as error:
+                self.screen.failed(str(error))
+                if self.tunnel.process:
+                    self.screen.say("    The daemon said last:")
+                    self.screen.output("\n".join(self.tunnel.process.output().splitlines()[-20:]))
+                return proved, f"step {number}, {step.__doc__}: {error}"
+            self.screen.proved(sentence)
+            proved.append((step.__doc__, sentence))
+        return proved, None
+
+    def close(self):
+        for server in (self.web, self.talker):
+            if server:
+                server.close()
+
+
+def summary(screen, proved, failure, seconds):
+    screen.say()
+    screen.say("What was proved")
+    for title, sentence in proved:
+        screen.say(f"  + {title}: {sentence}.")
+    if failure:
+        screen.say(f"  - FAILED at {failure}")
+    else:
+        screen.say(f"All {len(proved)} steps held, in {seconds:.0f} s.")
+
+
+def stay(screen, lab):
+    screen.say()
+    screen.say("The lab stays up until Ctrl-C. Each host can be entered from another terminal:")
+    for host in lab.hosts:
+        screen.say(f"  {host.name:9} sudo nsenter -t {host.pid} -n -m -p -u -- bash")
+    screen.say(f"For example, on the stranger: curl http://{Lab.VPS}:8080/")
+    screen.say(f"and on the VPS: {product.program('start-tunnel')} status")
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        screen.say()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="StartTunnel's main job, shown step by step.")
+    parser.add_argument("--once", action="store_true", help="end after the summary")
+    parser.add_argument("--build-dir", help="where the programs are (default: build)")
+    options = parser.parse_args()
+    if options.build_dir:
+        product.BUILD_DIR = os.path.abspath(options.build_dir)
+    if os.geteuid() != 0:
+        sys.exit("demo: namespaces need root: sudo make demo")
+    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "curl", "iperf3"))
+    missing += product.missing_programs()
+    if missing:
+        sys.exit(f"demo: missing: {' '.join(missing)}")
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    screen = Screen()
+    begin = time.monotonic()
+    try:
+        with Lab() as lab:
+            screen.say("StartTunnel on real packets. Every host below is a network namespace:")
+            screen.say()
+            screen.output(Lab.PICTURE)
+            demo = Demo(screen, lab)
+            try:
+                proved, failure = demo.run()
+                summary(screen, proved, failure, time.monotonic() - begin)
+                if sys.stdin.isatty() and not options.once:
+                    stay(screen, lab)
+            finally:
+                demo.close()
+    except KeyboardInterrupt:
+        screen.say("\ndemo: interrupted; the lab is removed")
+        return 130
+    screen.say("The lab is removed.")
+    return 1 if failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

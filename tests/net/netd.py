@@ -1,0 +1,180 @@
+"""start-netd on a host of the lab, spoken to as start-tunneld does (core/netstate/netd_protocol.h)."""
+
+import base64
+import ipaddress
+import os
+import socket
+import struct
+import subprocess
+import tempfile
+
+from product import INTERFACE, TABLE, program
+from x25519 import public_key
+
+SYNC, CHANGE, STATUS, REBOOT = 1, 2, 3, 4
+DONE, FAILED, STATUS_IS = 128, 129, 130
+
+
+class Refused(Exception):
+    """NETD_FAILED: nothing changed, and why."""
+
+
+def _number(address):
+    return int(ipaddress.IPv4Address(address))
+
+
+def link(private_key, port=51820, mtu=0):
+    return struct.pack(">B32sHH", 1, base64.b64decode(private_key), port, mtu)
+
+
+def subnet(interface):
+    interface = ipaddress.ip_interface(interface)
+    return struct.pack(">BIB", 2, int(interface.ip), interface.network.prefixlen)
+
+
+def device(key, psk, address):
+    return struct.pack(">B32s32sI", 3, base64.b64decode(key), base64.b64decode(psk),
+                       _number(address))
+
+
+def egress(source, address):
+    network = ipaddress.ip_network(source)
+    return struct.pack(">BIBI", 4, int(network.network_address), network.prefixlen,
+                       _number(address))
+
+
+def forward(external, target, count=1):
+    address, port = external.split(":")
+    to_address, to_port = target.split(":")
+    return struct.pack(">BIHHIH", 5, _number(address), int(port), count, _number(to_address),
+                       int(to_port))
+
+
+def _items(items):
+    return struct.pack(">I", len(items)) + b"".join(items)
+
+
+def new_key():
+    return base64.b64encode(os.urandom(32)).decode()
+
+
+class Device:
+    """A device with keys, whose configuration is the one that an owner would be given."""
+
+    def __init__(self, address):
+        self.address = address
+        self.key = new_key()
+        self.psk = new_key()
+        self.public_key = public_key(self.key)
+
+    def item(self):
+        return device(self.public_key, self.psk, self.address)
+
+    def config(self, server_key, endpoint, allowed):
+        return (
+            f"[Interface]\nAddress = {self.address}/24\nPrivateKey = {self.key}\n"
+            f"[Peer]\nPublicKey = {public_key(server_key)}\nPresharedKey = {self.psk}\n"
+            f"AllowedIPs = {allowed}\nEndpoint = {endpoint}\nPersistentKeepalive = 25\n")
+
+
+class Netd:
+    """One run of start-netd. Closing its socket ends it and leaves the network as it is."""
+
+    def __init__(self, host, *options, wrapper=()):
+        self.host = host
+        self._number = 0
+        self._output = tempfile.TemporaryFile()
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(60)
+        fd = theirs.fileno()
+        argv = host.command([*wrapper, program("start-netd"), *options])
+        self.process = subprocess.Popen(
+            ["bash", "-c", f'exec "$0" "$@" 3<&{fd} {fd}<&-', *argv],
+            stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
+            pass_fds=(fd,), env=host.environment(), start_new_session=True)
+        theirs.close()
+
+    def output(self):
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def send_bytes(self, data):
+        self._socket.sendall(data)
+
+    def _receive(self, size):
+        data = b""
+        while len(data) < size:
+            more = self._socket.recv(size - len(data))
+            if not more:
+                raise ConnectionResetError(f"start-netd ended: {self.output()}")
+            data += more
+        return data
+
+    def request(self, kind, body=b""):
+        self._number += 1
+        self.send_bytes(struct.pack(">IBI", len(body) + 5, kind, self._number) + body)
+        (size,) = struct.unpack(">I", self._receive(4))
+        answer = self._receive(size)
+        kind, number = struct.unpack(">BI", answer[:5])
+        assert number == self._number
+        if kind == FAILED:
+            raise Refused(answer[11:].decode())
+        return kind, answer[5:]
+
+    def sync(self, *items):
+        assert self.request(SYNC, _items(items)) == (DONE, b"")
+
+    def change(self, remove=(), add=()):
+        assert self.request(CHANGE, _items(remove) + _items(add)) == (DONE, b"")
+
+    def status(self):
+        kind, body = self.request(STATUS)
+        assert kind == STATUS_IS
+
+        def take(form):
+            nonlocal body
+            values = struct.unpack_from(">" + form, body)
+            body = body[struct.calcsize(">" + form):]
+            return values if len(values) > 1 else values[0]
+
+        def take_string():
+            return take(f"{take('H')}s").decode()
+
+        found = {"backend": take_string(), "up": bool(take("B"))}
+        found["mtu"], found["port"] = take("IH")
+        found["found"], found["repaired"] = take("QQ")
+        found["last"] = take_string()
+        found["last_s"] = take("Q")
+        found["peers"] = {}
+        for _ in range(take("I")):
+            key, *_, handshake, received, sent = take("32sB16sHIQQQ")
+            found["peers"][base64.b64encode(key).decode()] = (handshake, received, sent)
+        assert not body
+        return found
+
+    def close(self):
+        """Returns the exit status."""
+        self._socket.close()
+        return self.process.wait(10)
+
+    # What is there, as others see it
+
+    def table(self):
+        return self.host.run("nft", "--stateless", "list", "table", "inet", TABLE)
+
+    def peers(self):
+        output = self.host.run("wg", "show", INTERFACE, "allowed-ips")
+        return dict(line.split("\t") for line in output.splitlines())
+
+    def addresses(self):
+        entries = self.host.json("ip", "-json", "-4", "address", "show", "dev", INTERFACE)
+        return sorted(f"{info['local']}/{info['prefixlen']}"
+                      for entry in entries for info in entry.get("addr_info", []))
+
+    def routes(self):
+        entries = self.host.json("ip", "-json", "-4", "route", "show", "dev", INTERFACE)
+        return sorted(entry["dst"] for entry in entries)
+
+    def state(self):
+        """Everything at once, to compare before and after."""
+        return self.table(), self.peers(), self.addresses(), self.routes()

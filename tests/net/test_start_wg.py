@@ -1,0 +1,640 @@
+"""start-wg as a program of its own, with Debian's wireguard-go and wg on the other side."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from lab import Host, link, wait_until
+from product import program
+from wg_pair import (INTERFACE, PORT, End, Pair, check_both_ways, connection, ping, transfer,
+                     wait_for_ping)
+
+SOCKET = f"/run/wireguard/{INTERFACE}.sock"
+
+
+def sanitized():
+    with open(program("start-wg"), "rb") as file:
+        return b"__asan_init" in file.read()
+
+
+@pytest.fixture
+def pair():
+    with Pair() as pair:
+        yield pair
+        assert pair.a.pid()
+
+
+@pytest.fixture
+def end():
+    """A start-wg alone."""
+    end = End(1)
+    end.start_wg()
+    yield end
+    end.host.close()
+
+
+def uapi(end, request):
+    """One request on the configuration socket; the whole answer."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(end.host.path(SOCKET))
+        client.sendall(request)
+        answer = b""
+        while not answer.endswith(b"\n\n"):
+            part = client.recv(65536)
+            assert part, answer
+            answer += part
+        return answer.decode()
+
+
+# Packets
+
+
+@pytest.mark.parametrize("outer", [4, 6])
+def test_both_families_inside_and_outside(outer):
+    with Pair(outer=outer) as pair:
+        for family in (4, 6):
+            for size in (0, 56, 1300, 4000):
+                ping(pair.a, pair.b, family, size)
+                ping(pair.b, pair.a, family, size)
+        check_both_ways(pair)
+        assert pair.a.peer(pair.b)["endpoint"] == pair.endpoint(pair.b)
+
+
+@pytest.mark.parametrize("mtu", [1280, 1420, 9000])
+def test_mtu(pair, mtu):
+    for end in (pair.a, pair.b):
+        end.mtu(mtu)
+    ping(pair.a, pair.b, 4, mtu - 28, 3)
+    check_both_ways(pair)
+
+
+@pytest.mark.parametrize("without", ["vnet-hdr", "tso", "uso", "coalesce", "gso", "gro",
+                                     "vnet-hdr,gso,gro"])
+def test_every_offload_can_be_missing(without):
+    with Pair("start-wg", env={"START_WG_WITHOUT": without}) as pair:
+        check_both_ways(pair)
+
+
+def test_jumbo_tunnel_over_small_links_is_fragmented():
+    with Pair("start-wg", outer=6) as pair:
+        for end in (pair.a, pair.b):
+            end.mtu(4000)
+            end.host.ip("link", "set", "e0", "mtu", "1400")
+        ping(pair.a, pair.b, 6, 3900, 3)
+        check_both_ways(pair)
+
+
+def test_udp_in_bulk_keeps_datagrams(pair):
+    """Datagrams of one size in a run, which offloads join and part, and of all sizes."""
+    sizes = [1000] * 200 + list(range(1, 1300, 7)) + [1372] * 100
+    for client, server in ((pair.a, pair.b), (pair.b, pair.a)):
+        with server.host.socket(kind=socket.SOCK_DGRAM) as receiver, \
+                client.host.socket(kind=socket.SOCK_DGRAM) as sender:
+            receiver.bind((server.inner, 7001))
+            receiver.settimeout(10)
+            sender.connect((server.inner, 7001))
+            wait_for_ping(client, server)
+            for at in range(0, len(sizes), 50):
+                sent = [struct.pack("!I", i) * (sizes[i] // 4 + 1) for i in
+                        range(at, min(at + 50, len(sizes)))]
+                for data in sent:
+                    sender.send(data)
+                assert [receiver.recv(2000) for _ in sent] == sent
+
+
+def test_iperf(pair):
+    pair.b.host.start("iperf3", "-s", "-B", pair.b.inner)
+    wait_until(lambda: pair.b.host.try_run("ss", "-Hltn", "sport = 5201")[1], "iperf3 listens")
+    for arguments in (["-C", "cubic"], ["-R"], ["-u", "-b", "50M", "-l", "1200"]):
+        result = pair.a.host.json("iperf3", "-J", "-c", pair.b.inner, "-t", "1", *arguments)
+        assert result["end"].get("sum_received", result["end"].get("sum"))["bytes"] > 1 << 20
+
+
+def test_preshared_key():
+    psk = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+    with Pair(psk=psk) as pair:
+        check_both_ways(pair, 1 << 16)
+        assert pair.a.peer(pair.b)["preshared_key"] == psk
+        pair.a.set("peer", pair.b.public_key, "preshared-key", "/dev/null")
+        assert pair.a.peer(pair.b)["preshared_key"] == "(none)"
+
+
+def test_a_new_handshake_in_the_middle_of_a_connection(pair):
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 20)
+        for _ in range(3):
+            pair.b.set("peer", pair.a.public_key, "remove")
+            pair.b.add_peer(pair.a, pair.endpoint(pair.a))
+            transfer(other, one, 1 << 20)  # which begins with a handshake of b
+            transfer(one, other, 1 << 20)
+
+
+def test_peer_roams_to_another_port(pair):
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        for port in (5077, 5078):
+            pair.b.set("listen-port", port)
+            transfer(other, one, 1 << 20)
+            assert pair.a.peer(pair.b)["endpoint"] == f"192.0.2.2:{port}"
+            transfer(one, other, 1 << 20)
+
+
+def test_peer_roams_to_another_address():
+    """Both ends are ours: Debian's wireguard-go never lets go of an address that its host lost."""
+    with Pair("start-wg") as pair, connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        pair.b.host.ip("address", "add", "192.0.2.77/24", "dev", "e0")
+        pair.b.host.ip("address", "delete", "192.0.2.2/24", "dev", "e0")
+        transfer(other, one, 1 << 20)
+        assert pair.a.peer(pair.b)["endpoint"] == f"192.0.2.77:{PORT}"
+        transfer(one, other, 1 << 20)
+
+
+def test_own_address_changes(pair):
+    """The address that it answered from is taken away: it speaks from the next one."""
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        pair.a.host.ip("address", "add", "192.0.2.78/24", "dev", "e0")
+        pair.a.host.ip("address", "delete", "192.0.2.1/24", "dev", "e0")
+        pair.b.host.ip("neighbour", "flush", "dev", "e0")
+        transfer(one, other, 1 << 20)
+        transfer(other, one, 1 << 20)
+        assert pair.b.peer(pair.a)["endpoint"] == f"192.0.2.78:{PORT}"
+
+
+def test_answers_come_from_the_address_that_was_asked(pair):
+    pair.a.host.ip("address", "add", "192.0.2.79/24", "dev", "e0")
+    pair.b.set("peer", pair.a.public_key, "endpoint", f"192.0.2.79:{PORT}")
+    ping(pair.b, pair.a)
+    ping(pair.a, pair.b)
+    assert pair.b.peer(pair.a)["endpoint"] == f"192.0.2.79:{PORT}"
+
+
+def test_killed_and_started_again(pair):
+    ping(pair.a, pair.b)
+    os.kill(pair.a.pid(), signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(pair.a.host.path(SOCKET)), "the opener cleans up")
+    wait_until(lambda: not pair.a.host.processes("start-wg-opener"), "the opener ends")
+    pair.a.start_wg()
+    pair.a.set_key()
+    pair.a.add_peer(pair.b, pair.endpoint(pair.b))
+    pair.a.address()
+    wait_for_ping(pair.a, pair.b)
+    check_both_ways(pair, 1 << 16)
+
+
+def test_link_down_is_silent_and_up_goes_on(pair):
+    ping(pair.a, pair.b)
+    pair.a.host.ip("link", "set", INTERFACE, "down")
+    assert not pair.b.host.ping(pair.a.inner, 0.5)
+    pair.a.host.ip("link", "set", INTERFACE, "up")
+    wait_for_ping(pair.a, pair.b)
+    wait_for_ping(pair.b, pair.a)
+
+
+def cpu_ticks(end):
+    with open(f"/proc/{end.pid()}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_full_socket_stops_the_reading_and_nothing_else(pair):
+    """A cable that is far too slow: start-wg waits without work, and goes on when it can."""
+    wait_for_ping(pair.a, pair.b)
+    if pair.a.host.try_run("tc", "qdisc", "add", "dev", "e0", "root", "tbf", "rate", "4mbit",
+                           "burst", "64k", "limit", "100mb")[0] != 0:
+        pytest.skip("the kernel has no tbf")
+    with pair.b.host.socket(kind=socket.SOCK_DGRAM) as sink, \
+            pair.a.host.socket(kind=socket.SOCK_DGRAM) as flood:
+        sink.bind((pair.b.inner, 9))
+        flood.connect((pair.b.inner, 9))
+
+        def flooded():
+            before = cpu_ticks(pair.a)
+            for _ in range(20000):
+                flood.send(bytes(1300))
+            return cpu_ticks(pair.a) == before
+
+        wait_until(flooded, "the socket is full, and start-wg rests", 30)
+        assert pair.a.wg("show", INTERFACE, "peers").strip() == pair.b.public_key
+    pair.a.host.run("tc", "qdisc", "delete", "dev", "e0", "root")
+    wait_for_ping(pair.a, pair.b)
+    check_both_ways(pair)
+
+
+# Packets from hell
+
+
+@pytest.fixture
+def stranger(pair):
+    host = Host("stranger")
+    link(pair.a.host, "e1", "198.51.100.1/24", host, "e0", "198.51.100.2/24")
+    yield host
+    host.close()
+
+
+def capture(pair, count):
+    """WireGuard messages from b to a, as they pass b's cable."""
+    with pair.b.host.network():
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    messages = []
+    with sniffer:
+        sniffer.bind(("e0", 3))
+        sniffer.settimeout(10)
+        pair.b.host.start("ping", "-c", count, "-i", "0.01", pair.a.inner)
+        while len(messages) < count:
+            packet = sniffer.recv(65536)
+            if packet[9] == 17 and packet[12:16] == socket.inet_aton(pair.b.outer):
+                messages.append(packet[28:])
+    return messages
+
+
+def hostile_messages(captured):
+    handshake = b"\1\0\0\0" + os.urandom(144)
+    yield from captured  # replayed
+    for message in captured:
+        for size in (0, 1, 3, 4, 8, 15, 16, 31, 32, len(message) - 1):
+            yield message[:size]
+        yield message + bytes(16)
+        for at in (0, 1, 4, 8, 15, 16, len(message) - 1):
+            changed = bytearray(message)
+            changed[at] ^= 0x80
+            yield bytes(changed)
+    for kind, size in ((1, 148), (2, 92), (3, 64), (4, 32), (5, 100), (0, 148), (255, 64)):
+        for extra in (-1, 0, 1, 1000):
+            yield bytes([kind, 0, 0, 0]) + os.urandom(size + extra - 4)
+    for size in (1472, 9000, 60000, 65507):
+        yield os.urandom(size)
+        yield b"\4\0\0\0" + os.urandom(size - 4)
+    for _ in range(3000):
+        yield handshake[:4] + os.urandom(144)
+
+
+def test_packets_from_hell_do_not_stop_a_session(pair, stranger):
+    ping(pair.a, pair.b)
+    captured = capture(pair, 5)
+    wait_for_ping(pair.b, pair.a)
+    before = pair.a.peer(pair.b)
+    with connection(pair.a, pair.b) as (one, other), \
+            stranger.socket(kind=socket.SOCK_DGRAM) as flood:
+        flood.connect(("198.51.100.1", PORT))
+        for number, message in enumerate(hostile_messages(captured)):
+            flood.send(message)
+            if number % 500 == 0:
+                transfer(one, other, 1 << 16)
+                transfer(other, one, 1 << 16)
+        transfer(one, other, 1 << 20)
+    after = pair.a.peer(pair.b)
+    assert after["endpoint"] == before["endpoint"]
+    assert after["handshake"] == before["handshake"]
+
+
+def test_real_handshakes_in_a_flood_stop_nobody(pair, stranger):
+    """An owner's other key, unknown to start-wg, asks from a namespace as fast as it can."""
+    ping(pair.a, pair.b)
+    keys = [stranger.run("wg", "genkey").strip() for _ in range(20)]
+    stranger.run("wireguard-go", "wgx", env={"LOG_LEVEL": "silent"})
+    stranger.ip("link", "set", "wgx", "up")
+    with connection(pair.a, pair.b) as (one, other):
+        for key in keys:
+            stranger.run("wg", "set", "wgx", "private-key", "/dev/stdin", "peer",
+                         pair.a.public_key, "endpoint", f"198.51.100.1:{PORT}",
+                         "persistent-keepalive", "1", input=key)
+            transfer(one, other, 1 << 16)
+    assert pair.a.wg("show", INTERFACE, "peers").split() == [pair.b.public_key]
+
+
+# Configuration
+
+
+def test_wg_show_dump(pair):
+    ping(pair.a, pair.b)
+    own, peer = pair.a.wg("show", INTERFACE, "dump").splitlines()
+    assert own.split("\t") == [pair.a.private_key, pair.a.public_key, str(PORT), "off"]
+    fields = peer.split("\t")
+    assert fields[:4] == [pair.b.public_key, "(none)", pair.endpoint(pair.b),
+                          f"{pair.b.inner}/32,{pair.b.inner6}/128"]
+    assert abs(int(fields[4]) - time.time()) < 60
+    assert int(fields[5]) > 0 and int(fields[6]) > 0
+    assert fields[7] == "off"
+
+
+def test_counters_agree_with_the_other_end(pair):
+    for size in (0, 100, 1300):  # one at a time, so that no queue drops any
+        ping(pair.a, pair.b, 4, size, 5)
+        ping(pair.b, pair.a, 6, size, 5)
+
+    def agree():
+        a, b = pair.a.peer(pair.b), pair.b.peer(pair.a)
+        return a["rx"] == b["tx"] and a["tx"] == b["rx"]
+
+    wait_until(agree, "what one sent the other received")
+
+
+def test_setconf_showconf_syncconf_addconf(end):
+    config = (f"[Interface]\nListenPort = 4711\nFwMark = 0x33\nPrivateKey = {end.private_key}\n\n"
+              f"[Peer]\nPublicKey = {End(2).public_key}\nAllowedIPs = 10.1.0.0/16, fd01::/48\n"
+              "Endpoint = 192.0.2.9:99\nPersistentKeepalive = 21\n")
+    end.host.write_file("/run/wg.conf", config)
+    end.wg("setconf", INTERFACE, "/run/wg.conf")
+    shown = end.wg("showconf", INTERFACE)
+    end.host.write_file("/run/again.conf", shown)
+    for line in config.lower().splitlines():
+        assert line in shown.lower()
+    end.wg("syncconf", INTERFACE, "/run/again.conf")
+    assert end.wg("showconf", INTERFACE) == shown
+    end.wg("addconf", INTERFACE, "/run/again.conf")
+    assert end.wg("showconf", INTERFACE) == shown
+
+
+def test_syncconf_leaves_other_peers_undisturbed(pair):
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        before = pair.a.peer(pair.b)
+        shown = pair.a.wg("showconf", INTERFACE)
+        for number in range(3, 30):
+            key = pair.a.host.run("wg", "genkey").strip()
+            public = pair.a.host.run("wg", "pubkey", input=key).strip()
+            shown += f"\n[Peer]\nPublicKey = {public}\nAllowedIPs = 10.9.0.{number}/32\n"
+            pair.a.host.write_file("/run/more.conf", shown)
+            pair.a.wg("syncconf", INTERFACE, "/run/more.conf")
+            transfer(one, other, 1 << 14)
+        after = pair.a.peer(pair.b)
+        assert len(pair.a.wg("show", INTERFACE, "peers").split()) == 28
+        assert after["handshake"] == before["handshake"]
+
+
+def test_a_port_in_use_changes_nothing(pair):
+    ping(pair.a, pair.b)
+    with pair.a.host.socket(kind=socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 6000))
+        before = pair.a.wg("show", INTERFACE, "dump")
+        status, _, error = pair.a.host.try_run("wg", "set", INTERFACE, "listen-port", "6000",
+                                               "fwmark", "7")
+        assert status != 0
+        assert "Address already in use" in error
+        assert pair.a.wg("show", INTERFACE, "dump") == before
+    ping(pair.a, pair.b)
+
+
+def test_port_changes_while_a_connection_lives(pair):
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        for port in (443, 6001, 0):
+            pair.a.set("listen-port", port)
+            shown = int(pair.a.wg("show", INTERFACE, "listen-port"))
+            assert shown == port if port else shown > 0
+            sockets = pair.a.host.run("ss", "-Hulpn")
+            assert re.search(rf"0\.0\.0\.0:{shown}\b", sockets)
+            assert re.search(rf"\[::\]:{shown}\b", sockets)
+            assert not re.search(rf":{PORT}\b", sockets)
+            transfer(one, other, 1 << 18)
+            transfer(other, one, 1 << 18)
+            assert pair.b.peer(pair.a)["endpoint"] == f"192.0.2.1:{shown}"
+
+
+def test_firewall_mark_is_on_what_is_sent(pair):
+    pair.a.host.nft(f"""
+        table inet t {{
+            chain c {{
+                type filter hook output priority 0;
+                udp sport {PORT} meta mark 0x51 counter
+            }}
+        }}""")
+    pair.a.set("fwmark", "0x51")
+    ping(pair.a, pair.b)
+    assert not re.search(r"counter packets 0", pair.a.host.run("nft", "list", "ruleset"))
+    pair.a.set("fwmark", "0")
+    assert pair.a.wg("show", INTERFACE, "fwmark").strip() == "off"
+
+
+def test_bad_requests_have_an_errno_and_change_nothing(end):
+    before = uapi(end, b"get=1\n\n")
+    assert before.endswith("errno=0\n\n")
+    for request in (b"set=1\nlisten_port=70000\n\n", b"set=1\nfoo=1\n\n", b"hello\n\n",
+                    b"set=1\nprivate_key=12\n\n", b"get=2\n\n", b"set=1\n\0\n\n"):
+        assert re.fullmatch(r"errno=-[1-9]\d*\n\n", uapi(end, request)), request
+    assert uapi(end, b"set=1\n\n") == "errno=0\n\n"
+    assert uapi(end, b"get=1\n\n") == before
+
+
+def test_clients_that_hang_stop_nobody(pair):
+    clients = []
+    for number in range(40):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(pair.a.host.path(SOCKET))
+        # Half a request, or many requests whose answers nobody reads.
+        client.setblocking(False)
+        try:
+            client.send(b"set=1\nprivate_key=" if number % 2 else b"get=1\n\n" * 20000)
+        except OSError:
+            pass
+        clients.append(client)
+        ping(pair.a, pair.b)
+    assert pair.a.wg("show", INTERFACE, "peers").strip() == pair.b.public_key
+    for client in clients:
+        client.close()
+
+
+def test_ten_thousand_peers(end):
+    keys = [os.urandom(32).hex() for _ in range(10000)]
+    request = "set=1\n" + "".join(
+        f"public_key={key}\nallowed_ip=10.{i >> 8}.{i & 255}.0/24\n"
+        for i, key in enumerate(keys)) + "\n"
+    assert uapi(end, request.encode()) == "errno=0\n\n"
+    assert uapi(end, b"get=1\n\n").count("public_key=") == 10000
+
+
+def test_wg_quick(pair):
+    """The whole configuration by wg-quick, with the default route in the tunnel."""
+    pair.a.host.ip("link", "delete", INTERFACE)
+    wait_until(lambda: not pair.a.host.processes("start-wg-opener"), "start-wg ends")
+    pair.a.host.ip("route", "add", "default", "via", "192.0.2.2")
+    pair.b.host.ip("address", "add", "203.0.113.5/32", "dev", "lo")
+    pair.b.set("peer", pair.a.public_key, "allowed-ips", "10.9.0.1/32")
+    pair.a.host.write_file(f"/run/{INTERFACE}.conf", f"""[Interface]
+PrivateKey = {pair.a.private_key}
+ListenPort = {PORT}
+Address = 10.9.0.1/24
+[Peer]
+PublicKey = {pair.b.public_key}
+Endpoint = {pair.endpoint(pair.b)}
+AllowedIPs = 0.0.0.0/0, ::/0
+""")
+    os.symlink(program("start-wg"), pair.a.host.path("/run/bin/start-wg"))
+    env = {"WG_QUICK_USERSPACE_IMPLEMENTATION": "start-wg"}
+    pair.a.host.run("wg-quick", "up", f"/run/{INTERFACE}.conf", env=env)
+    before = int(pair.b.peer(pair.a)["rx"])
+    wait_until(lambda: pair.a.host.ping("203.0.113.5", 1), "the default route leads into the tunnel")
+    assert int(pair.b.peer(pair.a)["rx"]) > before
+    assert pair.a.wg("show", INTERFACE, "fwmark").strip() == "0xca6c"
+    pair.a.host.run("wg-quick", "down", f"/run/{INTERFACE}.conf", env=env)
+    wait_until(lambda: not pair.a.host.processes("start-wg"), "start-wg ends")
+    assert not os.path.exists(pair.a.host.path(SOCKET))
+    pair.a.host.run("wg-quick", "up", f"/run/{INTERFACE}.conf", env=env)
+
+
+# The program
+
+
+def test_privilege_is_gone(end):
+    status = end.status()
+    for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
+        assert int(status[f"Cap{kind}"], 16) == 0, kind
+    assert status["NoNewPrivs"] == "1"
+    assert set(status["Uid"].split()) == {"65534"}
+    assert status["Groups"].strip() == ""
+    if not sanitized():
+        assert status["Seccomp"] == "2"
+        assert os.listdir(f"/proc/{end.pid()}/root") == []
+    opener = end.host.processes("start-wg-opener")
+    assert len(opener) == 1
+    with open(f"/proc/{opener[0]}/status", encoding="ascii") as file:
+        text = file.read()
+    assert re.search(r"^CapEff:\t0000000000001400$", text, re.M)
+    assert re.search(r"^CapBnd:\t0000000000000000$", text, re.M)
+
+
+def test_outlives_its_starter_and_holds_nothing_of_it(end):
+    pid = end.pid()
+    assert os.getsid(pid) == pid
+    for fd in range(3):
+        assert os.readlink(f"/proc/{pid}/fd/{fd}") in ("/dev/null",) or fd == 2
+
+
+def test_socket_is_private(end):
+    mode = os.stat(end.host.path(SOCKET)).st_mode
+    assert mode & 0o777 == 0o600
+
+
+def test_directory_is_made(end):
+    end.host.ip("link", "delete", INTERFACE)
+    wait_until(lambda: not end.host.processes("start-wg-opener"), "start-wg ends")
+    end.host.run("rm", "-rf", "/run/wireguard")
+    end.start_wg()
+    assert os.stat(end.host.path("/run/wireguard")).st_mode & 0o777 == 0o700
+
+
+def test_a_second_one_is_refused(end):
+    pid = end.pid()
+    status, _, error = end.host.try_run(program("start-wg"), INTERFACE)
+    assert status == 1
+    assert f"cannot make interface {INTERFACE}: another program holds it" in error
+    assert end.pid() == pid
+    assert uapi(end, b"get=1\n\n").endswith("errno=0\n\n")
+
+
+def test_a_stale_socket_is_replaced():
+    end = End(1)
+    with end.host.network(), socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(end.host.path(SOCKET))
+    end.start_wg()
+    assert uapi(end, b"get=1\n\n").endswith("errno=0\n\n")
+    end.host.close()
+
+
+def test_faults_are_told():
+    end = End(1)
+    end.host.ip("link", "add", "veth9", "type", "veth")
+    cases = (
+        (["veth9"], 1, "an interface of another kind has this name"),
+        (["this-name-is-much-too-long"], 2, "a name has 1 to 15 characters"),
+        (["a/b"], 2, "a name has 1 to 15 characters"),
+        (["wg%d"], 2, "a name has 1 to 15 characters"),
+        ([], 2, "name one interface"),
+        (["a", "b"], 2, "name one interface"),
+        (["--without", "wheels", "wg1"], 2, 'cannot leave out "wheels"'),
+        (["--user", "no-such-user", "wg1"], 1, "there is no such user"),
+        (["--no-such-option"], 2, "no-such-option"),
+    )
+    for arguments, expected, text in cases:
+        status, _, error = end.host.try_run(program("start-wg"), *arguments)
+        assert (status, text in error) == (expected, True), error
+    assert not end.host.processes("start-wg")
+    assert end.host.try_run("ip", "link", "show", "wg1")[0] != 0
+    assert "Usage: start-wg" in end.host.run(program("start-wg"), "--help")
+    assert re.fullmatch(r"start-wg \d+\.\d+\.\d+\n", end.host.run(program("start-wg"), "--version"))
+    end.host.close()
+
+
+def test_without_privilege_it_says_so():
+    end = End(1)
+    status, _, error = end.host.try_run("setpriv", "--reuid=65534", "--clear-groups",
+                                        program("start-wg"), "wg1")
+    assert status == 1
+    assert "cannot" in error
+    end.host.close()
+
+
+def test_removal_of_the_interface_ends_it(end):
+    end.host.ip("link", "delete", INTERFACE)
+    wait_until(lambda: not end.host.processes("start-wg"), "start-wg ends")
+    wait_until(lambda: not end.host.processes("start-wg-opener"), "its opener ends")
+    assert not os.path.exists(end.host.path(SOCKET))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_foreground_ends_by_signal(number):
+    end = End(1)
+    process = end.host.start(program("start-wg"), "-f", INTERFACE)
+    wait_until(lambda: os.path.exists(end.host.path(SOCKET)), "start-wg is ready")
+    wait_until(lambda: end.host.try_run("wg", "show", INTERFACE)[0] == 0, "it answers")
+    assert process.stop(number) == 0
+    assert end.host.try_run("ip", "link", "show", INTERFACE)[0] != 0
+    assert not os.path.exists(end.host.path(SOCKET))
+    end.host.close()
+
+
+def test_new_interface_is_down_with_its_mtu(end):
+    shown = end.host.json("ip", "-json", "link", "show", INTERFACE)[0]
+    assert shown["mtu"] == 1420
+    assert "UP" not in shown["flags"]
+
+
+def test_idle_device_sleeps(end):
+    """Not one wake-up in a window, with the interface up and a peer that nothing was sent to."""
+    end.set_key()
+    end.add_peer(End(2))
+    # Or the kernel itself would send solicitations into the tunnel.
+    end.host.set_sysctl(f"net.ipv6.conf.{INTERFACE}.disable_ipv6", "1")
+    end.host.ip("link", "set", INTERFACE, "up")
+    end.wg("show", INTERFACE)
+
+    def switches():
+        return int(end.status()["voluntary_ctxt_switches"])
+
+    before = switches()
+    time.sleep(3)  # time is what this is about
+    assert switches() == before
+
+
+def test_interface_moves_to_another_namespace(pair):
+    """The sockets stay where the program was started, the inner side goes."""
+    inside = Host("inside")
+    ping(pair.a, pair.b)
+    subprocess.run(["nsenter", f"--net=/proc/{pair.a.host.pid}/ns/net", "ip", "link", "set",
+                    INTERFACE, "netns", str(inside.pid)], check=True)
+    inside.ip("address", "add", f"{pair.a.inner}/24", "dev", INTERFACE)
+    inside.ip("link", "set", INTERFACE, "up")
+    wait_until(lambda: inside.ping(pair.b.inner, 0.5), "the tunnel works from there")
+    assert pair.a.wg("show", INTERFACE, "peers").strip() == pair.b.public_key
+    inside.ip("link", "delete", INTERFACE)
+    wait_until(lambda: not pair.a.host.processes("start-wg"), "start-wg ends")
+    inside.close()
+    pair.a.host.run("true")
+    pair.a.start_wg()  # the fixture looks for a living one
+
+
+def test_renamed_interface_goes_on(pair):
+    with connection(pair.a, pair.b) as (one, other):
+        transfer(one, other, 1 << 16)
+        pair.a.host.ip("link", "set", INTERFACE, "name", "other0")
+        transfer(one, other, 1 << 16)
+        assert pair.a.wg("show", INTERFACE, "peers").strip() == pair.b.public_key

@@ -1,0 +1,172 @@
+"""Two hosts with a cable and a WireGuard tunnel between them: start-wg on one, another one's on the other."""
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+
+from lab import Host, link, wait_until
+from product import program
+
+PORT = 5000
+INTERFACE = "wg0"
+
+
+class End:
+    """One end of a tunnel. `number` is the last part of all its addresses."""
+
+    def __init__(self, number):
+        self.number = number
+        self.host = Host(f"end{number}")
+        self.host.set_sysctl("net.ipv4.conf.all.promote_secondaries", "1")
+        self.private_key = self.host.run("wg", "genkey").strip()
+        self.public_key = self.host.run("wg", "pubkey", input=self.private_key).strip()
+        self.inner = f"10.9.0.{number}"
+        self.inner6 = f"fd09::{number}"
+        self.outer = f"192.0.2.{number}"
+        self.outer6 = f"2001:db8::{number}"
+
+    def start(self, argv0, env=None):
+        self.host.run(argv0, INTERFACE, env={"LOG_LEVEL": "error"} | (env or {}))
+
+    def start_wg(self, env=None):
+        self.start(program("start-wg"), env)
+
+    def address(self):
+        """Inner addresses and the link up."""
+        self.host.ip("address", "add", f"{self.inner}/24", "dev", INTERFACE)
+        self.host.ip("-6", "address", "add", f"{self.inner6}/64", "dev", INTERFACE, "nodad")
+        self.host.ip("link", "set", INTERFACE, "up")
+
+    def wg(self, *arguments, **options):
+        return self.host.run("wg", *arguments, **options)
+
+    def set(self, *arguments):
+        return self.wg("set", INTERFACE, *arguments)
+
+    def set_key(self):
+        self.host.write_file("/run/key", self.private_key)
+        self.set("private-key", "/run/key", "listen-port", PORT)
+
+    def add_peer(self, peer, endpoint=None, psk=None, keepalive=None):
+        words = ["peer", peer.public_key, "allowed-ips", f"{peer.inner}/32,{peer.inner6}/128"]
+        if endpoint:
+            words += ["endpoint", endpoint]
+        if psk:
+            self.host.write_file("/run/psk", psk)
+            words += ["preshared-key", "/run/psk"]
+        if keepalive:
+            words += ["persistent-keepalive", keepalive]
+        self.set(*words)
+
+    def peer(self, other):
+        """What `wg show dump` says of a peer."""
+        names = ("public_key", "preshared_key", "endpoint", "allowed_ips", "handshake", "rx", "tx",
+                 "keepalive")
+        for line in self.wg("show", INTERFACE, "dump").splitlines()[1:]:
+            found = dict(zip(names, line.split("\t")))
+            if found["public_key"] == other.public_key:
+                return found
+        return None
+
+    def mtu(self, mtu):
+        self.host.ip("link", "set", INTERFACE, "mtu", mtu)
+
+    def pid(self):
+        """Of the data plane: the process of start-wg that is not the opener."""
+        processes = self.host.processes("start-wg")
+        assert len(processes) == 1, processes
+        return processes[0]
+
+    def status(self):
+        with open(f"/proc/{self.pid()}/status", encoding="ascii") as file:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+class Pair:
+    """`a` runs start-wg, `b` wireguard-go, or what is named."""
+
+    def __init__(self, b_program="wireguard-go", outer=4, psk=None, env=None, keepalive=None,
+                 a_program="start-wg"):
+        self.a, self.b = End(1), End(2)
+        self.outer = outer
+        link(self.a.host, "e0", "192.0.2.1/24", self.b.host, "e0", "192.0.2.2/24")
+        for end in (self.a, self.b):
+            end.host.ip("-6", "address", "add", f"{end.outer6}/64", "dev", "e0", "nodad")
+        for end, name in ((self.a, a_program), (self.b, b_program)):
+            if name == "start-wg":
+                end.start_wg(env)
+            else:
+                end.start(name)
+        for end, other in ((self.a, self.b), (self.b, self.a)):
+            end.set_key()
+            end.add_peer(other, self.endpoint(other), psk, keepalive)
+            end.address()
+
+    def endpoint(self, end):
+        return f"{end.outer}:{PORT}" if self.outer == 4 else f"[{end.outer6}]:{PORT}"
+
+    def close(self):
+        self.a.host.close()
+        self.b.host.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+@contextlib.contextmanager
+def connection(client, server, port=7000, family=socket.AF_INET):
+    """A TCP connection through the tunnel: both sockets."""
+    address = server.inner if family == socket.AF_INET else server.inner6
+    with server.host.socket(family) as listener, client.host.socket(family) as one:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(1)
+        listener.settimeout(10)
+        one.settimeout(10)
+        one.connect((address, port))
+        other, _ = listener.accept()
+        with other:
+            other.settimeout(10)
+            yield one, other
+
+
+def transfer(sender, receiver, size):
+    """Sends random bytes and checks that they arrive as they are."""
+    data = os.urandom(size)
+    digest = hashlib.sha256()
+
+    def receive():
+        left = size
+        while left > 0:
+            part = receiver.recv(1 << 20)
+            if not part:
+                return
+            digest.update(part)
+            left -= len(part)
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    sender.sendall(data)
+    thread.join()
+    assert digest.digest() == hashlib.sha256(data).digest()
+
+
+def check_both_ways(pair, size=4 << 20, families=(socket.AF_INET, socket.AF_INET6)):
+    for family in families:
+        for client, server in ((pair.a, pair.b), (pair.b, pair.a)):
+            with connection(client, server, family=family) as (one, other):
+                transfer(one, other, size)
+
+
+def ping(end, other, family=4, size=56, count=1):
+    address = other.inner if family == 4 else other.inner6
+    end.host.run("ping", f"-{family}", "-c", count, "-i", "0.05", "-W", "5", "-s", size, address)
+
+
+def wait_for_ping(end, other, timeout_s=10.0):
+    wait_until(lambda: end.host.ping(other.inner, 0.3), f"{other.host} answers", timeout_s)
