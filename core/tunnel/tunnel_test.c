@@ -161,7 +161,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_answer(void *context, char *answer, size_t size)
+static void on_answer(void *context, char *answer, size_t size, const char *set_cookie)
 {
 	struct fixture *f = context;
 
@@ -173,7 +173,7 @@ static void on_answer(void *context, char *answer, size_t size)
 
 static void send_call(struct fixture *f, const char *body)
 {
-	const struct rpc_caller caller = { .authenticated = true };
+	const struct rpc_caller caller = { .kind = RPC_CALLER_LOCAL };
 
 	rpc_dispatch(f->dispatcher, body, strlen(body), &caller, on_answer, f);
 }

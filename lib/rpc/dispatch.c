@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/secret.h"
 #include "rpc/param.h"
 
 /* What is left to say where memory does not even suffice for an answer. */
@@ -32,6 +33,8 @@ struct exchange {
 	struct rpc_dispatcher *dispatcher;
 	rpc_answer_fn answer;
 	void *context;
+	struct rpc_caller caller; /* its texts belong to the exchange */
+	char *set_cookie; /* or NULL */
 	bool batch;
 	size_t waiting; /* calls without an answer, and one for the loop that starts them */
 	size_t count;
@@ -132,6 +135,19 @@ char *rpc_refusal(const struct fault *fault)
 	return error_response(fault, json_null());
 }
 
+/* The texts are of the exchange then. */
+static int caller_copy(struct rpc_caller *to, const struct rpc_caller *from)
+{
+	*to = *from;
+	to->session = from->session ? strdup(from->session) : NULL;
+	to->key = from->key ? strdup(from->key) : NULL;
+	to->user_agent = from->user_agent ? strdup(from->user_agent) : NULL;
+	return (from->session && !to->session) || (from->key && !to->key) ||
+			       (from->user_agent && !to->user_agent)
+		       ? -ENOMEM
+		       : 0;
+}
+
 static void exchange_free(struct exchange *exchange)
 {
 	struct rpc_dispatcher *dispatcher = exchange->dispatcher;
@@ -141,6 +157,12 @@ static void exchange_free(struct exchange *exchange)
 		json_decref(exchange->calls[i].params);
 		free(exchange->calls[i].answer);
 	}
+	free((char *)exchange->caller.session);
+	free((char *)exchange->caller.key);
+	free((char *)exchange->caller.user_agent);
+	if (exchange->set_cookie)
+		secret_wipe(exchange->set_cookie, strlen(exchange->set_cookie));
+	free(exchange->set_cookie);
 	free(exchange);
 	dispatcher->running--;
 	dispatcher_release(dispatcher);
@@ -161,13 +183,13 @@ static char *join_answers(const struct exchange *exchange)
 	return text_take(&joined);
 }
 
-static void give_answer(rpc_answer_fn answer, void *context, char *text)
+static void give_answer(rpc_answer_fn answer, void *context, char *text, const char *set_cookie)
 {
 	if (!text)
 		text = strdup(LAST_WORDS);
 	if (!text)
 		abort(); /* not a hundred bytes are left for anybody */
-	answer(context, text, strlen(text));
+	answer(context, text, strlen(text), set_cookie);
 }
 
 /* One thing less to wait for; with the last one the answer goes out. */
@@ -179,7 +201,7 @@ static void exchange_step(struct exchange *exchange)
 	if (--exchange->waiting > 0)
 		return;
 	text = exchange->batch ? join_answers(exchange) : TAKE_PTR(exchange->calls[0].answer);
-	give_answer(exchange->answer, exchange->context, text);
+	give_answer(exchange->answer, exchange->context, text, exchange->set_cookie);
 	exchange_free(exchange);
 }
 
@@ -218,6 +240,26 @@ void *rpc_context(const struct rpc_call *call)
 	return call->exchange->dispatcher->context;
 }
 
+const struct rpc_caller *rpc_caller(const struct rpc_call *call)
+{
+	return &call->exchange->caller;
+}
+
+int rpc_set_cookie(struct rpc_call *call, const char *set_cookie)
+{
+	char *copy;
+
+	for (const char *at = set_cookie; *at; at++)
+		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+			return -EINVAL;
+	copy = strdup(set_cookie);
+	if (!copy)
+		return -ENOMEM;
+	free(call->exchange->set_cookie);
+	call->exchange->set_cookie = copy;
+	return 0;
+}
+
 const char *rpc_string(const struct rpc_call *call, const char *name)
 {
 	return json_string_value(json_object_get(call->params, name));
@@ -249,7 +291,7 @@ static int admit(struct rpc_call *call, const struct rpc_request *request,
 		fault->kind = FAULT_RPC_METHOD_NOT_FOUND; /* its `data` is absent */
 		return -ENOENT;
 	}
-	if (!caller->authenticated && !(method->flags & RPC_PUBLIC)) {
+	if (caller->kind == RPC_CALLER_NOBODY && !(method->flags & RPC_PUBLIC)) {
 		json_decref(call->id);
 		call->id = json_null();
 		return fault_set(fault, FAULT_AUTHORIZATION, "UNAUTHORIZED");
@@ -273,14 +315,20 @@ static void call_start(struct rpc_call *call, const struct rpc_request *request,
 }
 
 static struct exchange *exchange_new(struct rpc_dispatcher *dispatcher,
-				     const struct rpc_requests *requests)
+				     const struct rpc_requests *requests,
+				     const struct rpc_caller *caller)
 {
 	size_t calls = requests->count * sizeof(struct rpc_call);
 	struct exchange *exchange = calloc(1, sizeof(*exchange) + calls);
 
 	if (!exchange)
 		return NULL;
+	dispatcher->running++;
 	exchange->dispatcher = dispatcher;
+	if (caller_copy(&exchange->caller, caller) < 0) {
+		exchange_free(exchange);
+		return NULL;
+	}
 	exchange->batch = requests->batch;
 	exchange->count = requests->count;
 	exchange->waiting = requests->count + 1;
@@ -288,7 +336,6 @@ static struct exchange *exchange_new(struct rpc_dispatcher *dispatcher,
 		exchange->calls[i].exchange = exchange;
 		exchange->calls[i].id = json_incref(requests->items[i].id);
 	}
-	dispatcher->running++;
 	return exchange;
 }
 
@@ -300,12 +347,12 @@ void rpc_dispatch(struct rpc_dispatcher *dispatcher, const void *body, size_t si
 	struct exchange *exchange;
 
 	if (rpc_requests_parse(body, size, &requests, &fault) < 0) {
-		give_answer(answer, context, rpc_refusal(&fault));
+		give_answer(answer, context, rpc_refusal(&fault), NULL);
 		return;
 	}
-	exchange = exchange_new(dispatcher, &requests);
+	exchange = exchange_new(dispatcher, &requests, caller);
 	if (!exchange) {
-		give_answer(answer, context, NULL);
+		give_answer(answer, context, NULL, NULL);
 		return;
 	}
 	exchange->answer = answer;

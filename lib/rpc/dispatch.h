@@ -30,12 +30,16 @@ int rpc_dispatcher_new(const struct rpc_table *table, void *context, struct rpc_
 struct rpc_dispatcher *rpc_dispatcher_free(struct rpc_dispatcher *dispatcher);
 DEFINE_CLEANUP(struct rpc_dispatcher *, rpc_dispatcher_free);
 
-/* Receives an answer: JSON text that it takes and frees, never NULL, and its size. */
-typedef void (*rpc_answer_fn)(void *context, char *answer, size_t size);
+/*
+ * Receives an answer: JSON text that it takes and frees, never NULL, and its size. @set_cookie: the
+ * value of a Set-Cookie field, borrowed for the time of the call, or NULL.
+ */
+typedef void (*rpc_answer_fn)(void *context, char *answer, size_t size, const char *set_cookie);
 
 /*
  * Does what @body asks for. @answer is called exactly once, perhaps before this returns. Body and
- * caller are borrowed for the time of the call.
+ * caller are borrowed for the time of the call; what the caller points to is copied. Each request of a
+ * batch is looked at by itself.
  */
 void rpc_dispatch(struct rpc_dispatcher *dispatcher, const void *body, size_t size,
 		  const struct rpc_caller *caller, rpc_answer_fn answer, void *context);

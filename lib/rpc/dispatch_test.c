@@ -36,7 +36,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_answer(void *context, char *text, size_t size)
+static void on_answer(void *context, char *text, size_t size, const char *set_cookie)
 {
 	struct answer *answer = context;
 
@@ -48,7 +48,7 @@ static void on_answer(void *context, char *text, size_t size)
 
 static void dispatch_bytes(struct fixture *f, const void *body, size_t size, bool authenticated)
 {
-	struct rpc_caller caller = { .authenticated = authenticated };
+	struct rpc_caller caller = { .kind = authenticated ? RPC_CALLER_LOCAL : RPC_CALLER_NOBODY };
 
 	f->answer.count = 0;
 	rpc_dispatch(f->dispatcher, body, size, &caller, on_answer, &f->answer);

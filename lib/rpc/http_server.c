@@ -192,7 +192,7 @@ static int refuse(struct connection *connection, unsigned status, const char *re
 	return 0;
 }
 
-static void on_answer(void *context, char *answer, size_t size)
+static void on_answer(void *context, char *answer, size_t size, const char *set_cookie)
 {
 	struct exchange *exchange = context;
 	struct connection *connection = exchange->connection;
@@ -354,7 +354,8 @@ static void authenticate(struct connection *connection, const char *host)
 {
 	bool own_page = !connection->origin[0] || http_origin_is_host(connection->origin, host);
 
-	connection->caller.authenticated = own_page && cookie_is_secret(connection);
+	if (own_page && cookie_is_secret(connection))
+		connection->caller.kind = RPC_CALLER_LOCAL;
 }
 
 /* The answer to an OPTIONS request: nothing but the fields of cors_fields(). */

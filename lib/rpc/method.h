@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/fault.h"
+#include "base/ip.h"
 #include "base/text.h"
 
 struct rpc_call;
@@ -99,10 +100,31 @@ struct rpc_table {
 	const struct rpc_group *groups; /* ends with a NULL name */
 };
 
-/* Who calls, as authentication found. */
-struct rpc_caller {
-	bool authenticated;
+enum rpc_caller_kind {
+	RPC_CALLER_NOBODY, /* not authenticated: may call RPC_PUBLIC methods */
+	RPC_CALLER_LOCAL, /* has the secret of this machine */
+	RPC_CALLER_KEY, /* signed the request with a key that is let in */
+	RPC_CALLER_SESSION, /* has logged in; a browser, as a rule: no secret goes there */
 };
+
+/* Who calls, as authentication found (authenticator.h). */
+struct rpc_caller {
+	enum rpc_caller_kind kind;
+	const char *session; /* its id, of RPC_CALLER_SESSION; else NULL */
+	const char *key; /* the signer's, PEM, of RPC_CALLER_KEY; else NULL */
+	const char *user_agent; /* or NULL */
+	struct ip_address source;
+	bool secure; /* the call came over TLS */
+};
+
+/* Who makes the call; borrowed until the answer. */
+const struct rpc_caller *rpc_caller(const struct rpc_call *call);
+
+/*
+ * Gives the HTTP answer a Set-Cookie field of this value, which is copied. Of several in one batch the
+ * last one counts. Returns 0, -EINVAL where the value has control characters, or -ENOMEM.
+ */
+int rpc_set_cookie(struct rpc_call *call, const char *set_cookie);
 
 /* The call's checked parameters; borrowed until the answer. */
 const json_t *rpc_params(const struct rpc_call *call);

@@ -27,7 +27,7 @@ static void check_response(const json_t *response)
 		assert(json_is_string(json_object_get(json_object_get(error, "data"), "details")));
 }
 
-static void on_answer(void *context, char *text, size_t size)
+static void on_answer(void *context, char *text, size_t size, const char *set_cookie)
 {
 	json_t **answer = context;
 
@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct test_context context = { 0 };
 	struct rpc_dispatcher *dispatcher;
-	struct rpc_caller caller = { .authenticated = size > 0 && (data[0] & 1) };
+	struct rpc_caller caller = { .kind = size > 0 && (data[0] & 1) ? RPC_CALLER_LOCAL
+								       : RPC_CALLER_NOBODY };
 	json_t *answer = NULL;
 
 	if (size == 0 || rpc_dispatcher_new(&test_table, &context, &dispatcher) < 0)
