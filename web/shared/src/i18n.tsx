@@ -1,0 +1,134 @@
+// Languages: typed dictionaries, and numbers, sizes and times as each language writes them.
+
+import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from 'react'
+
+import { fill, type Plural } from './text'
+
+export interface Language<M> {
+	id: string
+	/** In the language itself. */
+	name: string
+	load(): Promise<M>
+}
+
+const STORED = 'start.language'
+
+/** The one that the owner chose, else the first that the browser asks for, else the first there is. */
+export function preferredLanguage(ids: readonly string[]): string {
+	const wanted = [localStorage.getItem(STORED) ?? '', ...navigator.languages]
+	for (const one of wanted) {
+		const id = one.toLowerCase().split('-')[0]!
+		if (ids.includes(id)) return id
+	}
+	return ids[0]!
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+export class Format {
+	private readonly plurals: Intl.PluralRules
+	private readonly numbers: Intl.NumberFormat
+	private readonly relative: Intl.RelativeTimeFormat
+	private readonly times: Intl.DateTimeFormat
+	private readonly dates: Intl.DateTimeFormat
+	private readonly digits: readonly Intl.NumberFormat[]
+	readonly collator: Intl.Collator
+
+	constructor(readonly locale: string) {
+		this.plurals = new Intl.PluralRules(locale)
+		this.numbers = new Intl.NumberFormat(locale)
+		this.relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
+		this.times = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
+		this.dates = new Intl.DateTimeFormat(locale, { dateStyle: 'medium' })
+		this.digits = [0, 1, 2].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n }))
+		this.collator = new Intl.Collator(locale, { numeric: true, sensitivity: 'base' })
+	}
+
+	number = (value: number): string => this.numbers.format(value)
+
+	/** "3 devices": the form that the language uses for the number, with {n} filled in. */
+	count = (forms: Plural, n: number, values: Record<string, string | number> = {}): string =>
+		fill(forms[this.plurals.select(n)] ?? forms.other, { n: this.number(n), ...values })
+
+	private scaled(value: number, step: number, units: readonly string[]): string {
+		let unit = 0
+		while (value >= step && unit < units.length - 1) {
+			value /= step
+			unit++
+		}
+		const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
+		return `${this.digits[digits]!.format(value)} ${units[unit]}`
+	}
+
+	bytes = (value: number): string => this.scaled(value, 1024, UNITS)
+
+	/** Bytes a second, as network people write it: bits. */
+	rate = (bytesPerSecond: number): string => this.scaled(bytesPerSecond * 8, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s'])
+
+	/** "2 min. ago"; both in ms. */
+	ago = (then: number, now: number): string => {
+		const s = Math.min(0, Math.round((then - now) / 1000))
+		if (s > -60) return this.relative.format(s, 'second')
+		if (s > -3600) return this.relative.format(Math.ceil(s / 60), 'minute')
+		if (s > -86400) return this.relative.format(Math.ceil(s / 3600), 'hour')
+		return this.relative.format(Math.ceil(s / 86400), 'day')
+	}
+
+	time = (when: number | string): string => this.times.format(new Date(when))
+	date = (when: number | string): string => this.dates.format(new Date(when))
+	list = (items: readonly string[]): string => new Intl.ListFormat(this.locale, { type: 'conjunction' }).format(items)
+}
+
+interface Value<M> {
+	m: M
+	format: Format
+	language: string
+	setLanguage(id: string): void
+}
+
+/** The provider and the hook of one set of pages. `fallback` is the dictionary of the first language. */
+export function createI18n<M>(languages: readonly Language<M>[], fallback: M) {
+	const Context = createContext<Value<M> | null>(null)
+	const ids = languages.map(({ id }) => id)
+
+	function Provider({ children }: { children: ReactNode }) {
+		const [language, setLanguage] = useState(() => preferredLanguage(ids))
+		const [loaded, setLoaded] = useState<{ id: string; m: M } | null>(language === ids[0] ? { id: language, m: fallback } : null)
+
+		useEffect(() => {
+			let current = true
+			const one = languages.find(({ id }) => id === language)!
+			const show = (id: string, m: M) => {
+				if (!current) return
+				document.documentElement.lang = id
+				setLoaded({ id, m })
+			}
+			// Without its dictionary (the connection broke just now) the pages speak the first language.
+			one.load().then((m) => show(language, m), () => show(ids[0]!, fallback))
+			return () => void (current = false)
+		}, [language])
+
+		const value = useMemo(
+			() =>
+				loaded && {
+					m: loaded.m,
+					format: new Format(loaded.id),
+					language,
+					setLanguage: (id: string) => {
+						localStorage.setItem(STORED, id)
+						setLanguage(id)
+					},
+				},
+			[loaded, language],
+		)
+		return value && <Context.Provider value={value}>{children}</Context.Provider>
+	}
+
+	function useI18n(): Value<M> {
+		const value = useContext(Context)
+		if (!value) throw new Error('no language provider')
+		return value
+	}
+
+	return { Provider, useI18n, languages }
+}
