@@ -111,7 +111,8 @@ void http_server_close(struct http_server *server, void (*closed)(void *context)
 /* --- requests; what they give is borrowed and lives as long as the request --- */
 
 const char *http_request_method(const struct http_request *request); /* "POST" */
-const char *http_request_path(const struct http_request *request); /* "/rpc/v1", undecoded, no query */
+const char *
+http_request_path(const struct http_request *request); /* "/rpc/v1", undecoded, no query */
 const char *http_request_query(const struct http_request *request); /* behind the "?", or "" */
 const char *http_request_host(const struct http_request *request); /* Host or :authority, or "" */
 
@@ -147,7 +148,8 @@ void http_request_answer(struct http_request *request, const struct http_answer 
 /* --- WebSocket, RFC 6455 and 8441 --- */
 
 #define HTTP_SOCKET_MESSAGE_MAX 65536 /* bytes of a message from a client */
-#define HTTP_SOCKET_QUEUE_MAX (4U << 20) /* bytes that wait for a slow client; more ends the socket */
+#define HTTP_SOCKET_QUEUE_MAX                                                                      \
+	(4U << 20) /* bytes that wait for a slow client; more ends the socket */
 #define HTTP_SOCKET_PING_S 30 /* without traffic */
 #define HTTP_SOCKET_PONG_S 300 /* without an answer to it */
 
