@@ -1,6 +1,7 @@
 /* The small tools that everything else stands on. */
 #include "base/bytes.h"
 #include "base/fault.h"
+#include "base/host.h"
 #include "base/ip.h"
 #include "base/map.h"
 #include "base/secret.h"
@@ -130,6 +131,36 @@ static void secrets_compare(void **state)
 	assert_false(secret_equal("abc", "abd", 3));
 }
 
+static void host_names_are_strict(void **state)
+{
+	static const char *const names[] = { "a",	   "localhost", "a.example",
+					     "1a.example", "A-b.C9",	"xn--caf-dma.example",
+					     "1.example" };
+	static const char *const others[] = {
+		"",	   "-a", "a-",	"a..b",	 ".a",	"a.",  "a_b",	      "a b",	   "*.a.b",
+		"1.2.3.4", "12", "a.1", "[::1]", "a:1", "a/b", "caf\xc3\xa9", "a-.example"
+	};
+	char label[65], name[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_true(host_is_name(names[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(host_is_name(others[i]));
+	memset(label, 'a', sizeof(label));
+	label[64] = '\0';
+	assert_false(host_is_name(label));
+	label[63] = '\0';
+	assert_true(host_is_name(label));
+	for (size_t i = 0; i < 254; i++)
+		name[i] = i % 2 ? '.' : 'a';
+	name[253] = '\0';
+	assert_true(host_is_name(name));
+	name[252] = 'a';
+	name[253] = 'a';
+	name[254] = '\0';
+	assert_false(host_is_name(name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +171,7 @@ int main(void)
 		cmocka_unit_test(addresses_parse_strictly),
 		cmocka_unit_test(the_first_fault_stays),
 		cmocka_unit_test(secrets_compare),
+		cmocka_unit_test(host_names_are_strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
