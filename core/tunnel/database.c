@@ -88,7 +88,8 @@ static int open_file(const json_t *params, struct store **ret, struct fault *fau
 	return store_open(path, ret, fault);
 }
 
-int database_dump_local(const json_t *params, json_t **ret_result, struct fault *fault)
+int database_dump_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
+			struct fault *fault)
 {
 	CLEANUP(store_close) struct store *store = NULL;
 	int r;
@@ -101,7 +102,8 @@ int database_dump_local(const json_t *params, json_t **ret_result, struct fault 
 	return r < 0 ? r : 1;
 }
 
-int database_apply_local(const json_t *params, json_t **ret_result, struct fault *fault)
+int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
+			 struct fault *fault)
 {
 	CLEANUP(store_close) struct store *store = NULL;
 	struct store_txn *txn;

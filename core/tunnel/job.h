@@ -127,8 +127,10 @@ void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
 void database_dump(struct rpc_call *call); /* database.c */
 void database_apply(struct rpc_call *call);
-int database_dump_local(const json_t *params, json_t **ret_result, struct fault *fault);
-int database_apply_local(const json_t *params, json_t **ret_result, struct fault *fault);
+int database_dump_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
+			struct fault *fault);
+int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
+			 struct fault *fault);
 void status_get(struct rpc_call *call); /* status.c */
 void machine_restart(struct rpc_call *call);
 

@@ -3,8 +3,6 @@
 #include <string.h>
 
 #include "rpc/cli_internal.h"
-#include "rpc/client.h"
-#include "rpc/config.h"
 #include "rpc/grid.h"
 
 #define USAGE_STATUS 2
@@ -31,48 +29,6 @@ static int print(const struct text *text, struct fault *fault)
 	return 0;
 }
 
-/* --- settings --- */
-
-/* A setting that has to be a string; NULL where there is none. */
-static int setting(const json_t *settings, const char *name, const char **ret, struct fault *fault)
-{
-	const json_t *value = json_object_get(settings, name);
-
-	*ret = json_string_value(value);
-	if (value && !*ret)
-		return fault_set(fault, FAULT_DESERIALIZATION,
-				 "%s: has to be a string in the configuration", name);
-	return 0;
-}
-
-static int merge_home_config(json_t *settings, struct fault *fault)
-{
-	const char *home = getenv("HOME");
-	CLEANUP(text_done) struct text path = { 0 };
-	int r;
-
-	if (!home || *home != '/')
-		return 0;
-	text_printf(&path, "%s/%s", home, CLI_CONFIG_HOME);
-	r = config_merge_file(text_string(&path), settings, fault);
-	return r == -ENOENT ? 0 : r;
-}
-
-/* Adds the files to what the command line says. Only one that was named has to be there. */
-static int load_settings(json_t *settings, struct fault *fault)
-{
-	const char *named = json_string_value(json_object_get(settings, "config"));
-	int r = named ? config_merge_file(named, settings, fault) : 0;
-
-	if (r == -ENOENT)
-		return fault_set_errno(fault, r, FAULT_FILESYSTEM, "reading %s", named);
-	if (r == 0)
-		r = merge_home_config(settings, fault);
-	if (r == 0)
-		r = config_merge_file(CLI_CONFIG_SYSTEM, settings, fault);
-	return r == -ENOENT ? 0 : r;
-}
-
 /* --- the call --- */
 
 /* `start-cli tunnel ...` has the methods below one more word. */
@@ -92,47 +48,34 @@ static json_t *params_to_send(const struct cli_command *command)
 	return params;
 }
 
-static int ask_daemon(const struct cli_command *command, json_t **ret_result, struct fault *fault)
+static int ask_daemon(const struct cli_command *command, struct rpc_client *client,
+		      json_t **ret_result, struct fault *fault)
 {
-	cleanup_free char *cookie = NULL;
-	struct rpc_client_wish wish = { 0 };
-	const char *cookie_path = NULL;
-	struct endpoint target;
-	json_t *params;
-	int r = load_settings(command->settings, fault);
+	json_t *params = params_to_send(command);
+	int r = params ? rpc_client_call(client, wire_name(command->method->name), params,
+					 ret_result, fault)
+		       : fault_set_errno(fault, -ENOMEM, FAULT_SERIALIZATION,
+					 "writing the request");
 
-	if (r == 0)
-		r = setting(command->settings, "tunnel", &wish.tunnel, fault);
-	if (r == 0)
-		r = setting(command->settings, "tunnel-listen", &wish.tunnel_listen, fault);
-	if (r == 0)
-		r = setting(command->settings, "auth-cookie", &cookie_path, fault);
-	if (r < 0)
-		return r;
-	r = rpc_client_cookie(cookie_path ? cookie_path : CLI_COOKIE_PATH, &cookie);
-	wish.cookie = r == 0 ? cookie : NULL; /* else the target tells what to do */
-	r = rpc_client_target(&wish, &target, fault);
-	if (r < 0)
-		return r;
-	params = params_to_send(command);
-	r = params ? rpc_client_call(&target, cookie, wire_name(command->method->name), params,
-				     ret_result, fault)
-		   : fault_set_errno(fault, -ENOMEM, FAULT_SERIALIZATION, "writing the request");
 	json_decref(params);
 	return r;
 }
 
 static int get_result(const struct cli_command *command, json_t **ret_result, struct fault *fault)
 {
-	int r = 0;
+	CLEANUP(cli_settings_done) struct cli_settings settings = { 0 };
+	CLEANUP(rpc_client_free) struct rpc_client *client = NULL;
+	int r = cli_settings_load(command->settings, &settings, fault);
 
-	if (command->method->local)
-		r = command->method->local(command->params, ret_result, fault);
+	if (r == 0)
+		r = rpc_client_new(&settings.client, &client);
+	if (r == 0 && command->method->local)
+		r = command->method->local(client, command->params, ret_result, fault);
+	if (r == 0)
+		r = ask_daemon(command, client, ret_result, fault);
 	if (r < 0 && !fault_is_set(fault))
 		(void)fault_set_errno(fault, r, FAULT_UNKNOWN, "%s", command->method->name);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	return ask_daemon(command, ret_result, fault);
+	return r < 0 ? r : 0;
 }
 
 static int show_result(const struct cli_command *command, const json_t *result, struct fault *fault)

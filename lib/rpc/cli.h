@@ -3,7 +3,7 @@
  *
  * `device.add` becomes `PROGRAM device add`: its rows say what the arguments and options are, a method
  * of RPC_GROUP rows takes those before its last word (`subnet 10.59.37.1/24 add NAME`). The command
- * asks its daemon (client.h) and prints the result. `--help` works at every level; `PROGRAM completion
+ * asks its daemon (client/client.h) and prints the result. `--help` works at every level; `PROGRAM completion
  * bash|zsh|fish` prints a script for the shell; `PROGRAM man DIRECTORY`, which help does not mention,
  * writes a manual page for every command.
  *

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "client/client.h"
 #include "codec/output.h"
 #include "rpc/cli.h"
 
@@ -40,6 +41,28 @@ struct cli_command {
 
 void cli_command_done(struct cli_command *command);
 DEFINE_CLEANUP_DONE(struct cli_command, cli_command_done);
+
+/* --- cli_settings.c --- */
+
+/* What a client needs; its strings are those of the settings, or owned here. */
+struct cli_settings {
+	struct rpc_client_options client;
+	char *cookie;
+	char *socks_proxy;
+	char *jar;
+	const char **roots;
+};
+
+void cli_settings_done(struct cli_settings *settings);
+DEFINE_CLEANUP_DONE(struct cli_settings, cli_settings_done);
+
+/*
+ * Adds what the configuration files say to the settings of a command line, which have to outlive
+ * *ret. Returns 0, or a negative errno with a fault.
+ */
+int cli_settings_load(json_t *settings, struct cli_settings *ret, struct fault *fault);
+
+/* --- cli_parse.c --- */
 
 /* Returns 0, or -EINVAL with the text for stderr in @error, or -ENOMEM. */
 int cli_parse(const struct rpc_table *table, int argc, char **argv, struct cli_command *ret,

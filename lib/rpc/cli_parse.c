@@ -12,7 +12,7 @@ const struct cli_option cli_globals[] = {
 	{ "s9pk-s3base", 0, "URL", "Where to publish packages; not used by this command", false },
 	{ "s9pk-s3bucket", 0, "BUCKET", "Where to publish packages; not used by this command",
 	  false },
-	{ "tunnel", 't', "IP:PORT", "Address of the daemon", false },
+	{ "tunnel", 't', "HOST:PORT", "Address of the daemon", false },
 	{ "proxy", 'p', "URL", "Proxy for connections to other machines", false },
 	{ "cookie-path", 0, "PATH", "File that keeps cookies of sessions", false },
 	{ "auth-cookie", 0, "PATH", "File with the daemon's local cookie", false },

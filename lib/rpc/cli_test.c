@@ -227,7 +227,7 @@ static void faults(void **state)
 	run_command(w, "--auth-cookie /nowhere nothing", &no_cookie);
 	assert_int_equal(no_cookie.status, 38);
 	assert_has(&no_cookie.error, "Invalid Request: ");
-	assert_has(&no_cookie.error, "--tunnel IP:PORT");
+	assert_has(&no_cookie.error, "--tunnel HOST:PORT");
 }
 
 static void usage_errors(void **state)
@@ -282,7 +282,7 @@ static void help(void **state)
 		const char *line, *out;
 	} cases[] = {
 		{ "--help", "  device        Devices\n" },
-		{ "-h", "-t, --tunnel <IP:PORT> " },
+		{ "-h", "-t, --tunnel <HOST:PORT> " },
 		{ "device -h", "  add  Adds a device\n" },
 		{ "device add --help",
 		  "Usage: start-sample device add [OPTIONS] <SUBNET> <NAME> [IP]\n" },

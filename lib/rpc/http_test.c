@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "rpc/client.h"
+#include "client/client.h"
 #include "rpc/http_head.h"
 #include "rpc/test_server.h"
 
@@ -57,6 +57,22 @@ static void assert_contains(const char *text, const char *part)
 		fail_msg("\"%s\" has no \"%s\"", text, part);
 }
 
+/* Calls a method as the command does. @cookie: NULL: without any proof of who calls. */
+static int call(const struct endpoint *address, const char *cookie, const char *method,
+		const json_t *params, json_t **ret_result, struct fault *fault)
+{
+	char target[IP_TEXT_MAX];
+	struct rpc_client_options options = {
+		.tunnel = endpoint_format(address, target),
+		.cookie = cookie ? cookie : "none",
+	};
+	CLEANUP(rpc_client_free) struct rpc_client *client = NULL;
+
+	assert_int_equal(rpc_client_new(&options, &client), 0);
+	return rpc_client_call_as(client, cookie ? RPC_PROOF_ALL : RPC_PROOF_NONE, NULL, method,
+				  params, ret_result, fault);
+}
+
 static void client_calls(void **state)
 {
 	struct fixture *f = *state;
@@ -64,11 +80,11 @@ static void client_calls(void **state)
 	json_t *params = json_pack("{s:s}", "message", "h\xc3\xa9llo");
 	json_t *result = NULL;
 
-	assert_int_equal(rpc_client_call(&f->address, SECRET, "echo", params, &result, &fault), 0);
+	assert_int_equal(call(&f->address, SECRET, "echo", params, &result, &fault), 0);
 	assert_string_equal(json_string_value(result), "h\xc3\xa9llo");
 	json_decref(result);
 	json_decref(params);
-	assert_int_equal(rpc_client_call(&f->address, SECRET, "nothing", NULL, &result, &fault), 0);
+	assert_int_equal(call(&f->address, SECRET, "nothing", NULL, &result, &fault), 0);
 	assert_true(json_is_null(result));
 }
 
@@ -90,8 +106,8 @@ static void client_faults(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		CLEANUP(fault_done) struct fault fault = { 0 };
 
-		assert_true(rpc_client_call(&f->address, cases[i].cookie, cases[i].method, NULL,
-					    &result, &fault) < 0);
+		assert_true(call(&f->address, cases[i].cookie, cases[i].method, NULL, &result,
+				 &fault) < 0);
 		assert_int_equal(fault.kind, cases[i].kind);
 		assert_string_equal(fault.details, cases[i].details);
 	}
@@ -104,7 +120,7 @@ static void client_finds_nobody(void **state)
 	json_t *result = NULL;
 
 	(void)close(listen_anywhere(&address));
-	assert_true(rpc_client_call(&address, SECRET, "echo", NULL, &result, &fault) < 0);
+	assert_true(call(&address, SECRET, "echo", NULL, &result, &fault) < 0);
 	assert_int_equal(fault.kind, FAULT_NETWORK);
 	assert_contains(fault.details, "is start-tunneld running?");
 }
@@ -415,91 +431,10 @@ static void fields(void **state)
 	assert_true(http_length_parse("9999999999999999999", &length) < 0);
 }
 
-static void targets(void **state)
-{
-	static const struct {
-		const char *name;
-		struct rpc_client_wish wish;
-		const char *target; /* NULL: refused */
-		enum fault_kind kind;
-	} cases[] = {
-		{ "root on the machine itself", { NULL, NULL, "c" }, "127.0.59.60:5960", 0 },
-		{ "the flag before the config file",
-		  { "127.0.0.1:1", "127.0.0.2:2", "c" },
-		  "127.0.0.1:1",
-		  0 },
-		{ "the address that the daemon listens on", { NULL, "[::1]:2", "c" }, "[::1]:2", 0 },
-		{ "a user without the cookie", { NULL, NULL, NULL }, NULL, FAULT_INVALID_REQUEST },
-		{ "another machine", { "198.51.100.1:1", NULL, "c" }, NULL, FAULT_NETWORK },
-		{ "nonsense", { "vps", NULL, "c" }, NULL, FAULT_PARSE_NET_ADDRESS },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		CLEANUP(fault_done) struct fault fault = { 0 };
-		char text[IP_TEXT_MAX];
-		struct endpoint target;
-		int r = rpc_client_target(&cases[i].wish, &target, &fault);
-
-		print_message("%s\n", cases[i].name);
-		assert_int_equal(r == 0, cases[i].target != NULL);
-		assert_int_equal(fault.kind, cases[i].kind);
-		if (r == 0)
-			assert_string_equal(endpoint_format(&target, text), cases[i].target);
-	}
-}
-
-static void responses(void **state)
-{
-	static const struct {
-		const char *name, *response, *details; /* NULL: it is good */
-	} cases[] = {
-		{ "good",
-		  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-		  "{\"jsonrpc\":\"2.0\",\"result\":1,\"id\":0}",
-		  NULL },
-		{ "another type",
-		  "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n\r\n"
-		  "{\"jsonrpc\":\"2.0\",\"result\":1,\"id\":0}",
-		  "the daemon's answer has a content type other than application/json" },
-		{ "both a result and an error",
-		  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-		  "{\"jsonrpc\":\"2.0\",\"result\":1,\"error\":{},\"id\":0}",
-		  "the daemon's answer is not a JSON-RPC response" },
-		{ "no id",
-		  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
-		  "{\"jsonrpc\":\"2.0\",\"result\":1}",
-		  "the daemon's answer is not a JSON-RPC response" },
-		{ "cut off",
-		  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
-		  "the daemon's answer was cut off" },
-		{ "a refusal",
-		  "HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\n\r\n"
-		  "{\"error\":{\"data\":\"too many connections\"}}",
-		  "the daemon answered with HTTP status 503: too many connections" },
-		{ "an SSH server", "SSH-2.0-OpenSSH_9.2\r\n",
-		  "the daemon's answer is not HTTP: does another program listen there?" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		CLEANUP(fault_done) struct fault fault = { 0 };
-		json_t *result = NULL;
-		int r = rpc_response_parse(cases[i].response, strlen(cases[i].response), &result,
-					   &fault);
-
-		print_message("%s\n", cases[i].name);
-		assert_int_equal(r == 0, cases[i].details == NULL);
-		if (cases[i].details)
-			assert_string_equal(fault.details, cases[i].details);
-		json_decref(result);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields),
-		cmocka_unit_test(targets),
-		cmocka_unit_test(responses),
 		cmocka_unit_test(client_finds_nobody),
 		cmocka_unit_test_setup_teardown(client_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(client_faults, setup, teardown),

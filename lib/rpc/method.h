@@ -16,6 +16,7 @@
 #include "base/text.h"
 
 struct rpc_call;
+struct rpc_client;
 
 /* What a parameter may be. The text forms are those of base/ip.h. */
 enum rpc_type {
@@ -83,9 +84,11 @@ struct rpc_method {
 	/* Command: prints the result of an RPC_TABLE for a person. */
 	void (*show)(const json_t *result, const json_t *params, struct text *to);
 
-	/* Command: does the work in this process instead, where the parameters ask for that. Returns 1
-	 * with *ret_result set, 0 where the daemon is to be asked, or a negative errno with a fault. */
-	int (*local)(const json_t *params, json_t **ret_result, struct fault *fault);
+	/* Command: does the work in this process instead, where the parameters ask for that. @client asks
+	 * the daemon (client/client.h); nothing is connected before its first call. Returns 1 with
+	 * *ret_result set, 0 where the daemon is to be asked, or a negative errno with a fault. */
+	int (*local)(struct rpc_client *client, const json_t *params, json_t **ret_result,
+		     struct fault *fault);
 };
 
 struct rpc_group {
