@@ -17,6 +17,7 @@ struct pending {
 	uint32_t number;
 	uint8_t type;
 	netd_client_done done;
+	netd_client_bound bound; /* of BIND, in place of `done` */
 	void *context;
 };
 
@@ -39,15 +40,25 @@ struct outgoing {
 	struct text frame;
 };
 
-static void answer(struct netd_client *client, const struct fault *fault,
-		   const struct netd_status *status)
+/* @fd: of BIND, else negative. */
+static void answer_with(struct netd_client *client, const struct fault *fault,
+			const struct netd_status *status, int fd)
 {
 	struct pending *first = container_of(client->pending.next, struct pending, node);
 
 	list_remove(&first->node);
 	client->pending_count--;
-	first->done(first->context, fault, status);
+	if (first->bound)
+		first->bound(first->context, fault, fd);
+	else
+		first->done(first->context, fault, status);
 	free(first);
+}
+
+static void answer(struct netd_client *client, const struct fault *fault,
+		   const struct netd_status *status)
+{
+	answer_with(client, fault, status, -EBADF);
 }
 
 /* Each callback may free the client; its memory is there until the loop has closed the handle. */
@@ -88,6 +99,48 @@ static int take_status(struct netd_client *client, const struct netd_frame *fram
 	return r;
 }
 
+static void on_holder_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+/* Takes the descriptor that came with the frame out of libuv's hands, which gives it as a handle. */
+static int take_descriptor(struct netd_client *client, int *ret)
+{
+	uv_tcp_t *holder;
+	uv_os_fd_t fd;
+	int r;
+
+	if (uv_pipe_pending_count(&client->pipe) == 0)
+		return -EBADMSG;
+	holder = malloc(sizeof(*holder));
+	if (!holder)
+		return -ENOMEM;
+	r = uv_tcp_init(client->pipe.loop, holder);
+	if (r < 0) {
+		free(holder);
+		return r;
+	}
+	r = uv_accept((uv_stream_t *)&client->pipe, (uv_stream_t *)holder);
+	if (r == 0)
+		r = uv_fileno((uv_handle_t *)holder, &fd);
+	if (r == 0) {
+		*ret = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		r = *ret < 0 ? -errno : 0;
+	}
+	uv_close((uv_handle_t *)holder, on_holder_closed);
+	return r;
+}
+
+static int take_bound(struct netd_client *client)
+{
+	int fd, r = take_descriptor(client, &fd);
+
+	if (r == 0)
+		answer_with(client, NULL, NULL, fd);
+	return r;
+}
+
 static int take_frame(struct netd_client *client, const struct netd_frame *frame)
 {
 	const struct pending *first = container_of(client->pending.next, struct pending, node);
@@ -98,7 +151,10 @@ static int take_frame(struct netd_client *client, const struct netd_frame *frame
 		return take_failed(client, frame);
 	if (frame->type == NETD_STATUS_IS && first->type == NETD_STATUS)
 		return take_status(client, frame);
-	if (frame->type != NETD_DONE || first->type == NETD_STATUS || frame->body_size > 0)
+	if (frame->type == NETD_BOUND && first->type == NETD_BIND && frame->body_size == 0)
+		return take_bound(client);
+	if (frame->type != NETD_DONE || first->type == NETD_STATUS || first->type == NETD_BIND ||
+	    frame->body_size > 0)
 		return -EBADMSG;
 	answer(client, NULL, NULL);
 	return 0;
@@ -183,7 +239,7 @@ int netd_client_new(uv_loop_t *loop, int fd, netd_client_closed on_closed, void 
 	list_init(&client->pending);
 	client->on_closed = on_closed;
 	client->context = context;
-	r = uv_pipe_init(loop, &client->pipe, 0);
+	r = uv_pipe_init(loop, &client->pipe, 1); /* 1: descriptors come too */
 	if (r < 0) {
 		free(client);
 		return r;
@@ -220,8 +276,8 @@ struct netd_client *netd_client_free(struct netd_client *client)
 }
 
 /* Sends a frame that was written with the number client->last_number + 1. */
-static int send_request(struct netd_client *client, uint8_t type, struct outgoing *out,
-			netd_client_done done, void *context)
+static int send_request(struct netd_client *client, struct outgoing *out,
+			const struct pending *wanted)
 {
 	struct pending *pending = calloc(1, sizeof(*pending));
 	uv_buf_t buffer = uv_buf_init(out->frame.data, (unsigned)out->frame.size);
@@ -235,9 +291,8 @@ static int send_request(struct netd_client *client, uint8_t type, struct outgoin
 		free(pending);
 		return r;
 	}
-	*pending = (struct pending){
-		.number = ++client->last_number, .type = type, .done = done, .context = context
-	};
+	*pending = *wanted;
+	pending->number = ++client->last_number;
 	list_append(&client->pending, &pending->node);
 	client->pending_count++;
 	return 0;
@@ -268,7 +323,9 @@ int netd_client_sync(struct netd_client *client, const struct net_set *wanted,
 	if (r < 0)
 		return r;
 	netd_write_sync(&out->frame, client->last_number + 1, wanted);
-	return send_request(client, NETD_SYNC, out, done, context);
+	return send_request(
+		client, out,
+		&(struct pending){ .type = NETD_SYNC, .done = done, .context = context });
 }
 
 int netd_client_change(struct netd_client *client, const struct net_set *remove,
@@ -280,7 +337,9 @@ int netd_client_change(struct netd_client *client, const struct net_set *remove,
 	if (r < 0)
 		return r;
 	netd_write_change(&out->frame, client->last_number + 1, remove, add);
-	return send_request(client, NETD_CHANGE, out, done, context);
+	return send_request(
+		client, out,
+		&(struct pending){ .type = NETD_CHANGE, .done = done, .context = context });
 }
 
 static int send_plain(struct netd_client *client, uint8_t type, netd_client_done done,
@@ -292,7 +351,8 @@ static int send_plain(struct netd_client *client, uint8_t type, netd_client_done
 	if (r < 0)
 		return r;
 	netd_write_plain(&out->frame, type, client->last_number + 1);
-	return send_request(client, type, out, done, context);
+	return send_request(client, out,
+			    &(struct pending){ .type = type, .done = done, .context = context });
 }
 
 int netd_client_status(struct netd_client *client, netd_client_done done, void *context)
@@ -303,6 +363,20 @@ int netd_client_status(struct netd_client *client, netd_client_done done, void *
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context)
 {
 	return send_plain(client, NETD_REBOOT, done, context);
+}
+
+int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint,
+		     netd_client_bound bound, void *context)
+{
+	struct outgoing *out;
+	int r = begin_request(client, &out);
+
+	if (r < 0)
+		return r;
+	netd_write_bind(&out->frame, client->last_number + 1, endpoint);
+	return send_request(
+		client, out,
+		&(struct pending){ .type = NETD_BIND, .bound = bound, .context = context });
 }
 
 /* In the child, between fork and exec: only what is safe after fork. Tells a failure through

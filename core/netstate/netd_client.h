@@ -20,6 +20,9 @@ struct netd_client;
 typedef void (*netd_client_done)(void *context, const struct fault *fault,
 				 const struct netd_status *status);
 
+/* @fd: a TCP socket that is bound and does not listen yet, the callee's; negative with a fault. */
+typedef void (*netd_client_bound)(void *context, const struct fault *fault, int fd);
+
 /* The other side closed or broke the protocol. Called once, after every pending request was
  * answered with a fault; the client is then only good for netd_client_free(). */
 typedef void (*netd_client_closed)(void *context, int error);
@@ -42,6 +45,8 @@ int netd_client_change(struct netd_client *client, const struct net_set *remove,
 		       const struct net_set *add, netd_client_done done, void *context);
 int netd_client_status(struct netd_client *client, netd_client_done done, void *context);
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context);
+int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint,
+		     netd_client_bound bound, void *context);
 
 /*
  * Starts start-netd as a child that inherits one end of a socket pair as NETD_SOCKET_FD and every

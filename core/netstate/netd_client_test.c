@@ -1,4 +1,5 @@
 /* The client against the other end of a socket pair, on a real loop. */
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -11,6 +12,7 @@ struct seen {
 	int failed;
 	int statuses;
 	int closed;
+	int bound; /* the descriptor */
 	char details[128];
 	uint32_t mtu;
 };
@@ -103,6 +105,86 @@ static void answers_reach_their_requests(void **state)
 	assert_int_equal(bench->seen.mtu, 1420);
 }
 
+static void on_bound(void *context, const struct fault *fault, int fd)
+{
+	struct seen *seen = context;
+
+	seen->done += !fault;
+	seen->failed += fault != NULL;
+	seen->bound = fd;
+}
+
+/* As start-netd does: the descriptor goes with the first byte. */
+static void reply_with(const struct bench *bench, const struct text *t, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { .iov_base = t->data, .iov_len = t->size };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+
+	*CMSG_FIRSTHDR(&message) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+						     .cmsg_level = SOL_SOCKET,
+						     .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(bench->peer, &message, 0), t->size);
+}
+
+static void a_bound_socket_comes_along(void **state)
+{
+	struct bench *bench = *state;
+	CLEANUP(text_done) struct text first = { 0 };
+	CLEANUP(text_done) struct text second = { 0 };
+	CLEANUP(text_done) struct text last = { 0 };
+	struct fault fault = { .kind = FAULT_NETWORK, .details = (char *)"in use" };
+	const struct endpoint endpoint = { .address.family = AF_INET, .port = 443 };
+	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cleanup_close int got = -EBADF;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	struct sockaddr_in same = { 0 };
+	socklen_t size = sizeof(address);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
+	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
+	netd_write_status(&first, 1, &(struct netd_status){ 0 });
+	netd_write_plain(&second, NETD_BOUND, 2);
+	netd_write_failed(&last, 3, &fault);
+	reply(bench, &first);
+	reply_with(bench, &second, fd);
+	while (bench->seen.done < 2)
+		(void)uv_run(&bench->loop, UV_RUN_ONCE);
+	got = bench->seen.bound;
+	assert_true(got >= 0 && got != fd);
+	assert_int_equal(getsockname(got, (struct sockaddr *)&same, &size), 0);
+	assert_memory_equal(&same, &address, sizeof(same));
+	reply(bench, &last);
+	while (bench->seen.failed == 0)
+		(void)uv_run(&bench->loop, UV_RUN_ONCE);
+	assert_true(bench->seen.bound < 0);
+}
+
+static void bound_without_a_socket_closes(void **state)
+{
+	struct bench *bench = *state;
+	CLEANUP(text_done) struct text t = { 0 };
+	const struct endpoint endpoint = { .address.family = AF_INET, .port = 443 };
+
+	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
+	netd_write_plain(&t, NETD_BOUND, 1);
+	reply(bench, &t);
+	while (bench->seen.closed == 0)
+		(void)uv_run(&bench->loop, UV_RUN_ONCE);
+	assert_int_equal(bench->seen.failed, 1);
+}
+
 static void a_closed_socket_answers_everyone(void **state)
 {
 	struct bench *bench = *state;
@@ -176,6 +258,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers_reach_their_requests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_closed_socket_answers_everyone, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_bound_socket_comes_along, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bound_without_a_socket_closes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_wrong_answer_closes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(requests_are_bounded, set_up, tear_down),
 		cmocka_unit_test(spawn_hands_over_the_socket),

@@ -152,6 +152,22 @@ void netd_write_change(struct text *to, uint32_t number, const struct net_set *r
 	end_frame(to, start);
 }
 
+static void put_endpoint(struct text *to, const struct endpoint *endpoint)
+{
+	put_u8(to, endpoint->address.family);
+	text_append_bytes(to, endpoint->address.bytes, sizeof(endpoint->address.bytes));
+	put_u16(to, endpoint->port);
+	put_u32(to, endpoint->scope_id);
+}
+
+void netd_write_bind(struct text *to, uint32_t number, const struct endpoint *endpoint)
+{
+	size_t start = begin_frame(to, NETD_BIND, number);
+
+	put_endpoint(to, endpoint);
+	end_frame(to, start);
+}
+
 void netd_write_plain(struct text *to, uint8_t type, uint32_t number)
 {
 	end_frame(to, begin_frame(to, type, number));
@@ -169,10 +185,7 @@ void netd_write_failed(struct text *to, uint32_t number, const struct fault *fau
 static void put_peer(struct text *to, const struct netd_peer_status *peer)
 {
 	text_append_bytes(to, peer->public_key, NET_KEY_SIZE);
-	put_u8(to, peer->endpoint.address.family);
-	text_append_bytes(to, peer->endpoint.address.bytes, sizeof(peer->endpoint.address.bytes));
-	put_u16(to, peer->endpoint.port);
-	put_u32(to, peer->endpoint.scope_id);
+	put_endpoint(to, &peer->endpoint);
 	put_u64(to, peer->last_handshake_s);
 	put_u64(to, peer->rx_bytes);
 	put_u64(to, peer->tx_bytes);
@@ -290,6 +303,27 @@ int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove
 	return 0;
 }
 
+static void get_endpoint(struct reader *r, struct endpoint *ret)
+{
+	*ret = (struct endpoint){ .address.family = reader_u8(r) };
+	reader_copy(r, ret->address.bytes, sizeof(ret->address.bytes));
+	ret->port = reader_u16(r);
+	ret->scope_id = reader_u32(r);
+}
+
+int netd_parse_bind(const struct netd_frame *frame, struct endpoint *ret)
+{
+	struct endpoint endpoint;
+	struct reader r;
+
+	reader_init(&r, frame->body, frame->body_size);
+	get_endpoint(&r, &endpoint);
+	if (!reader_done(&r))
+		return -EBADMSG;
+	*ret = endpoint;
+	return 0;
+}
+
 /* Fails the reader where the string is longer than the place for it or holds a NUL. */
 static void get_string(struct reader *r, char *to, size_t size)
 {
@@ -326,10 +360,7 @@ int netd_parse_failed(const struct netd_frame *frame, struct fault *ret)
 static void get_peer(struct reader *r, struct netd_peer_status *ret)
 {
 	reader_copy(r, ret->public_key, NET_KEY_SIZE);
-	ret->endpoint.address.family = reader_u8(r);
-	reader_copy(r, ret->endpoint.address.bytes, sizeof(ret->endpoint.address.bytes));
-	ret->endpoint.port = reader_u16(r);
-	ret->endpoint.scope_id = reader_u32(r);
+	get_endpoint(r, &ret->endpoint);
 	ret->last_handshake_s = reader_u64(r);
 	ret->rx_bytes = reader_u64(r);
 	ret->tx_bytes = reader_u64(r);

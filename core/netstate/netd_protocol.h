@@ -20,12 +20,14 @@ enum netd_request_type {
 	NETD_CHANGE = 2, /* items to remove and to add: all of it happens, or nothing */
 	NETD_STATUS = 3,
 	NETD_REBOOT = 4, /* reboots the machine */
+	NETD_BIND = 5, /* a TCP socket that is bound to an endpoint, ports below 1024 included */
 };
 
 enum netd_answer_type {
 	NETD_DONE = 128, /* to SYNC, CHANGE, REBOOT: no body */
 	NETD_FAILED = 129, /* fault kind (4, signed) and details: nothing changed */
 	NETD_STATUS_IS = 130,
+	NETD_BOUND = 131, /* to BIND: no body; the socket comes with the frame (SCM_RIGHTS) */
 };
 
 #define NETD_NAME_MAX 64
@@ -70,6 +72,7 @@ ssize_t netd_frame_parse(const uint8_t *data, size_t size, struct netd_frame *re
 void netd_write_sync(struct text *to, uint32_t number, const struct net_set *wanted);
 void netd_write_change(struct text *to, uint32_t number, const struct net_set *remove,
 		       const struct net_set *add);
+void netd_write_bind(struct text *to, uint32_t number, const struct endpoint *endpoint);
 void netd_write_plain(struct text *to, uint8_t type, uint32_t number);
 void netd_write_failed(struct text *to, uint32_t number, const struct fault *fault);
 void netd_write_status(struct text *to, uint32_t number, const struct netd_status *status);
@@ -79,5 +82,6 @@ void netd_write_status(struct text *to, uint32_t number, const struct netd_statu
 int netd_parse_sync(const struct netd_frame *frame, struct net_set *ret_wanted);
 int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove,
 		      struct net_set *ret_add);
+int netd_parse_bind(const struct netd_frame *frame, struct endpoint *ret);
 int netd_parse_failed(const struct netd_frame *frame, struct fault *ret);
 int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret);

@@ -89,6 +89,20 @@ static void status_again(const struct netd_frame *frame)
 	assert_same(&first, &second);
 }
 
+static void bind_again(const struct netd_frame *frame)
+{
+	CLEANUP(text_done) struct text first = { 0 };
+	struct endpoint endpoint;
+	struct netd_frame written;
+
+	if (netd_parse_bind(frame, &endpoint) < 0)
+		return;
+	netd_write_bind(&first, frame->number, &endpoint);
+	written = reparse(&first);
+	assert(written.body_size == frame->body_size);
+	assert(memcmp(written.body, frame->body, frame->body_size) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct netd_frame frame;
@@ -100,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		change_again(&frame);
 		failed_again(&frame);
 		status_again(&frame);
+		bind_again(&frame);
 		data += used;
 		size -= (size_t)used;
 	}

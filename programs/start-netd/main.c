@@ -40,13 +40,35 @@ static void program_done(struct program *p)
 }
 DEFINE_CLEANUP_DONE(struct program, program_done);
 
-static int send_answer(const struct text *answer)
+/* Sends some bytes, and a descriptor with them unless it is negative. */
+static ssize_t send_some(const void *bytes, size_t size, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)bytes, .iov_len = size };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		*CMSG_FIRSTHDR(&message) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+							     .cmsg_level = SOL_SOCKET,
+							     .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof(fd));
+	}
+	return sendmsg(NETD_SOCKET_FD, &message, MSG_NOSIGNAL);
+}
+
+/* The descriptor, unless negative, goes with the first byte. */
+static int send_answer(const struct text *answer, int fd)
 {
 	size_t sent = 0;
 
 	while (sent < answer->size) {
-		ssize_t n = send(NETD_SOCKET_FD, answer->data + sent, answer->size - sent,
-				 MSG_NOSIGNAL);
+		ssize_t n = send_some(answer->data + sent, answer->size - sent,
+				      sent == 0 ? fd : -EBADF);
 		struct pollfd room = { .fd = NETD_SOCKET_FD, .events = POLLOUT };
 
 		if (n >= 0)
@@ -77,10 +99,11 @@ static int handle_frames(struct program *p)
 	while ((size = netd_frame_parse((const uint8_t *)text_string(&p->received),
 					p->received.size, &frame)) > 0) {
 		CLEANUP(text_done) struct text answer = { 0 };
-		int r = requests_handle(&p->requests, &frame, &answer);
+		cleanup_close int fd = -EBADF;
+		int r = requests_handle(&p->requests, &frame, &answer, &fd);
 
 		if (r == 0)
-			r = send_answer(&answer);
+			r = send_answer(&answer, fd);
 		if (r < 0)
 			return r;
 		pass_over(&p->received, (size_t)size);

@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 
-static const cap_value_t own[] = { CAP_NET_ADMIN };
+static const cap_value_t own[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE };
 
 /* The device binds any port and leaves root; a reboot is a reboot. */
 static const cap_value_t of_children[] = {
@@ -24,15 +24,24 @@ static bool is_of_children(cap_value_t capability)
 static int set_own(void)
 {
 	cap_t caps = cap_init();
-	int r = 0;
+	cap_t present = cap_get_proc();
+	int r = caps && present ? 0 : -ENOMEM;
 
-	if (!caps)
-		return -ENOMEM;
-	if (cap_set_flag(caps, CAP_PERMITTED, ARRAY_SIZE(own), own, CAP_SET) < 0 ||
-	    cap_set_flag(caps, CAP_EFFECTIVE, ARRAY_SIZE(own), own, CAP_SET) < 0 ||
-	    cap_set_proc(caps) < 0)
+	/* A container may withhold the second; it is missed where a low port is to be bound. */
+	for (size_t i = 0; i < ARRAY_SIZE(own) && r == 0; i++) {
+		cap_flag_value_t is_there = CAP_CLEAR;
+
+		if (cap_get_flag(present, own[i], CAP_PERMITTED, &is_there) < 0 ||
+		    cap_set_flag(caps, CAP_PERMITTED, 1, &own[i], is_there) < 0 ||
+		    cap_set_flag(caps, CAP_EFFECTIVE, 1, &own[i], is_there) < 0)
+			r = -errno;
+		else if (own[i] == CAP_NET_ADMIN && is_there == CAP_CLEAR)
+			r = -EPERM;
+	}
+	if (r == 0 && cap_set_proc(caps) < 0)
 		r = -errno;
 	(void)cap_free(caps);
+	(void)cap_free(present);
 	return r;
 }
 

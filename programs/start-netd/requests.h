@@ -14,8 +14,10 @@ struct requests {
 };
 
 /*
- * Carries out one request and appends the answer to @answer.
+ * Carries out one request and appends the answer to @answer; a descriptor that goes with it is left in
+ * *@ret_fd, which is -EBADF before, and the caller's then.
  * Returns 0, also where the answer is a failure; or -EBADMSG, -E2BIG, -ENOMEM: the other side does
  * not keep to the protocol, or the answer cannot be given.
  */
-int requests_handle(struct requests *requests, const struct netd_frame *frame, struct text *answer);
+int requests_handle(struct requests *requests, const struct netd_frame *frame, struct text *answer,
+		    int *ret_fd);

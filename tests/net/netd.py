@@ -11,8 +11,8 @@ import tempfile
 from product import INTERFACE, TABLE, program
 from x25519 import public_key
 
-SYNC, CHANGE, STATUS, REBOOT = 1, 2, 3, 4
-DONE, FAILED, STATUS_IS = 128, 129, 130
+SYNC, CHANGE, STATUS, REBOOT, BIND = 1, 2, 3, 4, 5
+DONE, FAILED, STATUS_IS, BOUND = 128, 129, 130, 131
 
 
 class Refused(Exception):
@@ -151,6 +151,20 @@ class Netd:
             found["peers"][base64.b64encode(key).decode()] = (handshake, received, sent)
         assert not body
         return found
+
+    def bind(self, address, port):
+        """The bound socket; with a listener's privilege on ports below 1024."""
+        ip = ipaddress.ip_address(address)
+        body = struct.pack(">B16sHI", 2 if ip.version == 4 else 10, ip.packed, port, 0)
+        self._number += 1
+        self.send_bytes(struct.pack(">IBI", len(body) + 5, BIND, self._number) + body)
+        head, fds, *_ = socket.recv_fds(self._socket, 4, 4)
+        answer = self._receive(struct.unpack(">I", head)[0])
+        if answer[0] == FAILED:
+            assert not fds
+            raise Refused(answer[11:].decode())
+        assert answer == struct.pack(">BI", BOUND, self._number) and len(fds) == 1
+        return socket.socket(fileno=fds[0])
 
     def close(self):
         """Returns the exit status."""

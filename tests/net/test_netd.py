@@ -575,3 +575,20 @@ def test_a_restart_loads_nothing_that_is_there(running):
     running.start()
     running.netd.sync(*items)
     assert running.vps.run("nft", "-a", "list", "table", "inet", "start_tunnel") == before
+
+
+def test_sockets_are_bound_for_the_daemon(running):
+    """Any port, and no address but this machine's."""
+    with running.vps.socket() as taken:
+        taken.bind((VPS, 8443))
+        taken.listen()
+        with pytest.raises(Refused, match=f"{VPS}:8443 is not available to bind to: Address already"):
+            running.netd.bind(VPS, 8443)
+    for address, port in ((VPS, 443), (VPS, 8443), ("0.0.0.0", 80), ("::", 443)):
+        with running.netd.bind(address, port) as bound:
+            assert bound.getsockname()[:2] == (address, port)
+            assert bound.type == socket.SOCK_STREAM
+            assert not bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    for address, port in ((STRANGER, 443), (VPS, 0), ("224.0.0.1", 443), ("ff02::1", 443)):
+        with pytest.raises(Refused, match="is not available to bind to"):
+            running.netd.bind(address, port)
