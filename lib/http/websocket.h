@@ -26,14 +26,15 @@ int websocket_new(websocket_message_fn *message, void *context, struct websocket
 struct websocket *websocket_free(struct websocket *websocket);
 DEFINE_CLEANUP(struct websocket *, websocket_free);
 
-/* Takes all bytes. Where they break the protocol a close frame that says why is queued, and what
- * follows is ignored. Returns 0 or -ENOMEM: the socket is to end at once. */
+/* Takes all bytes. Where they break the protocol a close frame is queued (with a code, but for frames
+ * that are none), and what follows is ignored. Returns 0, -ENOMEM, or -ENOBUFS: the client pings and
+ * does not read; the socket is to end at once. */
 int websocket_receive(struct websocket *websocket, const void *bytes, size_t size);
 
 /* Gives at most @capacity bytes to send, 0 where there are none. */
 size_t websocket_pull(struct websocket *websocket, void *to, size_t capacity);
 
-/* Bytes that websocket_pull() has yet to give. */
+/* Bytes that websocket_pull() has yet to give, about; 0 where there are none. */
 size_t websocket_queued(const struct websocket *websocket);
 
 /* Queues a text message, which is copied. Returns 0, -ENOBUFS: the queue is full, -ENOMEM, -EPIPE: a
@@ -43,7 +44,8 @@ int websocket_send_text(struct websocket *websocket, const char *text, size_t si
 /* Queues a ping. Returns 0, -ENOMEM, -EPIPE. */
 int websocket_ping(struct websocket *websocket);
 
-/* Queues a close frame, once. @reason: at most 123 bytes, or NULL. Returns 0 or -ENOMEM. */
+/* Queues a close frame behind everything else. @reason: at most 123 bytes, or NULL. Returns 0, or
+ * -EPIPE: there is one already. */
 int websocket_close(struct websocket *websocket, uint16_t code, const char *reason);
 
 /* Whether close frames went both ways, or the protocol was broken, and everything was pulled: nothing
