@@ -1,8 +1,12 @@
 /*
- * On libcrypto. A context keeps its key; a packet costs setting the nonce, one pass, the final step
- * and the tag. EVP_Cipher() skips the block buffering of EVP_CipherUpdate(), which a stream cipher
- * does not need; the final step is EVP_CipherFinal_ex(), which writes nothing but makes or checks the
- * tag: EVP_Cipher() without input leaves that out in OpenSSL 3.0.19. None of these calls can fail on a context that is set up, hence the assertions.
+ * Two ways: several packets at once where the processor has AVX2 and it pays (aead_avx2.h), else
+ * libcrypto.
+ *
+ * With libcrypto a context keeps its key; a packet costs setting the nonce, one pass, the final step and
+ * the tag. EVP_Cipher() skips the block buffering of EVP_CipherUpdate(), which a stream cipher does not
+ * need. The final step has to be EVP_CipherFinal_ex(): EVP_Cipher() without input leaves it out in some
+ * releases of OpenSSL 3.0. None of these calls can fail on a context that is set up, hence the
+ * assertions.
  */
 #include "wireguard/aead.h"
 
@@ -14,20 +18,22 @@
 #include <pthread.h>
 
 #include "base/secret.h"
+#include "wireguard/aead_avx2.h"
 
-/* A struct aead_key is an EVP_CIPHER_CTX under a name of our own. */
-static EVP_CIPHER_CTX *context_of(struct aead_key *key)
-{
-	return (EVP_CIPHER_CTX *)key;
-}
+struct aead_key {
+	EVP_CIPHER_CTX *context;
+	uint8_t bytes[AEAD_KEY_SIZE]; /* for several packets at once */
+};
 
 static EVP_CIPHER *cipher;
+static bool at_once; /* the processor can do several packets */
 static pthread_once_t cipher_once = PTHREAD_ONCE_INIT;
 
 /* Fetching costs more than a packet, so it is done once for the life of the process. */
 static void fetch_cipher(void)
 {
 	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+	at_once = aead_avx2_available();
 }
 
 int aead_prepare(void)
@@ -39,23 +45,31 @@ int aead_prepare(void)
 int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
 		 struct aead_key **ret)
 {
-	EVP_CIPHER_CTX *context;
+	CLEANUP(aead_key_free) struct aead_key *made = NULL;
 
 	if (aead_prepare() < 0)
 		return -ENOMEM;
-	context = EVP_CIPHER_CTX_new();
-	if (!context || !EVP_CipherInit_ex2(context, cipher, key, NULL, direction, NULL)) {
-		EVP_CIPHER_CTX_free(context);
+	made = calloc(1, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	made->context = EVP_CIPHER_CTX_new();
+	if (!made->context ||
+	    !EVP_CipherInit_ex2(made->context, cipher, key, NULL, direction, NULL)) {
 		ERR_clear_error();
 		return -ENOMEM;
 	}
-	*ret = (struct aead_key *)context;
+	memcpy(made->bytes, key, sizeof(made->bytes));
+	*ret = TAKE_PTR(made);
 	return 0;
 }
 
 struct aead_key *aead_key_free(struct aead_key *key)
 {
-	EVP_CIPHER_CTX_free(context_of(key)); /* wipes it */
+	if (!key)
+		return NULL;
+	EVP_CIPHER_CTX_free(key->context); /* wipes it */
+	secret_wipe(key->bytes, sizeof(key->bytes));
+	free(key);
 	return NULL;
 }
 
@@ -75,42 +89,63 @@ static OSSL_PARAM tag_param(void *tag)
 	return OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, AEAD_TAG_SIZE);
 }
 
+static void seal_one(EVP_CIPHER_CTX *context, struct aead_packet *p)
+{
+	OSSL_PARAM params[] = { tag_param(p->data + p->size), OSSL_PARAM_END };
+	int done, r;
+
+	set_counter(context, p->counter);
+	r = p->size > 0 ? EVP_Cipher(context, p->data, p->data, (unsigned)p->size) : 0;
+	assert(r == (int)p->size);
+	r = EVP_CipherFinal_ex(context, p->data + p->size, &done); /* writes nothing there */
+	assert(r == 1);
+	r = EVP_CIPHER_CTX_get_params(context, params);
+	assert(r == 1);
+}
+
+static void open_one(EVP_CIPHER_CTX *context, struct aead_packet *p)
+{
+	OSSL_PARAM params[] = { tag_param(p->data + p->size), OSSL_PARAM_END };
+	int done, r;
+
+	set_counter(context, p->counter);
+	r = EVP_CIPHER_CTX_set_params(context, params);
+	assert(r == 1);
+	r = p->size > 0 ? EVP_Cipher(context, p->data, p->data, (unsigned)p->size) : 0;
+	assert(r == (int)p->size);
+	p->authentic = EVP_CipherFinal_ex(context, p->data + p->size, &done) == 1;
+	if (!p->authentic)
+		ERR_clear_error();
+}
+
+static size_t group_size(size_t count)
+{
+	return count < AEAD_AVX2_LANES ? count : AEAD_AVX2_LANES;
+}
+
 void aead_seal(struct aead_key *key, struct aead_packet *packets, size_t count)
 {
-	EVP_CIPHER_CTX *context = context_of(key);
-
-	for (size_t i = 0; i < count; i++) {
-		struct aead_packet *p = &packets[i];
-		OSSL_PARAM params[] = { tag_param(p->data + p->size), OSSL_PARAM_END };
-		int r, done;
-
-		set_counter(context, p->counter);
-		r = p->size > 0 ? EVP_Cipher(context, p->data, p->data, (unsigned)p->size) : 0;
-		assert(r == (int)p->size);
-		r = EVP_CipherFinal_ex(context, p->data + p->size, &done);
-		assert(r == 1);
-		r = EVP_CIPHER_CTX_get_params(context, params);
-		assert(r == 1);
+	for (size_t n; count > 0; packets += n, count -= n) {
+		n = group_size(count);
+		if (at_once && aead_avx2_pays(packets, n)) {
+			aead_avx2_seal(key->bytes, packets, n);
+			continue;
+		}
+		for (size_t i = 0; i < n; i++)
+			seal_one(key->context, &packets[i]);
 	}
 }
 
 void aead_open(struct aead_key *key, struct aead_packet *packets, size_t count)
 {
-	EVP_CIPHER_CTX *context = context_of(key);
-
-	for (size_t i = 0; i < count; i++) {
-		struct aead_packet *p = &packets[i];
-		OSSL_PARAM params[] = { tag_param(p->data + p->size), OSSL_PARAM_END };
-		int r, done;
-
-		set_counter(context, p->counter);
-		r = EVP_CIPHER_CTX_set_params(context, params);
-		assert(r == 1);
-		r = p->size > 0 ? EVP_Cipher(context, p->data, p->data, (unsigned)p->size) : 0;
-		assert(r == (int)p->size);
-		p->authentic = EVP_CipherFinal_ex(context, p->data + p->size, &done) == 1;
-		if (!p->authentic)
-			ERR_clear_error();
+	for (size_t n; count > 0; packets += n, count -= n) {
+		n = group_size(count);
+		if (at_once && aead_avx2_pays(packets, n)) {
+			aead_avx2_open(key->bytes, packets, n);
+			continue;
+		}
+		for (size_t i = 0; i < n; i++)
+			open_one(key->context, &packets[i]);
 	}
 }
 
