@@ -4,27 +4,54 @@
 #include "codec/jq.h"
 #include "codec/pointer.h"
 #include "tunnel/migrations.h"
+#include "tunnel/redact.h"
 
-static int dump(struct store *store, const json_t *params, json_t **ret, struct fault *fault)
+/* What is at a pointer is part of the document still: it is serialised before the next edit. */
+int database_part(const struct store *store, const char *pointer, bool secrets, json_t **ret)
 {
-	const char *pointer = param_string(params, "pointer");
-	json_t *value;
+	json_t *value = pointer_get(store_document(store), pointer);
+	int r = 0;
 
-	/* A command that opens the file itself has what was typed alone. */
-	value = pointer_get(store_document(store), pointer ? pointer : "");
-	value = value ? json_deep_copy(value) : json_null();
+	if (secrets)
+		value = value ? json_incref(value) : json_null();
+	else
+		r = redact_value(pointer, value, &value);
+	if (r < 0)
+		return r;
 	*ret = json_pack("{s:I, s:o}", "id", (json_int_t)store_revision(store), "value", value);
-	return *ret ? 0 : fault_set(fault, FAULT_UNKNOWN, "out of memory");
+	return *ret ? 0 : -ENOMEM;
 }
 
-static int read_dump(struct tunnel *tunnel, const json_t *params, json_t **ret, struct fault *fault)
+static void run_dump(struct job *job)
 {
-	return dump(tunnel->store, params, ret, fault);
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	json_t *result = NULL;
+	int r = database_part(job->tunnel->store, rpc_string(job->call, "pointer"),
+			      job_sees_secrets(job), &result);
+
+	if (r < 0)
+		(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "reading the document");
+	job_done(job, result, &fault);
 }
 
-TUNNEL_READ(database_dump, read_dump);
+void database_dump(struct rpc_call *call)
+{
+	tunnel_job(rpc_context(call), call, run_dump);
+}
 
 /* db.apply runs the filter in a process of its own; the job holds the document meanwhile. */
+
+/* Messages about what a filter did quote what it met, which may be a secret. */
+static void hide_quotes(const struct job *job, struct fault *fault, const char *instead)
+{
+	enum fault_kind kind = fault->kind;
+
+	if (job_sees_secrets(job))
+		return;
+	fault_done(fault);
+	*fault = (struct fault){ 0 };
+	(void)fault_set(fault, kind, "%s; the command `start-tunnel db apply` says why", instead);
+}
 
 static int check_result(json_t *document, struct fault *fault)
 {
@@ -46,6 +73,9 @@ static void on_filtered(void *context, json_t *result, struct fault *fault)
 	struct job *job = context;
 
 	if (!result) {
+		/* What does not compile is about the filter alone. */
+		if (fault->kind != FAULT_INVALID_REQUEST && fault->kind != FAULT_TIMEOUT)
+			hide_quotes(job, fault, "the filter failed");
 		job_done(job, NULL, fault);
 		return;
 	}
@@ -56,6 +86,7 @@ static void on_filtered(void *context, json_t *result, struct fault *fault)
 	}
 	json_decref(result);
 	(void)fault_set(&invalid, FAULT_UNKNOWN, "out of memory");
+	hide_quotes(job, &invalid, "the filter's result is not a valid document");
 	job_done(job, NULL, &invalid);
 }
 
@@ -92,14 +123,17 @@ int database_dump_local(struct rpc_client *client, const json_t *params, json_t 
 			struct fault *fault)
 {
 	CLEANUP(store_close) struct store *store = NULL;
+	const char *pointer;
 	int r;
 
 	if (!param_string(params, "path"))
 		return 0;
 	r = open_file(params, &store, fault);
+	/* A command that opens the file itself has what was typed alone. */
+	pointer = param_string(params, "pointer");
 	if (r == 0)
-		r = dump(store, params, ret_result, fault);
-	return r < 0 ? r : 1;
+		r = database_part(store, pointer ? pointer : "", true, ret_result);
+	return r < 0 ? fault_set_errno(fault, r, FAULT_UNKNOWN, "reading the document") : 1;
 }
 
 int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,

@@ -5,6 +5,7 @@
 #include "codec/base64.h"
 #include "crypto/x25519.h"
 #include "tunnel/client_config.h"
+#include "tunnel/redact.h"
 #include "tunnel/wan.h"
 
 static int find_device(const json_t *document, const json_t *params, struct document_subnet *subnet,
@@ -171,15 +172,37 @@ static int change_set_kind(struct job *job, const json_t *params, struct fault *
 	return r;
 }
 
-static int read_list(struct tunnel *tunnel, const json_t *params, json_t **ret, struct fault *fault)
+static int read_list(const struct job *job, json_t **ret, struct fault *fault)
 {
+	CLEANUP(text_done) struct text pointer = { 0 };
 	struct document_subnet subnet;
-	int r = find_subnet(store_document(tunnel->store), params, &subnet, fault);
+	int r = find_subnet(job_document(job), rpc_params(job->call), &subnet, fault);
 
 	if (r < 0)
 		return r;
-	*ret = json_deep_copy(subnet.value);
-	return *ret ? 0 : -ENOMEM;
+	if (job_sees_secrets(job)) {
+		*ret = json_incref((json_t *)subnet.value);
+		return 0;
+	}
+	document_pointer(&pointer, "wg", "subnets", subnet.key, NULL);
+	r = text_error(&pointer);
+	return r < 0 ? r : redact_value(text_string(&pointer), subnet.value, ret);
+}
+
+static void run_list(struct job *job)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	json_t *result = NULL;
+	int r = read_list(job, &result, &fault);
+
+	if (r < 0)
+		(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "reading the document");
+	job_done(job, result, &fault);
+}
+
+void device_list(struct rpc_call *call)
+{
+	tunnel_job(rpc_context(call), call, run_list);
 }
 
 static int read_config(struct tunnel *tunnel, const json_t *params, json_t **ret,
@@ -204,5 +227,4 @@ TUNNEL_EDIT(device_add, change_add);
 TUNNEL_EDIT(device_remove, change_remove);
 TUNNEL_EDIT(device_set_wan, change_set_wan);
 TUNNEL_EDIT(device_set_kind, change_set_kind);
-TUNNEL_READ(device_list, read_list);
 TUNNEL_READ(device_show_config, read_config);

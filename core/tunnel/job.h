@@ -75,6 +75,12 @@ void job_edit_whole(struct job *job,
 /* Ends a job: answers its call with the fault where one is set, else with @result (taken). */
 void job_done(struct job *job, json_t *result, struct fault *fault);
 
+/* Whether the caller of a job may see secrets: a browser may not (redact.h). */
+static inline bool job_sees_secrets(const struct job *job)
+{
+	return job->call && rpc_caller(job->call)->kind != RPC_CALLER_SESSION;
+}
+
 /* For `change`: the document, and operations on it. @value is taken. job_put() of an entry of
  * /portForwards returns 1 where a port is taken by another entry (nothing changed). */
 const json_t *job_document(const struct job *job);
@@ -127,6 +133,7 @@ void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
 void database_dump(struct rpc_call *call); /* database.c */
 void database_apply(struct rpc_call *call);
+int database_part(const struct store *store, const char *pointer, bool secrets, json_t **ret);
 int database_dump_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			struct fault *fault);
 int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,

@@ -39,6 +39,7 @@ struct fixture {
 	int fail_next;
 	char *answer;
 	int answers;
+	enum rpc_caller_kind caller;
 };
 
 static void reply(struct fixture *f, const struct netd_frame *frame)
@@ -140,6 +141,7 @@ static int setup(void **state)
 
 	(void)snprintf(f->directory, sizeof(f->directory), "/tmp/tunnel-test-XXXXXX");
 	assert_non_null(mkdtemp(f->directory));
+	f->caller = RPC_CALLER_LOCAL;
 	begin(f);
 	*state = f;
 	return 0;
@@ -173,7 +175,7 @@ static void on_answer(void *context, char *answer, size_t size, const char *set_
 
 static void send_call(struct fixture *f, const char *body)
 {
-	const struct rpc_caller caller = { .kind = RPC_CALLER_LOCAL };
+	const struct rpc_caller caller = { .kind = f->caller };
 
 	rpc_dispatch(f->dispatcher, body, strlen(body), &caller, on_answer, f);
 }
@@ -529,6 +531,54 @@ static void a_filter_changes_the_document_and_the_network(void **state)
 	assert_in_step(f);
 }
 
+/* Asserts that neither key of the device and none of the server is in the last answer. */
+static void assert_answer_has_none(const struct fixture *f, const json_t *wg)
+{
+	static const char *const pointers[] = {
+		"/key",
+		"/subnets/172.29.5.1~124/clients/172.29.5.2/key",
+		"/subnets/172.29.5.1~124/clients/172.29.5.2/psk",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pointers); i++) {
+		const char *secret = json_string_value(pointer_get(wg, pointers[i]));
+
+		assert_int_equal(strlen(secret), 43);
+		assert_null(strstr(f->answer, secret));
+	}
+}
+
+static void a_browser_is_told_no_secret(void **state)
+{
+	static const char *const bodies[] = {
+		"{'method':'db.dump','params':{}}",
+		"{'method':'db.dump','params':{'pointer':'/wg/key'}}",
+		"{'method':'db.dump','params':{'pointer':'/wg/subnets/172.29.5.1~124/clients'}}",
+		"{'method':'device.list','params':{'subnet':'172.29.5.1/24'}}",
+		"{'method':'db.apply','params':{'expr':'error(.wg.key)'}}",
+		"{'method':'db.apply','params':{'expr':'.wg.key|tonumber'}}",
+		"{'method':'db.apply','params':{'expr':'.wg.subnets[.wg.key]=1'}}",
+		"{'method':'db.apply','params':{'expr':'.wg.key as $k|.portForwards[$k]={}'}}",
+	};
+	struct fixture *f = *state;
+	json_t *wg, *name;
+
+	make_subnet(f);
+	wg = call(f, "/result/value", "{'method':'db.dump','params':{'pointer':'/wg'}}");
+	f->caller = RPC_CALLER_SESSION;
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		json_decref(call(f, "", "%s", bodies[i]));
+		assert_answer_has_none(f, wg);
+	}
+	name = call(f, "/result/clients/172.29.5.2/name",
+		    "{'method':'device.list','params':{'subnet':'172.29.5.1/24'}}");
+	assert_string_equal(json_string_value(name), "Server");
+	json_decref(name);
+	fails(f, "db.apply", "'expr':'error(.wg.key)'", 12, "the filter failed");
+	fails(f, "db.apply", "'expr':'.wg.key as'", 38, "");
+	json_decref(wg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +597,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_filter_changes_the_document_and_the_network,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_browser_is_told_no_secret, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_change_whatever_the_network_says, setup,
 						teardown),
 	};
