@@ -64,7 +64,8 @@ int rpc_continuations_add(struct rpc_continuations *continuations, const char *s
 			  const struct rpc_socket_handlers *handlers, void *context,
 			  uint64_t now_ns, char ret_guid[RPC_GUID_SIZE + 1]);
 
-/* Whether such a guid waits for this session's caller (NULL: one without a session). */
+/* Whether such a guid waits, and may be used by a caller of this session (NULL: of none). One that
+ * belongs to no session may be used by whoever knows it. */
 bool rpc_continuations_find(struct rpc_continuations *continuations, const char *guid,
 			    const char *session, uint64_t now_ns);
 
