@@ -204,8 +204,10 @@ static int ask_signed(struct rpc_client *client, struct evidence *evidence, cons
 {
 	size_t tries = 0, start = client->key;
 	int64_t skew_s = 0;
-	int r;
+	int r = key_ring_load(client->keys, fault);
 
+	if (r < 0)
+		return r;
 	do {
 		size_t count = key_ring_count(client->keys);
 
@@ -251,6 +253,24 @@ int rpc_client_call(struct rpc_client *client, const char *method, const json_t 
 		    json_t **ret_result, struct fault *fault)
 {
 	return rpc_client_call_as(client, RPC_PROOF_ALL, NULL, method, params, ret_result, fault);
+}
+
+const struct rpc_client_options *rpc_client_options(const struct rpc_client *client)
+{
+	return &client->options;
+}
+
+const char *rpc_client_host(const struct rpc_client *client)
+{
+	return client->target.host;
+}
+
+bool rpc_client_has_session(struct rpc_client *client, const char *token)
+{
+	CLEANUP(text_done_secret) struct text cookies = { 0 };
+
+	write_cookies(client, &(struct evidence){ .cookies = true }, &cookies);
+	return *token && strstr(text_string(&cookies), token);
 }
 
 int rpc_client_keep_session(struct rpc_client *client, const char *token, struct fault *fault)

@@ -79,6 +79,15 @@ int rpc_client_call_as(struct rpc_client *client, enum rpc_proof proof, const ch
 		       const char *method, const json_t *params, json_t **ret_result,
 		       struct fault *fault);
 
+/* What the client was made with. */
+const struct rpc_client_options *rpc_client_options(const struct rpc_client *client);
+
+/* Where the calls went: the host of the target, "" before the first one. */
+const char *rpc_client_host(const struct rpc_client *client);
+
+/* Whether this session is kept already, as the daemon's own cookie. */
+bool rpc_client_has_session(struct rpc_client *client, const char *token);
+
 /* Keeps a session for later calls of this and other commands, or forgets it where @token is NULL. */
 int rpc_client_keep_session(struct rpc_client *client, const char *token, struct fault *fault);
 
