@@ -97,6 +97,28 @@ static const struct rpc_param apply_params[] = {
 	  "change this database of a stopped daemon instead", NULL, NULL, 4096, 0 },
 	END
 };
+static const struct rpc_param web_listen_params[] = {
+	{ "listen", RPC_ENDPOINT, RPC_REQUIRED | RPC_POSITIONAL,
+	  "the address of this machine and the port: 198.51.100.7:8443", NULL, NULL, 0, 0 },
+	END
+};
+static const struct rpc_param web_generate_params[] = {
+	{ "subject", RPC_STRINGS, RPC_REQUIRED | RPC_POSITIONAL,
+	  "a host name or IP address that browsers will know the interface by", NULL, NULL, 64, 0 },
+	{ "newRoot", RPC_BOOL, 0,
+	  "make a new root too, which devices have to be told to trust", NULL, "false", 0, 0 },
+	END
+};
+static const struct rpc_param web_import_params[] = {
+	{ "key", RPC_TEXT, RPC_REQUIRED, "the private key in PEM", NULL, NULL, 65536, 0 },
+	{ "cert", RPC_TEXT, RPC_REQUIRED, "the certificates in PEM, the server's own first", NULL,
+	  NULL, 65536, 0 },
+	END
+};
+static const struct rpc_param web_root_params[] = {
+	{ "fingerprint", RPC_BOOL, 0, "show its SHA-256 fingerprint instead", NULL, "false", 0, 0 },
+	END
+};
 /* clang-format on */
 
 static const struct rpc_method methods[] = {
@@ -184,6 +206,58 @@ static const struct rpc_method methods[] = {
 		  "one behind its provider's 1:1 NAT.",
 	  .params = subnet_wan_params,
 	  .handle = subnet_set_wan },
+	{ .name = "web.disable",
+	  .summary = "Stop serving the web interface",
+	  .handle = web_disable },
+	{ .name = "web.enable",
+	  .summary = "Serve the web interface over HTTPS",
+	  .description =
+		  "An address, a certificate and a password have to be set. The interface follows "
+		  "changes of the address and the certificate while it is served.",
+	  .handle = web_enable },
+	{ .name = "web.generate-certificate",
+	  .summary = "Make a certificate for the web interface under our own root",
+	  .description =
+		  "Shows the certificate, the intermediate one and the root. The root is made at "
+		  "the first time and kept: a device that trusts it trusts every certificate "
+		  "that comes after. Certificates last 397 days and are renewed in time.",
+	  .params = web_generate_params,
+	  .output = RPC_PLAIN,
+	  .handle = web_generate_certificate },
+	{ .name = "web.get-available-ips",
+	  .summary = "List the addresses of this machine",
+	  .output = RPC_JSON,
+	  .handle = web_get_available_ips },
+	{ .name = "web.get-certificate",
+	  .summary = "Show the certificates of the web interface",
+	  .output = RPC_PLAIN,
+	  .handle = web_get_certificate },
+	{ .name = "web.get-listen",
+	  .summary = "Show the address of the web interface",
+	  .output = RPC_JSON,
+	  .handle = web_get_listen },
+	{ .name = "web.get-root",
+	  .summary = "Show the root certificate that devices have to trust",
+	  .params = web_root_params,
+	  .output = RPC_PLAIN,
+	  .handle = web_get_root },
+	{ .name = "web.import-certificate",
+	  .summary = "Use a certificate of one's own for the web interface",
+	  .description =
+		  "The certificates are checked: the first belongs to the key and names a host, "
+		  "each was issued by the next, the last is a root or was issued by one that this "
+		  "system trusts, and none has expired.",
+	  .params = web_import_params,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = web_import_certificate },
+	{ .name = "web.set-listen",
+	  .summary = "Choose the address of the web interface",
+	  .params = web_listen_params,
+	  .handle = web_set_listen },
+	{ .name = "web.uninit",
+	  .summary = "Disable the web interface, and forget its address, certificate and password",
+	  .description = "The root is kept for the next certificate.",
+	  .handle = web_uninit },
 	{ 0 },
 };
 
@@ -192,6 +266,7 @@ static const struct rpc_group groups[] = {
 	{ "device", "Devices: servers, phones, laptops" },
 	{ "port-forward", "Public ports that lead to devices" },
 	{ "subnet", "Private networks of devices" },
+	{ "web", "The web interface: address, certificate, on and off" },
 	{ 0 },
 };
 

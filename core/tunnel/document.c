@@ -41,11 +41,23 @@ static const struct shape certificate = {
 						  { 0 } },
 };
 
+/* What renews the certificate; null: it is not from us. */
+static const struct shape authority = {
+	.kind = SHAPE_OBJECT,
+	.nullable = true,
+	.members = (const struct shape_member[]){ { "rootCert", &a_string, NULL },
+						  { "rootKey", &a_string, NULL },
+						  { "intermediateCert", &a_string, NULL },
+						  { "intermediateKey", &a_string, NULL },
+						  { 0 } },
+};
+
 static const struct shape webserver = {
 	.kind = SHAPE_OBJECT,
 	.members = (const struct shape_member[]){ { "enabled", &a_bool, "false" },
 						  { "listen", &an_endpoint_or_null, "null" },
 						  { "certificate", &certificate, "null" },
+						  { "authority", &authority, "null" },
 						  { 0 } },
 };
 
@@ -192,7 +204,7 @@ static const struct shape document_shape = {
 	.members = (const struct shape_member[]){
 		{ "migrations", &strings, "[]" },
 		{ "webserver", &webserver,
-		  "{\"enabled\":false,\"listen\":null,\"certificate\":null}" },
+		  "{}" },
 		{ "sessions", &sessions, "{}" },
 		{ "password", &a_string_or_null, "null" },
 		{ "authPubkeys", &auth_pubkeys, "{}" },

@@ -12,6 +12,7 @@
 
 struct forward_ports;
 struct gateway_watch;
+struct web_listener;
 
 struct job {
 	struct list node;
@@ -29,6 +30,7 @@ struct job {
 	bool whole; /* all parts are compared, not those that were touched */
 	bool ports_touched;
 	json_t *document; /* a new whole one, for `change` to take */
+	json_t *result; /* that `change` leaves for the answer; NULL: null */
 	struct fault fault; /* of the commit, while start-netd is told to go back */
 
 	/* Of reads. */
@@ -41,6 +43,7 @@ struct tunnel {
 	struct netd_client *netd;
 	struct forward_ports *ports;
 	struct gateway_watch *gateways;
+	struct web_listener *web; /* NULL: none is served */
 	struct list jobs; /* waiting */
 	size_t job_count;
 	struct job *running;
@@ -67,6 +70,10 @@ void tunnel_edit(struct rpc_call *call,
 
 /* Runs @run when its turn comes; it ends with job_edit() or job_done(). */
 void tunnel_job(struct tunnel *tunnel, struct rpc_call *call, void (*run)(struct job *job));
+
+/* Goes on as an edit. */
+void job_edit(struct job *job,
+	      int (*change)(struct job *job, const json_t *params, struct fault *fault));
 
 /* Goes on as an edit whose change may touch any part of the document. */
 void job_edit_whole(struct job *job,
@@ -138,6 +145,16 @@ int database_dump_local(struct rpc_client *client, const json_t *params, json_t 
 			struct fault *fault);
 int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			 struct fault *fault);
+void web_set_listen(struct rpc_call *call); /* web.c */
+void web_get_listen(struct rpc_call *call);
+void web_get_available_ips(struct rpc_call *call);
+void web_generate_certificate(struct rpc_call *call);
+void web_import_certificate(struct rpc_call *call);
+void web_get_certificate(struct rpc_call *call);
+void web_get_root(struct rpc_call *call);
+void web_enable(struct rpc_call *call);
+void web_disable(struct rpc_call *call);
+void web_uninit(struct rpc_call *call);
 void status_get(struct rpc_call *call); /* status.c */
 void machine_restart(struct rpc_call *call);
 

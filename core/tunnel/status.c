@@ -7,6 +7,7 @@
 #include "codec/base64.h"
 #include "crypto/x25519.h"
 #include "tunnel/wan.h"
+#include "tunnel/web_listener.h"
 
 /* A device that kept its session alive spoke within this time (REJECT_AFTER_TIME of WireGuard). */
 #define ONLINE_S 180
@@ -154,7 +155,8 @@ static json_t *compose(const struct tunnel *tunnel, const struct netd_status *st
 	json_t *devices = all_devices(document, status, online);
 	json_t *result;
 
-	result = json_pack("{s:s, s:I, s:o, s:{s:b, s:s?}, s:{s:I, s:I, s:s?, s:o}, s:o, s:o}",
+	result = json_pack("{s:s, s:I, s:o, s:{s:b, s:s?}, s:{s:I, s:I, s:s?, s:o}, s:o, s:o, "
+			   "s:o}",
 			   "version", PROJECT_VERSION, "revision",
 			   (json_int_t)store_revision(tunnel->store), "interface",
 			   interface_status(tunnel, status), "network", "inSync",
@@ -162,8 +164,8 @@ static json_t *compose(const struct tunnel *tunnel, const struct netd_status *st
 			   "found", (json_int_t)status->drift_found, "repaired",
 			   (json_int_t)status->drift_repaired, "last",
 			   status->drift_last[0] ? status->drift_last : NULL, "lastAt",
-			   timestamp(status->drift_last_s), "devices", devices, "forwards",
-			   all_forwards(document, online));
+			   timestamp(status->drift_last_s), "web", web_listener_status(tunnel),
+			   "devices", devices, "forwards", all_forwards(document, online));
 	json_decref(online);
 	return result;
 }

@@ -9,6 +9,7 @@
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/migrations.h"
+#include "tunnel/web_listener.h"
 
 #define OWN_JOBS_MAX 16 /* the daemon's own, which no caller would repeat */
 
@@ -88,6 +89,7 @@ void job_done(struct job *job, json_t *result, struct fault *fault)
 	net_set_done(&job->add);
 	fault_done(&job->fault);
 	json_decref(job->document); /* where it did not come to the change */
+	json_decref(job->result);
 	free(job);
 	if (whole)
 		give_back_memory();
@@ -311,7 +313,7 @@ static void on_committed(void *context, int result, uint64_t revision)
 	if (result == 0) {
 		if (job->whole)
 			recount_ports(job->tunnel);
-		job_done(job, NULL, NULL);
+		job_done(job, TAKE_PTR(job->result), NULL);
 		return;
 	}
 	(void)fault_set_errno(&job->fault, result, FAULT_DATABASE,
@@ -416,6 +418,13 @@ void tunnel_edit(struct rpc_call *call,
 		return;
 	job->change = change;
 	run_next(tunnel);
+}
+
+void job_edit(struct job *job,
+	      int (*change)(struct job *job, const json_t *params, struct fault *fault))
+{
+	job->change = change;
+	edit_begin(job);
 }
 
 void job_edit_whole(struct job *job,
@@ -540,6 +549,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 {
 	if (!tunnel)
 		return NULL;
+	(void)web_listener_free(tunnel->web);
 	(void)gateway_watch_free(tunnel->gateways);
 	(void)store_close(tunnel->store);
 	(void)forward_ports_free(tunnel->ports);
