@@ -44,11 +44,12 @@ bench:
 	$(MAKE) build
 	BUILD_DIR=build /usr/bin/python3 bench/run.py
 
-# start-wg against Debian's wireguard-go alone.
+# start-wg alone, against other implementations in user space; about eight minutes.
 bench-tunnel:
 	tools/install-deps bench
 	$(MAKE) build
-	BUILD_DIR=build /usr/bin/python3 bench/tunnel_compare.py
+	tools/bench-peers build/peers
+	BUILD_DIR=build /usr/bin/python3 bench/tunnel_compare.py --write
 
 fuzz:
 	tools/install-deps build fuzz

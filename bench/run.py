@@ -231,7 +231,8 @@ def measure_connections(results, lab, routers, program):
 def measure_tunnel(results):
     """start-wg against wireguard-go, by the program that measures tunnels."""
     program = os.path.join(HERE, "tunnel_compare.py")
-    done = subprocess.run([sys.executable, program, "--json", "--build-dir", product.BUILD_DIR],
+    done = subprocess.run([sys.executable, program, "--short", "--json", "--build-dir",
+                           product.BUILD_DIR],
                           capture_output=True, text=True, check=False, timeout=180)
     if done.returncode != 0:
         raise RuntimeError(f"tunnel_compare.py: {done.stderr[-500:]}")

@@ -98,7 +98,7 @@ class Pair:
             if name == "start-wg":
                 end.start_wg(env)
             else:
-                end.start(name)
+                end.start(name, env)
         for end, other in ((self.a, self.b), (self.b, self.a)):
             end.set_key()
             end.add_peer(other, self.endpoint(other), psk, keepalive)
