@@ -326,7 +326,7 @@ class Host:
             connection.close()
             raise
 
-    def ping(self, address, timeout_s=1.0):
+    def ping(self, address, timeout_s=5.0 * PATIENCE):
         """Whether an echo request is answered; sent from this process, so nothing is started."""
         with self.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as ping:
             deadline = time.monotonic() + timeout_s

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 
-from lab import CommandFailed, LabError, wait_until
+from lab import PATIENCE, CommandFailed, LabError, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD_DIR = os.path.join(ROOT, os.environ.get("BUILD_DIR", "build"))
@@ -47,8 +47,8 @@ class Rpc:
 
     def post(self, body, headers=None, path="/rpc/v0"):
         """Sends bytes; returns (status, headers, bytes)."""
-        connection = http.client.HTTPConnection(ADDRESS, PORT, timeout=30)
-        connection.sock = self._tunnel.host.connect(ADDRESS, PORT, 30)
+        connection = http.client.HTTPConnection(ADDRESS, PORT, timeout=30 * PATIENCE)
+        connection.sock = self._tunnel.host.connect(ADDRESS, PORT, 30 * PATIENCE)
         try:
             connection.request("POST", path, body, {
                 "Content-Type": "application/json", "Cookie": self._cookie} | (headers or {}))

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import netd
-from lab import Host, link, wait_until
+from lab import PATIENCE, Host, link, wait_until
 from netd import Device, Netd, Refused, egress, forward, subnet
 from product import INTERFACE, program
 from traffic import Conversation, Talker, ask_tcp, ask_udp
@@ -541,7 +541,7 @@ def test_ten_thousand_forwards(running):
     items = (netd.link(running.key), subnet("10.59.0.1/16"), *(d.item() for d in devices), *many)
     start = time.monotonic()
     running.netd.sync(*items)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 20 * PATIENCE
     times = {"add": [], "remove": []}
     one = forward(f"{VPS}:80", "10.59.0.3:80")
     for _ in range(30):
@@ -549,8 +549,8 @@ def test_ten_thousand_forwards(running):
             start = time.monotonic()
             running.netd.change(remove, add)
             times[name].append(time.monotonic() - start)
-    assert statistics.median(times["add"]) < 0.05
-    assert statistics.median(times["remove"]) < 0.05
+    assert statistics.median(times["add"]) < 0.05 * PATIENCE
+    assert statistics.median(times["remove"]) < 0.05 * PATIENCE
     assert running.netd.table().count(" . 1") >= 20000
 
 
