@@ -6,9 +6,11 @@ each step. On a terminal the lab then stays up until Ctrl-C. Ends with 0 only if
 """
 
 import argparse
+import hashlib
 import os
 import re
 import signal
+import ssl
 import sys
 import time
 
@@ -18,7 +20,7 @@ import lab as lab_module
 import product
 from lab import CommandFailed, Lab, wait_until
 from product import Tunnel
-from traffic import Conversation, Talker, WebServer, ask_tcp
+from traffic import Conversation, Relay, Talker, WebServer, ask_tcp
 from wireguard_peer import join_as_startos, join_by_wg_quick
 
 SUBNET = "10.59.37.1/24"
@@ -26,6 +28,8 @@ SERVER = "10.59.37.2"
 PHONE = "10.59.37.3"
 OTHER_SUBNET = "10.60.0.1/24"
 GUEST = "10.60.0.2"
+WEB_PORT = 8443
+ROOT_FILE = "/run/root-ca.crt"
 
 
 class StepFailed(Exception):
@@ -78,7 +82,8 @@ class Demo:
         self.screen = screen
         self.lab = lab
         self.tunnel = Tunnel(lab.vps)
-        self.web = self.talker = self.peers = None
+        self.web = self.talker = self.peers = self.relay = None
+        self.password = self.fingerprint = None
 
     def cli(self, *arguments, show=True):
         """Runs the command on the VPS in front of the viewer."""
@@ -250,8 +255,69 @@ class Demo:
         return (f"{rates[0]:.0f} Mbit/s from the internet to the server, {rates[1]:.0f} Mbit/s from the "
                 f"phone to the server, on {os.cpu_count()} cores that carry every host of the lab")
 
+    def web_interface(self):
+        """The owner switches on the web interface"""
+        self.cli("web", "set-listen", f"{Lab.VPS}:{WEB_PORT}")
+        # 127.0.0.1 is for the relay that shows the pages on this machine.
+        chain = self.cli("web", "generate-certificate", Lab.VPS, "127.0.0.1", show=False)
+        root = "-----BEGIN" + chain.rpartition("-----BEGIN")[2]
+        self.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(root.strip())).hexdigest()
+        self.password = self.cli("auth", "reset-password").split()[-1]
+        self.cli("web", "enable")
+        self.lab.stranger.write_file(ROOT_FILE, root)
+        page = self.web_call("GET / of the pages", "/")
+        expect("<title>StartTunnel" in page, "the front page is not there")
+        return (f"https://{Lab.VPS}:{WEB_PORT} serves the pages, with a certificate that curl "
+                "accepts once it trusts the owner's own root")
+
+    def web_call(self, what, path, *arguments):
+        """Asks the web interface from the internet, over HTTPS; returns the answer."""
+        self.screen.command("stranger", f"curl --cacert root-ca.crt https://{Lab.VPS}:{WEB_PORT}{path}"
+                                        f"   ({what})")
+        return self.lab.stranger.run("curl", "-sS", "--max-time", "20", "--fail", "--cacert", ROOT_FILE,
+                                     "--retry", "5", "--retry-connrefused", *arguments,
+                                     f"https://{Lab.VPS}:{WEB_PORT}{path}")
+
+    def web_rpc(self, method, *arguments, **params):
+        body = product.json.dumps({"method": method, "params": params})
+        return product.json.loads(self.web_call(method, "/rpc/v1", "-H",
+                                                "Content-Type: application/json", "-d", body,
+                                                *arguments))
+
+    def web_login(self):
+        """The owner logs in over HTTPS, and a stranger does not"""
+        refused = self.web_rpc("db.dump")
+        expect(refused.get("error", {}).get("code") == 34, f"without a session: {refused}")
+        wrong = self.web_rpc("auth.login", password="not the password")
+        expect(wrong.get("error", {}).get("code") == 7, f"with a wrong password: {wrong}")
+        login = self.web_rpc("auth.login", "-c", "/run/cookies", password=self.password)
+        expect("result" in login, f"with the password: {login}")
+        devices = self.web_rpc("device.list", "-b", "/run/cookies", subnet=SUBNET)
+        names = sorted(c["name"] for c in devices["result"]["clients"].values())
+        expect(names == ["Phone", "Server"], f"the devices are {names}")
+        keys = self.tunnel.call("device.list", subnet=SUBNET)["clients"].values()
+        expect(not any(c["key"] in product.json.dumps(devices) for c in keys),
+               "a browser gets the devices' private keys")
+        self.screen.output(f"logged in; devices: {', '.join(names)}; no private key among it")
+        return ("the password opens a session that sees devices and no key; without it the answer is "
+                "Unauthorized")
+
     STEPS = (daemon_up, subnet, devices, config, join, forward, stranger, private, isolation,
-             hairpins, killed, measure)
+             hairpins, killed, measure, web_interface, web_login)
+
+    def show_pages(self):
+        """Makes the web interface reachable from this machine and tells how."""
+        if self.password is None:
+            return
+        try:
+            self.relay = Relay(self.lab.stranger, Lab.VPS, WEB_PORT, WEB_PORT)
+        except OSError:
+            self.relay = Relay(self.lab.stranger, Lab.VPS, WEB_PORT)
+        self.screen.say()
+        self.screen.say("The web interface, on this machine for as long as the lab is up:")
+        self.screen.say(f"  URL               https://127.0.0.1:{self.relay.port}")
+        self.screen.say(f"  Password          {self.password}")
+        self.screen.say(f"  Root certificate  SHA-256 {self.fingerprint}")
 
     def run(self):
         """Runs the steps until one fails. Returns what was proved and the failure, or None."""
@@ -272,7 +338,7 @@ class Demo:
         return proved, None
 
     def close(self):
-        for server in (self.web, self.talker):
+        for server in (self.web, self.talker, self.relay):
             if server:
                 server.close()
 
@@ -329,6 +395,7 @@ def main():
                 proved, failure = demo.run()
                 summary(screen, proved, failure, time.monotonic() - begin)
                 if sys.stdin.isatty() and not options.once:
+                    demo.show_pages()
                     stay(screen, lab)
             finally:
                 demo.close()

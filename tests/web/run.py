@@ -1,0 +1,263 @@
+#!/usr/bin/python3
+"""The pages in Debian's Chromium, against the real daemon in the lab of tests/net.
+
+    sudo BUILD_DIR=build tests/web/run.py [--screenshots FOLDER] [--junit FILE] [PLAYWRIGHT-OPTION...]
+
+Builds the lab, runs the daemon on the VPS with its web interface switched on, has a throwaway profile of
+Chromium trust its root (so that no warning is waived), and runs Playwright, whose browser lives on the
+stranger. The tests ask this process for what only the lab can do, over a socket (class Control).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tests/net"))
+
+import lab as lab_module
+import product
+from lab import PATIENCE, CommandFailed, Lab, wait_until
+from product import RpcError, Tunnel
+from traffic import WebServer
+from wireguard_peer import join_as_startos, join_by_wg_quick
+
+LISTEN = f"{Lab.VPS}:8443"
+URL = f"https://{LISTEN}"
+PASSWORD = "correct horse battery staple"
+
+# Nothing but the pages may reach for a network.
+CHROMIUM = """\
+#!/bin/sh
+export HOME={home} XDG_CONFIG_HOME={home}/.config XDG_CACHE_HOME={home}/.cache
+unset DBUS_SESSION_BUS_ADDRESS DISPLAY http_proxy https_proxy
+exec nsenter --target={pid} --net -- /usr/bin/chromium "$@"
+"""
+
+
+class World:
+    """The lab with a daemon whose web interface is on, and the document that each test begins with."""
+
+    SUBNET = "10.59.37.1/24"
+    SERVER = "10.59.37.2"
+    PHONE = "10.59.37.3"
+    LAPTOP = "10.59.37.4"
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.tunnel = Tunnel(lab.vps).start()
+        self.peers = {}
+        self.web = WebServer(lab.server, 80)
+        self._fill()
+        self._switch_on()
+        self._first = self.tunnel.document()
+
+    def _fill(self):
+        self.tunnel.clear()
+        call = self.tunnel.call
+        call("subnet.add", subnet=self.SUBNET, name="Home")
+        call("device.add", subnet=self.SUBNET, name="Server", kind="server")
+        call("device.add", subnet=self.SUBNET, name="Phone")
+        call("device.add", subnet=self.SUBNET, name="Laptop")
+        call("port-forward.add", externalPort=8080, target=f"{self.SERVER}:80", label="Website")
+        call("port-forward.add", externalPort=7000, target=f"{self.SERVER}:7000", count=5,
+             label="Game")
+
+    def _switch_on(self):
+        """What `web init` does."""
+        self.tunnel.call("web.set-listen", listen=LISTEN)
+        chain = self.tunnel.call("web.generate-certificate", subject=[Lab.VPS])
+        self.root = "-----BEGIN" + chain.rstrip().rpartition("-----BEGIN")[2] + "\n"
+        self.tunnel.call("auth.set-password", password=PASSWORD)
+        self.tunnel.call("web.enable")
+        self.wait_for_pages()
+
+    def wait_for_pages(self):
+        def connects():
+            try:
+                self.lab.stranger.connect(*LISTEN.split(":")).close()
+                return True
+            except OSError:
+                return False
+
+        wait_until(connects, f"{LISTEN} accepts connections", 30)
+
+    def join(self, ip):
+        if ip in self.peers:
+            return
+        host = {self.SERVER: self.lab.server, self.PHONE: self.lab.phone}[ip]
+        text = self.tunnel.call("device.show-config", subnet=self.SUBNET, ip=ip)
+        join = join_as_startos if ip == self.SERVER else join_by_wg_quick
+        self.peers[ip] = join(host, text)
+        self.peers[ip].wait_for_handshake(30)
+
+    def leave(self, ip):
+        if ip in self.peers:
+            self.peers.pop(ip).leave()
+
+    def reset(self):
+        """Everything as it was before the first test, but for revisions and sessions."""
+        if not self.tunnel.process.running():
+            self.tunnel.start()
+            self.wait_for_pages()
+        parts = [f".{name} = {json.dumps(self._first[name])}"
+                 for name in ("wg", "portForwards", "dnsRecords", "authPubkeys")
+                 if name in self._first]
+        self.tunnel.call("db.apply", expr=" | ".join(parts))
+
+    def close(self):
+        self.web.close()
+
+
+class Control:
+    """What the tests ask for. Each method is one that lab.ts names."""
+
+    def __init__(self, world):
+        self._world = world
+
+    def reset(self):
+        self._world.reset()
+
+    def rpc(self, method, params):
+        return self._world.tunnel.call(method, **params)
+
+    def cli(self, *arguments):
+        return self._world.tunnel.cli(*arguments)
+
+    def join(self, ip):
+        self._world.join(ip)
+
+    def leave(self, ip):
+        self._world.leave(ip)
+
+    def fetch(self, count):
+        """The stranger gets the page behind the forward of port 8080 so many times."""
+        script = f"for i in $(seq {int(count)}); do curl -sS --max-time 20 http://{Lab.VPS}:8080/; done"
+        return self._world.lab.stranger.run("sh", "-c", script, timeout_s=120)
+
+    def ping(self, ip, size, count):
+        """The phone pings an address inside the tunnel."""
+        self._world.lab.phone.run("ping", "-q", "-i", "0.01", "-c", str(count), "-s", str(size), ip,
+                                  timeout_s=120)
+
+    def stop(self):
+        if self._world.tunnel.process.running():
+            self._world.tunnel.stop()
+
+    def start(self):
+        if not self._world.tunnel.process.running():
+            self._world.tunnel.start()
+            self._world.wait_for_pages()
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """A line of JSON in, [method, arguments]; a line out, {"result": ...} or {"error": ...}."""
+
+    def handle(self):
+        for line in self.rfile:
+            method, arguments = json.loads(line)
+            try:
+                answer = {"result": getattr(self.server.control, method)(*arguments)}
+            except RpcError as error:
+                answer = {"error": f"{error.message}: {error.details}", "code": error.code}
+            except CommandFailed as error:
+                answer = {"error": str(error), "code": error.status}
+            except Exception:
+                answer = {"error": traceback.format_exc(), "code": -1}
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+def make_profile(folder, root):
+    """A home directory whose Chromium trusts the root, as `How to trust it` tells owners to do."""
+    database = folder / "home/.pki/nssdb"
+    database.mkdir(parents=True)
+    certificate = folder / "root.crt"
+    certificate.write_text(root)
+    for arguments in (["-N", "--empty-password"],
+                      ["-A", "-n", "StartTunnel", "-t", "C,,", "-i", str(certificate)]):
+        subprocess.run(["certutil", "-d", f"sql:{database}", *arguments], check=True)
+
+
+def make_browser(folder, host):
+    path = folder / "chromium"
+    path.write_text(CHROMIUM.format(home=folder / "home", pid=host.pid))
+    path.chmod(0o755)
+    return path
+
+
+def run_playwright(world, folder, options):
+    make_profile(folder, world.root)
+    with Server(str(folder / "control"), Handler) as server:
+        server.control = Control(world)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = os.environ | {
+            "WEB_URL": URL, "WEB_PASSWORD": PASSWORD, "WEB_CONTROL": str(folder / "control"),
+            "WEB_CHROMIUM": str(make_browser(folder, world.lab.stranger)),
+            "WEB_ROOT": str(folder / "root.crt"), "WEB_STATE": str(folder),
+            "WEB_PATIENCE": str(PATIENCE),
+        }
+        if options.screenshots:
+            environment["WEB_SCREENSHOTS"] = str(options.screenshots.resolve())
+        if options.junit:
+            environment["WEB_JUNIT"] = str(options.junit.resolve())
+        project = ["--project=screenshots"] if options.screenshots else []
+        done = subprocess.run(["node_modules/.bin/playwright", "test", *project, *options.rest],
+                              cwd=HERE, env=environment, stdin=subprocess.DEVNULL, check=False)
+        server.shutdown()
+    return done.returncode
+
+
+def missing():
+    found = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "chromium", "certutil",
+                                         "node", "npm"))
+    return found + product.missing_programs()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="The pages in a real browser.")
+    parser.add_argument("--build-dir", help="where the programs are (default: $BUILD_DIR or build)")
+    parser.add_argument("--screenshots", type=pathlib.Path, help="only makes the manual's pictures")
+    parser.add_argument("--junit", type=pathlib.Path, help="also writes the results there")
+    options, options.rest = parser.parse_known_args()
+    if options.build_dir:
+        product.BUILD_DIR = os.path.abspath(options.build_dir)
+    if os.geteuid() != 0:
+        sys.exit("tests/web: namespaces need root")
+    if missing():
+        sys.exit(f"tests/web: missing: {' '.join(missing())}")
+    subprocess.run([ROOT / "tools/build-web", "--packages", HERE], check=True)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="start-web-") as name, Lab() as lab:
+        world = World(lab)
+        try:
+            status = run_playwright(world, pathlib.Path(name), options)
+            if not world.tunnel.process.running():
+                print("tests/web: the daemon ended by itself:", file=sys.stderr)
+                status = 1
+            for finding in world.tunnel.findings():
+                print(finding, file=sys.stderr)
+                status = 1
+            if status != 0:
+                print("\n".join(world.tunnel.log().splitlines()[-40:]), file=sys.stderr)
+        finally:
+            world.close()
+            world.tunnel.stop_everything()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
