@@ -7,6 +7,7 @@
  *
  *	http_request_new(engine, stream, &request);
  *	http_request_set_method() ... http_request_add_field() ...	(-E2BIG: 431)
+ *	http_request_finish_head(request);
  *	if (!http_request_deliver_head(request)) return;	(answered; the request is no more)
  *	http_request_add_body() ...				(-EFBIG: 413, -ENOBUFS: 503)
  *	http_request_deliver_body(request);			(may be answered, now or later)
@@ -39,7 +40,7 @@ struct http_request {
 	unsigned char *body;
 	size_t body_size;
 	size_t body_capacity; /* counted in the budget */
-	size_t body_max; /* as the `head` handler wants; HTTP_BODY_UNLIMITED before */
+	size_t body_max; /* as the `head` handler wants */
 };
 
 /* Creates an empty request. Returns 0 or -ENOMEM. */
@@ -52,12 +53,15 @@ struct http_request *http_request_free(struct http_request *request);
  * "?"; nothing is checked but sizes: the engine has done that. Later ones replace earlier ones. */
 int http_request_set_method(struct http_request *request, const char *method, size_t size);
 int http_request_set_target(struct http_request *request, const char *target, size_t size);
+int http_request_set_path_root(struct http_request *request); /* "/" */
 int http_request_set_host(struct http_request *request, const char *host, size_t size);
 
-/* Adds a field; upper case becomes lower. One that was there already gets the value appended, behind
- * ", " or, for cookies, "; ". */
+/* Adds a field; upper case becomes lower. */
 int http_request_add_field(struct http_request *request, const char *name, size_t name_size,
 			   const char *value, size_t value_size);
+
+/* Joins the fields of one name, with ", " or, for cookies, "; ". Returns 0, -E2BIG, -ENOMEM. */
+int http_request_finish_head(struct http_request *request);
 
 /* Calls the `head` handler and keeps the limit that it gives. Returns whether the request still
  * lives; false: it was answered. */

@@ -33,8 +33,15 @@
 #define HTTP_FIELDS_MAX 64 /* fields of a head */
 #define HTTP_STREAMS_MAX 32 /* at once, of an HTTP/2 connection */
 #define HTTP_BODIES_MAX (16U << 20) /* bytes of unfinished bodies in all connections */
+#define HTTP_HELLO_TIMEOUT_S 5 /* for the first message of TLS */
+#define HTTP_HANDSHAKE_TIMEOUT_S 15
 #define HTTP_HEAD_TIMEOUT_S 10
-#define HTTP_BODY_TIMEOUT_S 30 /* for the whole body, and without progress of an answer */
+#define HTTP_BODY_TIMEOUT_S 30 /* for the whole body */
+#define HTTP_PROGRESS_TIMEOUT_S                                                                    \
+	30 /* in which a client reads HTTP_PROGRESS_MIN of what waits for it */
+#define HTTP_PROGRESS_MIN 16384 /* bytes */
+#define HTTP_LINGER_TIMEOUT_MS 1000 /* in which bytes behind a refusal pass by, ... */
+#define HTTP_LINGER_MAX 262144 /* ... and how many */
 #define HTTP_IDLE_TIMEOUT_S 60 /* between two requests */
 #define HTTP_CLOSE_TIMEOUT_MS 100 /* for the answers that run while the server closes */
 
@@ -73,6 +80,7 @@ struct http_server_options {
 	void *context; /* of the handlers */
 	unsigned connections_max; /* 0: HTTP_CONNECTIONS_MAX */
 	unsigned source_connections_max; /* 0: HTTP_SOURCE_CONNECTIONS_MAX; loopback is not counted */
+	const unsigned *timeouts_ms; /* of timers.h, for tests; NULL: as above */
 };
 
 /* Creates a server that listens nowhere yet. Returns 0 or a negative errno. */
@@ -178,7 +186,8 @@ int http_request_accept_socket(struct http_request *request,
 			       const struct http_socket_handlers *handlers, void *context,
 			       struct http_socket **ret);
 
-/* Queues a text message, which is copied. Returns 0, or -ENOBUFS or -ENOMEM: the socket ends then. */
+/* Queues a text message, which is copied. Returns 0, or -ENOBUFS or -ENOMEM: the socket ends then, or
+ * -EPIPE: it is closing already. */
 int http_socket_send(struct http_socket *socket, const char *text, size_t size);
 
 /* Bytes that were queued and that the kernel has not taken yet. */

@@ -1,0 +1,344 @@
+/* Clients of loopback, patient and hostile ones, talk to a real server. */
+#include "http/test_server.h"
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static int setup(void **state)
+{
+	*state = server_start(NULL, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	server_end(*state);
+	return 0;
+}
+
+/* Sends all of it and returns what comes until the mark, or the end. */
+static void exchange(const struct server_fixture *f, const char *request, const char *mark,
+		     struct text *to)
+{
+	cleanup_close int fd = client_connect(f);
+
+	client_send(fd, request);
+	(void)client_receive(fd, mark, to);
+}
+
+static void a_request_is_answered(void **state)
+{
+	CLEANUP(text_done) struct text answer = { 0 };
+
+	exchange(*state,
+		 "POST /a/b?c=d HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nx-a:2 \r\n"
+		 "Content-Length: 5\r\n\r\nhello",
+		 "hello", &answer);
+	assert_contains(text_string(&answer), "HTTP/1.1 200 OK\r\nDate: ");
+	assert_contains(text_string(&answer), "\r\nContent-Length: 38\r\n\r\n"
+					      "POST /a/b ?c=d @h:1 x=1, 2 plain:hello");
+}
+
+static void a_connection_is_kept(void **state)
+{
+	cleanup_close int fd = client_connect(*state);
+
+	for (int i = 0; i < 100; i++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+
+		client_send(fd, "POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+		assert_false(client_receive(fd, "plain:abc", &answer));
+	}
+}
+
+/* Many requests in one segment are answered in their order, late and early ones. */
+static void pipelined_requests_keep_their_order(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text answer = { 0 };
+	CLEANUP(text_done) struct text requests = { 0 };
+	cleanup_close int fd = client_connect(f);
+	const char *at;
+
+	client_send(fd, GET("/later") GET("/one") GET("/now") GET("/two"));
+	wait_for(&f->later_count, 1);
+	give_order(f, ORDER_ANSWER_LATER);
+	assert_false(client_receive(fd, "/two", &answer));
+	at = strstr(text_string(&answer), "later");
+	assert_non_null(at);
+	at = strstr(at, "/one");
+	assert_non_null(at);
+	at = strstr(at, "answered by its head");
+	assert_non_null(at);
+
+	text_clear(&answer);
+	for (int i = 0; i < 2000; i++)
+		text_append(&requests, GET("/many"));
+	text_append(&requests, GET("/last"));
+	client_send(fd, text_string(&requests));
+	assert_false(client_receive(fd, "/last", &answer));
+}
+
+static void a_large_answer_waits_for_its_reader(void **state)
+{
+	struct server_fixture *f = *state;
+	cleanup_close int slow = client_connect(f);
+	cleanup_close int fd = client_connect(f);
+	CLEANUP(text_done) struct text big = { 0 };
+	CLEANUP(text_done) struct text small = { 0 };
+	const char *body;
+
+	client_send(slow, "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	client_send(fd, GET("/small")); /* others are served meanwhile */
+	assert_false(client_receive(fd, "plain:", &small));
+	assert_true(client_receive(slow, NULL, &big));
+	body = memmem(big.data, big.size, "\r\n\r\n", 4);
+	assert_non_null(body);
+	assert_int_equal(big.data + big.size - body - 4, BIG_SIZE);
+	assert_memory_equal(body + 4, f->big, BIG_SIZE);
+	wait_for(&f->released, 1);
+}
+
+/* The handlers learn that a client went, and what was lent is given back. */
+static void clients_that_leave_are_noticed(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text answer = { 0 };
+	int fd = client_connect(f);
+	struct linger reset = { 1, 0 };
+
+	client_send(fd, GET("/later"));
+	wait_for(&f->later_count, 1);
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	(void)close(fd);
+	wait_for(&f->gone, 1);
+	assert_int_equal(f->later_count, 0);
+
+	fd = client_connect(f);
+	client_send(fd, GET("/big"));
+	assert_false(client_receive(fd, "\r\n\r\n", &answer));
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	(void)close(fd);
+	wait_for(&f->released, 1);
+}
+
+/* A client that has shut its writing side still gets its answer. */
+static void half_closed_clients_are_answered(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text answer = { 0 };
+	cleanup_close int fd = client_connect(f);
+
+	client_send(fd, GET("/later"));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	wait_for(&f->later_count, 1);
+	give_order(f, ORDER_ANSWER_LATER);
+	assert_true(client_receive(fd, NULL, &answer));
+	assert_contains(text_string(&answer), "\r\n\r\nlater");
+}
+
+/* A refusal arrives although the client is still sending what nobody reads. */
+static void refusals_arrive(void **state)
+{
+	static char body[200000];
+	CLEANUP(text_done) struct text answer = { 0 };
+	cleanup_close int fd = client_connect(*state);
+
+	client_send(fd, "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n");
+	(void)send(fd, body, sizeof(body), MSG_NOSIGNAL);
+	assert_true(client_receive(fd, NULL, &answer));
+	assert_contains(text_string(&answer), "HTTP/1.1 413 Content Too Large\r\n");
+	assert_contains(text_string(&answer), "Connection: close\r\n");
+	assert_contains(text_string(&answer),
+			"{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600,"
+			"\"message\":\"Invalid Request\",\"data\":\"the body "
+			"is larger than what is accepted here\"},\"id\":null}");
+}
+
+/* --- slow clients --- */
+
+#define HASTE_MS 1500
+
+static int setup_hasty(void **state)
+{
+	static const unsigned timeouts_ms[HTTP_TIMEOUT_COUNT] = {
+		[HTTP_TIMEOUT_HEAD] = HASTE_MS,
+		[HTTP_TIMEOUT_BODY] = HASTE_MS,
+		[HTTP_TIMEOUT_IDLE] = HASTE_MS,
+		[HTTP_TIMEOUT_PROGRESS] = HASTE_MS,
+	};
+
+	*state = server_start(&(struct http_server_options){ .timeouts_ms = timeouts_ms }, NULL);
+	return 0;
+}
+
+static void slow_heads_and_bodies_end(void **state)
+{
+	static const struct {
+		const char *name, *bytes, *answer;
+	} cases[] = {
+		{ "nothing at all", "", "" },
+		{ "half a head",
+		  "GET / HTTP/1.1\r\nHost:", "\"the head of the request did not come in time\"" },
+		{ "half a body", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc",
+		  "\"the body of the request did not come in time\"" },
+		{ "half a chunk",
+		  "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+		  "\"the body of the request did not come in time\"" },
+		{ "no second request", GET("/"), "200 OK" },
+	};
+	int fds[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fds[i] = client_connect(*state);
+		client_send(fds[i], cases[i].bytes);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+
+		assert_true(client_receive(fds[i], NULL, &answer));
+		if (!strstr(text_string(&answer), cases[i].answer))
+			fail_msg("%s: %s", cases[i].name, text_string(&answer));
+		(void)close(fds[i]);
+	}
+}
+
+/* A head that drips in byte by byte has no longer than one that stands still. */
+static void dripping_heads_end(void **state)
+{
+	cleanup_close int fd = client_connect(*state);
+
+	client_send(fd, "GET / HTTP/1.1\r\n");
+	while (send(fd, "x", 1, MSG_NOSIGNAL) == 1)
+		(void)poll(NULL, 0, 5);
+}
+
+/* The answer is given up, and with it the memory that was lent for it. */
+static void slow_readers_end(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text part = { 0 };
+	cleanup_close int fd = client_connect(f);
+
+	client_send(fd, GET("/big"));
+	wait_for(&f->released, 1);
+	(void)client_receive(fd, NULL, &part);
+	assert_true(part.size < BIG_SIZE);
+}
+
+/* --- many clients --- */
+
+static int setup_small(void **state)
+{
+	*state = server_start(&(struct http_server_options){ .connections_max = 4 }, NULL);
+	return 0;
+}
+
+/* Whatever the order in which clients come and however many there are, one that owes us a request
+ * gives way at once: nobody who asks is told that there is no room. */
+static void idle_connections_keep_nobody_out(void **state)
+{
+	struct server_fixture *f = *state;
+	int idle[64];
+
+	for (int round = 0; round < 50; round++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+
+		for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+			idle[i] = client_connect(f);
+			if (i % 2)
+				client_send(idle[i], "GET / HTTP/1.1\r\n");
+		}
+		exchange(f, GET("/x"), "plain:", &answer);
+		assert_contains(text_string(&answer), "200 OK");
+		for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
+			(void)close(idle[i]);
+	}
+}
+
+/* Only where everybody is being served is a new one told so; and those who are served stay. */
+static void busy_connections_stay(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text refusal = { 0 };
+	int fds[4];
+
+	for (int i = 0; i < 4; i++) {
+		fds[i] = client_connect(f);
+		client_send(fds[i], GET("/later"));
+		wait_for(&f->later_count, i + 1);
+	}
+	exchange(f, GET("/x"), NULL, &refusal);
+	assert_contains(text_string(&refusal), "HTTP/1.1 503 Service Unavailable\r\n");
+	assert_contains(text_string(&refusal), "\"too many connections\"");
+	give_order(f, ORDER_ANSWER_LATER);
+	for (int i = 0; i < 4; i++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+
+		assert_false(client_receive(fds[i], "later", &answer));
+		(void)close(fds[i]);
+	}
+}
+
+/* --- the end --- */
+
+/* Requests that run are given time; who owes a request is closed; nothing is accepted. */
+static void closing_gives_answers_their_time(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text nothing = { 0 };
+	cleanup_close int running = client_connect(f);
+	cleanup_close int idle = client_connect(f);
+
+	client_send(running, GET("/later"));
+	wait_for(&f->later_count, 1);
+	server_stop(f);
+	assert_int_equal(f->gone, 1); /* it was never answered */
+	assert_true(client_receive(idle, NULL, &nothing));
+	assert_string_equal(text_string(&nothing), "");
+}
+
+static void a_listener_closes_alone(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text answer = { 0 };
+	cleanup_close int fd = client_connect(f);
+	struct sockaddr_storage to;
+	socklen_t size = endpoint_to_sockaddr(&f->address, &to);
+
+	client_send(fd, GET("/later"));
+	wait_for(&f->later_count, 1);
+	give_order(f, ORDER_CLOSE_LISTENER);
+	for (;;) {
+		cleanup_close int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (connect(other, (struct sockaddr *)&to, size) < 0)
+			break;
+	}
+	give_order(f, ORDER_ANSWER_LATER);
+	assert_false(client_receive(fd, "later", &answer));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_request_is_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(pipelined_requests_keep_their_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_large_answer_waits_for_its_reader, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(clients_that_leave_are_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_closed_clients_are_answered, setup, teardown),
+		cmocka_unit_test_setup_teardown(refusals_arrive, setup, teardown),
+		cmocka_unit_test_setup_teardown(slow_heads_and_bodies_end, setup_hasty, teardown),
+		cmocka_unit_test_setup_teardown(dripping_heads_end, setup_hasty, teardown),
+		cmocka_unit_test_setup_teardown(slow_readers_end, setup_hasty, teardown),
+		cmocka_unit_test_setup_teardown(idle_connections_keep_nobody_out, setup_small,
+						teardown),
+		cmocka_unit_test_setup_teardown(busy_connections_stay, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(closing_gives_answers_their_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_listener_closes_alone, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
