@@ -118,12 +118,16 @@ bool prompt_is_possible(void)
 
 static int need_terminal(const char *label, struct fault *fault)
 {
+	size_t size = strcspn(label, ":[");
+
 	if (prompt_is_possible())
 		return 0;
+	while (size > 0 && label[size - 1] == ' ')
+		size--;
 	return fault_set(fault, FAULT_FILESYSTEM,
 			 "\"%.*s\" can be asked on a terminal only; `--help` tells which options "
 			 "answer it",
-			 (int)strcspn(label, ":["), label);
+			 (int)size, label);
 }
 
 static int ask(const char *label, tcflag_t clear, struct text *ret, struct fault *fault)
@@ -134,8 +138,9 @@ static int ask(const char *label, tcflag_t clear, struct text *ret, struct fault
 	if (r < 0)
 		return r;
 	do { /* again after the program was stopped and continued */
-		(void)fprintf(stderr, "%s", label);
+		/* Signals and echo first: who sees the question may answer it at once. */
 		session_begin(&session, clear);
+		(void)fprintf(stderr, "%s", label);
 		text_clear(ret);
 		r = read_line(&session, ret);
 		session_end(&session);
@@ -173,11 +178,11 @@ static int choose_by_number(const char *label, const char *const *items, size_t 
 	size_t value = 0;
 	int r;
 
+	session_begin(&session, 0);
 	(void)fprintf(stderr, "%s\n", label);
 	for (size_t i = 0; i < count; i++)
 		(void)fprintf(stderr, "%3zu) %s\n", i + 1, items[i]);
 	(void)fprintf(stderr, "Number, 1 to %zu: ", count);
-	session_begin(&session, 0);
 	r = read_line(&session, &line);
 	session_end(&session);
 	if (r == -EINTR)
@@ -278,8 +283,8 @@ int prompt_menu(const char *label, const char *const *items, size_t count, size_
 	if (!prompt_is_possible() || !kind || strcmp(kind, "dumb") == 0)
 		return choose_by_number(label, items, count, ret, fault);
 	do {
-		(void)fprintf(stderr, "%s\n", label);
 		session_begin(&session, ICANON | ECHO);
+		(void)fprintf(stderr, "%s\n", label);
 		r = run_menu(&session, items, count, &chosen);
 		session_end(&session);
 	} while (r == -EINTR && caught != SIGINT);

@@ -1,12 +1,21 @@
 /*
  * start-tunnel: the command that manages StartTunnel
  *
- * Everything it knows comes from the table of methods.
+ * Everything it knows comes from the table of methods, and from the commands that are its own.
  */
+#include <stdio.h>
+
+#include "commands.h"
 #include "rpc/cli.h"
 #include "tunnel/tunnel.h"
 
 int main(int argc, char **argv)
 {
-	return cli_main(&tunnel_api, argc, argv);
+	CLEANUP(commands_done) struct rpc_table table = { 0 };
+
+	if (commands_join(&tunnel_api, &table) < 0) {
+		(void)fprintf(stderr, "start-tunnel: out of memory\n");
+		return 1;
+	}
+	return cli_main(&table, argc, argv);
 }
