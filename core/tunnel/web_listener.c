@@ -167,13 +167,15 @@ static void follow(struct web_listener *web)
 	struct endpoint wanted;
 	int r;
 
-	if (web->stopped || web->binding)
+	if (web->stopped)
 		return;
 	if (!wanted_endpoint(web->tunnel, &wanted)) {
 		close_listener(web);
 		forget_problem(web);
 		return;
 	}
+	if (web->binding) /* then it is looked at again */
+		return;
 	if (web->listener && same_endpoint(&web->bound, &wanted)) {
 		forget_problem(web);
 		return;
