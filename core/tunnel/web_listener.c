@@ -23,6 +23,7 @@ struct web_listener {
 	bool binding; /* start-netd is asked for `wanted` */
 	struct endpoint asked;
 
+	struct certificate_names hosts; /* of the certificate */
 	char *bind_problem; /* or NULL */
 	char *certificate_problem;
 };
@@ -231,15 +232,38 @@ static void certificate_hosts(const struct tunnel *tunnel, struct certificate_na
 
 static void set_names(struct web_listener *web)
 {
-	CLEANUP(certificate_names_done) struct certificate_names hosts = { 0 };
+	struct certificate_names old = web->hosts;
 	struct web_names names = { 0 };
 
-	certificate_hosts(web->tunnel, &hosts);
+	web->hosts = (struct certificate_names){ 0 };
+	certificate_hosts(web->tunnel, &web->hosts);
 	if (is_enabled(web->tunnel))
 		names.listen = json_string_value(setting(web->tunnel, "listen"));
-	names.hosts = (const char *const *)hosts.names;
-	names.host_count = hosts.count;
+	names.hosts = (const char *const *)web->hosts.names;
+	names.host_count = web->hosts.count;
 	web->server.set_names(web->server.context, &names);
+	certificate_names_done(&old);
+}
+
+/* Whether a name of a certificate, perhaps "*.example.com", is for a host (RFC 6125 section 6.4.3). */
+static bool is_for(const char *pattern, const char *name)
+{
+	const char *rest = strchr(name, '.');
+
+	if (strcmp(pattern, name) == 0)
+		return true;
+	return strncmp(pattern, "*.", 2) == 0 && rest && rest != name &&
+	       strcmp(pattern + 1, rest) == 0;
+}
+
+bool web_listener_is_host(void *tunnel, const char *name)
+{
+	const struct web_listener *web = ((const struct tunnel *)tunnel)->web;
+
+	for (size_t i = 0; web && i < web->hosts.count; i++)
+		if (is_for(web->hosts.names[i], name))
+			return true;
+	return false;
 }
 
 static void run_renewal(struct job *job)
@@ -325,6 +349,7 @@ static void release(struct web_listener *web)
 		return;
 	free(web->bind_problem);
 	free(web->certificate_problem);
+	certificate_names_done(&web->hosts);
 	free(web);
 }
 
@@ -354,19 +379,22 @@ struct web_listener *web_listener_free(struct web_listener *web)
 static void append_url(const struct tunnel *tunnel, const struct endpoint *endpoint,
 		       struct text *to)
 {
-	CLEANUP(certificate_names_done) struct certificate_names hosts = { 0 };
+	const struct web_listener *web = tunnel->web;
+	const char *name = NULL;
 	char text[IP_TEXT_MAX];
 	struct ip_address host;
 
 	text_append(to, "https://");
-	if (is_unspecified(&endpoint->address))
-		certificate_hosts(tunnel, &hosts);
-	if (hosts.count == 0)
+	for (size_t i = 0;
+	     is_unspecified(&endpoint->address) && web && i < web->hosts.count && !name; i++)
+		if (web->hosts.names[i][0] != '*')
+			name = web->hosts.names[i];
+	if (!name)
 		text_append(to, endpoint_format(endpoint, text));
-	else if (ip_parse(hosts.names[0], &host) == 0 && host.family == AF_INET6)
-		text_printf(to, "[%s]:%u", hosts.names[0], endpoint->port);
+	else if (ip_parse(name, &host) == 0 && host.family == AF_INET6)
+		text_printf(to, "[%s]:%u", name, endpoint->port);
 	else
-		text_printf(to, "%s:%u", hosts.names[0], endpoint->port);
+		text_printf(to, "%s:%u", name, endpoint->port);
 }
 
 static const char *problem_of(const struct tunnel *tunnel)

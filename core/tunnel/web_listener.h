@@ -43,7 +43,7 @@ struct web_server {
 	int (*set_certificate)(void *context, const char *key, const char *chain,
 			       struct fault *fault);
 
-	/* Borrowed during the call. */
+	/* Borrowed until the next call, or web_listener_stop(). */
 	void (*set_names)(void *context, const struct web_names *names);
 };
 
@@ -58,6 +58,9 @@ struct web_listener *web_listener_free(struct web_listener *web);
 
 /* Whether this is, or collides with, an address that the interface listens on right now. */
 bool web_listener_has(const struct tunnel *tunnel, const struct endpoint *endpoint);
+
+/* Whether the interface's certificate is for a host, given in lower case. For rpc_front_set_names(). */
+bool web_listener_is_host(void *tunnel, const char *name);
 
 /* {"listening", "problem", "url"} as status shows it: problem and url may be null. NULL: no memory. */
 json_t *web_listener_status(const struct tunnel *tunnel);

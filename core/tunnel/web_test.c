@@ -15,6 +15,7 @@
 #include "tunnel/job.h"
 #include "tunnel/web_certificate.h"
 #include "tunnel/web_listener.h"
+#include "tunnel/web_routes.h"
 
 #include "base/test.h"
 
@@ -350,6 +351,10 @@ static void it_is_served_while_it_is_enabled(void **state)
 	enable(f);
 	assert_string_equal(f->listen, "127.0.0.1:8443");
 	assert_int_equal(f->hosts, 2);
+	assert_true(web_listener_is_host(f->tunnel, "vpn.example.com"));
+	assert_true(web_listener_is_host(f->tunnel, "127.0.0.1"));
+	assert_false(web_listener_is_host(f->tunnel, "example.com"));
+	assert_false(web_listener_is_host(f->tunnel, "a.vpn.example.com"));
 	succeeds(f, "web.disable", "");
 	assert_events(f, "close");
 	assert_string_equal(f->listen, "");
@@ -575,6 +580,37 @@ static void the_root_comes_in_every_form(void **state)
 	assert_non_null(strstr(text_string(&profile), "com.start9.ca.profile."));
 }
 
+static void assert_page(const struct rpc_route *route, const char *type, const char *disposition)
+{
+	struct rpc_page page;
+
+	assert_int_equal(route->make(route->context, &page), 0);
+	assert_string_equal(page.type, type);
+	assert_int_equal(page.disposition != NULL, disposition != NULL);
+	if (disposition)
+		assert_string_equal(page.disposition, disposition);
+	assert_int_equal(strlen(page.body), page.size);
+	free(page.body);
+}
+
+static void anybody_may_have_the_root(void **state)
+{
+	struct fixture *f = *state;
+	struct rpc_route routes[WEB_ROUTES];
+	struct rpc_page page;
+
+	web_routes(f->tunnel, routes);
+	for (size_t i = 0; routes[i].path; i++)
+		assert_int_equal(routes[i].make(routes[i].context, &page), -ENOENT);
+	succeeds(f, "web.generate-certificate", "'subject':['2001:db8::7']");
+	assert_string_equal(routes[0].path, "/static/local-root-ca.crt");
+	assert_page(&routes[0], "application/x-x509-ca-cert",
+		    "attachment; filename=\"2001-db8--7.crt\"");
+	assert_page(&routes[1], "application/x-apple-aspen-config",
+		    "attachment; filename=\"2001-db8--7.mobileconfig\"");
+	assert_page(&routes[2], "application/json", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +626,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_old_leaf_is_renewed_under_the_same_root, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_root_comes_in_every_form, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(anybody_may_have_the_root, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
