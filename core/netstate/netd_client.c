@@ -355,9 +355,18 @@ static int send_plain(struct netd_client *client, uint8_t type, netd_client_done
 			    &(struct pending){ .type = type, .done = done, .context = context });
 }
 
-int netd_client_status(struct netd_client *client, netd_client_done done, void *context)
+int netd_client_status(struct netd_client *client, uint8_t flags, netd_client_done done,
+		       void *context)
 {
-	return send_plain(client, NETD_STATUS, done, context);
+	struct outgoing *out;
+	int r = begin_request(client, &out);
+
+	if (r < 0)
+		return r;
+	netd_write_status_request(&out->frame, client->last_number + 1, flags);
+	return send_request(
+		client, out,
+		&(struct pending){ .type = NETD_STATUS, .done = done, .context = context });
 }
 
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context)

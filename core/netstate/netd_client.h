@@ -43,7 +43,9 @@ int netd_client_sync(struct netd_client *client, const struct net_set *wanted,
 		     netd_client_done done, void *context);
 int netd_client_change(struct netd_client *client, const struct net_set *remove,
 		       const struct net_set *add, netd_client_done done, void *context);
-int netd_client_status(struct netd_client *client, netd_client_done done, void *context);
+/* @flags: enum netd_status_flag. */
+int netd_client_status(struct netd_client *client, uint8_t flags, netd_client_done done,
+		       void *context);
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context);
 int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint,
 		     netd_client_bound bound, void *context);

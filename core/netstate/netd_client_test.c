@@ -91,7 +91,7 @@ static void answers_reach_their_requests(void **state)
 
 	assert_int_equal(netd_client_sync(bench->client, &none, on_done, &bench->seen), 0);
 	assert_int_equal(netd_client_change(bench->client, &none, &none, on_done, &bench->seen), 0);
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
 	assert_int_equal(bench->seen.done, 0);
 	netd_write_plain(&t, NETD_DONE, 1);
 	netd_write_failed(&t, 2, &fault);
@@ -151,7 +151,7 @@ static void a_bound_socket_comes_along(void **state)
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
 	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
 	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
 	netd_write_status(&first, 1, &(struct netd_status){ 0 });
@@ -189,7 +189,7 @@ static void a_closed_socket_answers_everyone(void **state)
 {
 	struct bench *bench = *state;
 
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
 	assert_int_equal(netd_client_reboot(bench->client, on_done, &bench->seen), 0);
 	(void)close(bench->peer);
 	bench->peer = -1;
@@ -197,7 +197,7 @@ static void a_closed_socket_answers_everyone(void **state)
 		(void)uv_run(&bench->loop, UV_RUN_ONCE);
 	assert_int_equal(bench->seen.failed, 2);
 	assert_int_equal(bench->seen.closed, 1);
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), -ENOTCONN);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), -ENOTCONN);
 }
 
 static void a_wrong_answer_closes(void **state)
@@ -205,7 +205,7 @@ static void a_wrong_answer_closes(void **state)
 	struct bench *bench = *state;
 	CLEANUP(text_done) struct text t = { 0 };
 
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
 	netd_write_plain(&t, NETD_DONE, 99);
 	reply(bench, &t);
 	while (bench->seen.closed == 0)
@@ -218,8 +218,8 @@ static void requests_are_bounded(void **state)
 	struct bench *bench = *state;
 
 	for (int i = 0; i < NETD_CLIENT_PENDING_MAX; i++)
-		assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), 0);
-	assert_int_equal(netd_client_status(bench->client, on_done, &bench->seen), -EBUSY);
+		assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
+	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), -EBUSY);
 }
 
 static void spawn_hands_over_the_socket(void **state)

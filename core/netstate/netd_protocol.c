@@ -13,6 +13,7 @@
 void netd_status_done(struct netd_status *status)
 {
 	free(status->peers);
+	free(status->forwards);
 	*status = (struct netd_status){ 0 };
 }
 
@@ -173,6 +174,14 @@ void netd_write_plain(struct text *to, uint8_t type, uint32_t number)
 	end_frame(to, begin_frame(to, type, number));
 }
 
+void netd_write_status_request(struct text *to, uint32_t number, uint8_t flags)
+{
+	size_t start = begin_frame(to, NETD_STATUS, number);
+
+	put_u8(to, flags);
+	end_frame(to, start);
+}
+
 void netd_write_failed(struct text *to, uint32_t number, const struct fault *fault)
 {
 	size_t start = begin_frame(to, NETD_FAILED, number);
@@ -206,6 +215,13 @@ void netd_write_status(struct text *to, uint32_t number, const struct netd_statu
 	put_u32(to, (uint32_t)status->peer_count);
 	for (size_t i = 0; i < status->peer_count; i++)
 		put_peer(to, &status->peers[i]);
+	put_u32(to, (uint32_t)status->forward_count);
+	for (size_t i = 0; i < status->forward_count; i++) {
+		put_u32(to, status->forwards[i].external);
+		put_u16(to, status->forwards[i].external_port);
+		put_u64(to, status->forwards[i].rx_bytes);
+		put_u64(to, status->forwards[i].tx_bytes);
+	}
 	end_frame(to, start);
 }
 
@@ -383,6 +399,41 @@ static int get_peers(struct reader *r, struct netd_status *status)
 	return 0;
 }
 
+static int get_forwards(struct reader *r, struct netd_status *status)
+{
+	uint32_t count = reader_u32(r);
+
+	if (count > NET_ITEMS_MAX)
+		return -E2BIG;
+	if (count == 0 || r->failed)
+		return 0;
+	status->forwards = calloc(count, sizeof(*status->forwards));
+	if (!status->forwards)
+		return -ENOMEM;
+	status->forward_count = count;
+	for (uint32_t i = 0; i < count && !r->failed; i++) {
+		status->forwards[i].external = reader_u32(r);
+		status->forwards[i].external_port = reader_u16(r);
+		status->forwards[i].rx_bytes = reader_u64(r);
+		status->forwards[i].tx_bytes = reader_u64(r);
+	}
+	return 0;
+}
+
+int netd_parse_status_request(const struct netd_frame *frame, uint8_t *ret_flags)
+{
+	struct reader r;
+	uint8_t flags = 0;
+
+	reader_init(&r, frame->body, frame->body_size);
+	if (frame->body_size > 0)
+		flags = reader_u8(&r);
+	if (!reader_done(&r) || (flags & ~NETD_STATUS_TRAFFIC) != 0)
+		return -EBADMSG;
+	*ret_flags = flags;
+	return 0;
+}
+
 int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret)
 {
 	CLEANUP(netd_status_done) struct netd_status status = { 0 };
@@ -399,6 +450,8 @@ int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret)
 	get_string(&r, status.drift_last, sizeof(status.drift_last));
 	status.drift_last_s = reader_u64(&r);
 	error = get_peers(&r, &status);
+	if (error == 0)
+		error = get_forwards(&r, &status);
 	if (error < 0)
 		return error;
 	if (!reader_done(&r))

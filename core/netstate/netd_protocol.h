@@ -40,6 +40,19 @@ struct netd_peer_status {
 	uint64_t tx_bytes;
 };
 
+/* What went through a forward, the one that begins at this external address and port. */
+struct netd_forward_status {
+	uint32_t external;
+	uint16_t external_port;
+	uint64_t rx_bytes; /* from the device */
+	uint64_t tx_bytes; /* to it */
+};
+
+/* Of NETD_STATUS: what is wanted beyond the rest. A request without a body wants nothing more. */
+enum netd_status_flag {
+	NETD_STATUS_TRAFFIC = 1 << 0, /* the forwards that anything went through */
+};
+
 struct netd_status {
 	char backend[NETD_NAME_MAX]; /* "kernel" or "start-wg", with its version where known */
 	bool link_up;
@@ -51,6 +64,8 @@ struct netd_status {
 	uint64_t drift_last_s; /* when, since 1970 */
 	struct netd_peer_status *peers;
 	size_t peer_count;
+	struct netd_forward_status *forwards;
+	size_t forward_count;
 };
 
 void netd_status_done(struct netd_status *status);
@@ -74,6 +89,7 @@ void netd_write_change(struct text *to, uint32_t number, const struct net_set *r
 		       const struct net_set *add);
 void netd_write_bind(struct text *to, uint32_t number, const struct endpoint *endpoint);
 void netd_write_plain(struct text *to, uint8_t type, uint32_t number);
+void netd_write_status_request(struct text *to, uint32_t number, uint8_t flags);
 void netd_write_failed(struct text *to, uint32_t number, const struct fault *fault);
 void netd_write_status(struct text *to, uint32_t number, const struct netd_status *status);
 
@@ -83,5 +99,6 @@ int netd_parse_sync(const struct netd_frame *frame, struct net_set *ret_wanted);
 int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove,
 		      struct net_set *ret_add);
 int netd_parse_bind(const struct netd_frame *frame, struct endpoint *ret);
+int netd_parse_status_request(const struct netd_frame *frame, uint8_t *ret_flags);
 int netd_parse_failed(const struct netd_frame *frame, struct fault *ret);
 int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret);

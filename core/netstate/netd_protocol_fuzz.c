@@ -89,6 +89,19 @@ static void status_again(const struct netd_frame *frame)
 	assert_same(&first, &second);
 }
 
+static void status_request_again(const struct netd_frame *frame)
+{
+	CLEANUP(text_done) struct text first = { 0 };
+	struct netd_frame written;
+	uint8_t flags, again;
+
+	if (netd_parse_status_request(frame, &flags) < 0)
+		return;
+	netd_write_status_request(&first, frame->number, flags);
+	written = reparse(&first);
+	assert(netd_parse_status_request(&written, &again) == 0 && again == flags);
+}
+
 static void bind_again(const struct netd_frame *frame)
 {
 	CLEANUP(text_done) struct text first = { 0 };
@@ -114,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		change_again(&frame);
 		failed_again(&frame);
 		status_again(&frame);
+		status_request_again(&frame);
 		bind_again(&frame);
 		data += used;
 		size -= (size_t)used;

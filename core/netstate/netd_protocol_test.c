@@ -135,6 +135,10 @@ static void status_comes_back(void **state)
 					 .last_handshake_s = 1790000000,
 					 .rx_bytes = UINT64_C(1) << 40,
 					 .tx_bytes = 3 };
+	struct netd_forward_status forward = { .external = 0xC6120002,
+					       .external_port = 443,
+					       .rx_bytes = UINT64_C(5) << 40,
+					       .tx_bytes = 9 };
 	struct netd_status status = { .backend = "start-wg 0.1.0",
 				      .link_up = true,
 				      .mtu = 1420,
@@ -144,7 +148,9 @@ static void status_comes_back(void **state)
 				      .drift_last = "table inet start_tunnel was missing",
 				      .drift_last_s = 1790000001,
 				      .peers = &peer,
-				      .peer_count = 1 };
+				      .peer_count = 1,
+				      .forwards = &forward,
+				      .forward_count = 1 };
 	CLEANUP(netd_status_done) struct netd_status back = { 0 };
 	CLEANUP(text_done) struct text t = { 0 };
 	struct netd_frame frame;
@@ -168,6 +174,37 @@ static void status_comes_back(void **state)
 	assert_int_equal(back.peers[0].last_handshake_s, peer.last_handshake_s);
 	assert_int_equal(back.peers[0].rx_bytes, peer.rx_bytes);
 	assert_int_equal(back.peers[0].tx_bytes, peer.tx_bytes);
+	assert_int_equal(back.forward_count, 1);
+	assert_int_equal(back.forwards[0].external, forward.external);
+	assert_int_equal(back.forwards[0].external_port, 443);
+	assert_int_equal(back.forwards[0].rx_bytes, forward.rx_bytes);
+	assert_int_equal(back.forwards[0].tx_bytes, 9);
+}
+
+static void unknown_flags_of_a_status_are_refused(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		int result;
+	} cases[] = { { 0, 0 }, { NETD_STATUS_TRAFFIC, 0 }, { 2, -EBADMSG }, { 255, -EBADMSG } };
+	CLEANUP(text_done) struct text plain = { 0 };
+	struct netd_frame frame;
+	uint8_t flags = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(text_done) struct text t = { 0 };
+
+		netd_write_status_request(&t, 1, cases[i].flags);
+		frame = parse(&t);
+		assert_int_equal(netd_parse_status_request(&frame, &flags), cases[i].result);
+		if (cases[i].result == 0)
+			assert_int_equal(flags, cases[i].flags);
+	}
+	netd_write_plain(&plain, NETD_STATUS, 1);
+	frame = parse(&plain);
+	assert_int_equal(netd_parse_status_request(&frame, &flags), 0);
+	assert_int_equal(flags, 0);
 }
 
 int main(void)
@@ -178,6 +215,7 @@ int main(void)
 		cmocka_unit_test(frames_of_wrong_length_are_refused),
 		cmocka_unit_test(faults_come_back),
 		cmocka_unit_test(status_comes_back),
+		cmocka_unit_test(unknown_flags_of_a_status_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

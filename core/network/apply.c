@@ -84,13 +84,16 @@ static int load(struct application *a, const struct text *text)
 static int load_ruleset(struct application *a, const struct change *change)
 {
 	CLEANUP(text_done) struct text text = { 0 };
+	CLEANUP(traffic_done) struct traffic traffic = { 0 };
 	struct network *network = a->network;
 	int r;
 
+	/* What has been counted goes on, so far as it can be read. */
+	(void)traffic_read(network->netfilter, &traffic);
 	if (change->kind == CHANGE_REMOVE)
 		ruleset_write_delete(&text);
 	else
-		ruleset_write(&text, a->after);
+		ruleset_write(&text, a->after, &traffic);
 	r = load(a, &text);
 	if (r < 0 || change->kind == CHANGE_REMOVE || network->picture.size > 0)
 		return r;

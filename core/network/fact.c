@@ -7,7 +7,7 @@
 #include "base/ip.h"
 #include "base/secret.h"
 
-#define SET_MAX (2 * (size_t)NET_FORWARD_PORTS_MAX + 4 * (size_t)NET_ITEMS_MAX + 16)
+#define SET_MAX (3 * (size_t)NET_FORWARD_PORTS_MAX + 4 * (size_t)NET_ITEMS_MAX + 16)
 
 void fact_set_done(struct fact_set *set)
 {
@@ -135,6 +135,14 @@ struct fact fact_of_published(uint32_t external, uint16_t external_port)
 	return fact;
 }
 
+struct fact fact_of_answered(uint32_t external, uint16_t external_port)
+{
+	struct fact fact = fact_of_published(external, external_port);
+
+	fact.kind = FACT_ANSWERED;
+	return fact;
+}
+
 struct fact fact_of_forward(uint32_t external, uint16_t external_port, uint32_t target,
 			    uint16_t target_port)
 {
@@ -252,6 +260,7 @@ static void expand_forward(const struct net_item *item, struct fact_set *set)
 		       fact_of_forward(item->forward.external, external_port, item->forward.target,
 				       (uint16_t)(item->forward.target_port + i)));
 		append(set, fact_of_published(item->forward.external, external_port));
+		append(set, fact_of_answered(item->forward.external, external_port));
 	}
 }
 
@@ -331,6 +340,7 @@ static const struct {
 	[FACT_RULESET] = { "table inet start_tunnel", KEY_NONE },
 	[FACT_FORWARD] = { "forward of ", KEY_PORT },
 	[FACT_PUBLISHED] = { "published port ", KEY_PORT },
+	[FACT_ANSWERED] = { "counter of replies from port ", KEY_PORT },
 	[FACT_SUBNET] = { "firewall entry of subnet ", KEY_PREFIX },
 	[FACT_SAME_SUBNET] = { "firewall entry for traffic within subnet ", KEY_PREFIX },
 	[FACT_HAIRPIN] = { "firewall entry of device ", KEY_ADDRESS },

@@ -16,6 +16,7 @@ enum fact_kind {
 	FACT_RULESET, /* our table is as we load it */
 	FACT_FORWARD, /* from here to FACT_EGRESS_SUBNET: elements of the table */
 	FACT_PUBLISHED,
+	FACT_ANSWERED, /* the same keys once more, to count replies by */
 	FACT_SUBNET,
 	FACT_SAME_SUBNET,
 	FACT_HAIRPIN,
@@ -68,6 +69,7 @@ const struct fact *fact_set_find(const struct fact_set *set, const struct fact *
 struct fact fact_of_forward(uint32_t external, uint16_t external_port, uint32_t target,
 			    uint16_t target_port);
 struct fact fact_of_published(uint32_t external, uint16_t external_port);
+struct fact fact_of_answered(uint32_t external, uint16_t external_port);
 struct fact fact_of_network(enum fact_kind kind, uint32_t address, uint8_t prefix);
 struct fact fact_of_link_state(bool up, uint32_t mtu);
 struct fact fact_of_address(uint32_t address, uint8_t prefix);

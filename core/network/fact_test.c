@@ -81,11 +81,12 @@ static void a_range_becomes_its_ports(void **state)
 
 	(void)state;
 	expand(&item, 1, &set);
-	assert_int_equal(set.count, 2 * 536);
+	assert_int_equal(set.count, 3 * 536);
 	for (uint16_t i = 0; i < 536; i++) {
 		assert_has(&set,
 			   fact_of_forward(HOST, (uint16_t)(65000 + i), DEVICE, (uint16_t)(1 + i)));
 		assert_has(&set, fact_of_published(HOST, (uint16_t)(65000 + i)));
+		assert_has(&set, fact_of_answered(HOST, (uint16_t)(65000 + i)));
 	}
 }
 

@@ -45,6 +45,7 @@ struct network *network_free(struct network *network)
 		sweep_done(&network->sweep);
 		text_done(&network->picture);
 		wg_config_done(&network->last);
+		traffic_done(&network->traffic);
 		free(network);
 	}
 	return NULL;
@@ -279,7 +280,23 @@ static int read_device(struct network *network, struct wg_config *config)
 	return r;
 }
 
-int network_status(struct network *network, struct netd_status *ret)
+/* Reads the counters, unless that was done lately and took long. */
+static int tell_traffic(struct network *network, struct netd_status *status)
+{
+	uint64_t begin = clock_monotonic_ns();
+
+	if (begin >= network->traffic_due_ns) {
+		uint64_t end;
+
+		(void)traffic_read(network->netfilter, &network->traffic); /* else what was */
+		end = clock_monotonic_ns();
+		network->traffic_due_ns = end + TRAFFIC_SHARE * (end - begin);
+	}
+	return traffic_of_forwards(&network->traffic, &network->wanted, &status->forwards,
+				   &status->forward_count);
+}
+
+int network_status(struct network *network, bool traffic, struct netd_status *ret)
 {
 	CLEANUP(netd_status_done) struct netd_status status = { 0 };
 	CLEANUP(wg_config_done) struct wg_config config = { 0 };
@@ -304,6 +321,8 @@ int network_status(struct network *network, struct netd_status *ret)
 	status.drift_last_s = network->drift_last_s;
 	(void)snprintf(status.drift_last, sizeof(status.drift_last), "%s", network->drift_last);
 	error = tell_peers(&config, &status);
+	if (error == 0 && traffic)
+		error = tell_traffic(network, &status);
 	if (error < 0)
 		return error;
 	if (!watch_is_dirty(network->watch))

@@ -38,8 +38,12 @@ int network_sync(struct network *network, const struct net_set *wanted, struct f
 int network_change(struct network *network, const struct net_set *remove, const struct net_set *add,
 		   struct fault *fault);
 
-/* Also compares the WireGuard peers, of which netlink tells nothing, and repairs. 0 or -ENOMEM. */
-int network_status(struct network *network, struct netd_status *ret);
+/*
+ * Also compares the WireGuard peers, of which netlink tells nothing, and repairs.
+ * @traffic: with the bytes of forwards, which may be some seconds old where there are very many.
+ * 0 or -ENOMEM.
+ */
+int network_status(struct network *network, bool traffic, struct netd_status *ret);
 
 /* What to wait for: descriptors, and for how long at most (milliseconds, -1: no end). */
 void network_poll_fds(const struct network *network, struct pollfd fds[NETWORK_FDS]);

@@ -3,6 +3,7 @@
 
 #include "network/network.h"
 #include "network/plan.h"
+#include "network/traffic.h"
 
 struct watch;
 
@@ -32,6 +33,8 @@ struct network {
 	struct text picture; /* of our table as it has to be; empty: not known before it is loaded */
 	struct wg_config last; /* the device as it was when its peers were last as wanted */
 	struct sweep sweep;
+	struct traffic traffic; /* as it was read last */
+	uint64_t traffic_due_ns; /* when it may be read again */
 	uint64_t drift_found;
 	uint64_t drift_repaired;
 	uint64_t drift_last_s;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,7 +13,9 @@
 
 /*
  * forwards        where packets for an external address and port go (DNAT)
- * published       the same keys: what may be entered from outside, as conntrack remembers it
+ * published       the same keys: what may be entered from outside, as conntrack remembers it;
+ *                 counts what enters
+ * answered        the same keys: counts what comes back
  * subnets         the networks behind the interface
  * same_subnet     pairs of addresses that may talk to each other: each subnet with itself
  * hairpin         each device with itself: it reached its own public port
@@ -33,6 +36,11 @@ static const char rules[] =
 	"	}\n"
 	"	set published {\n"
 	"		type ipv4_addr . inet_service\n"
+	"		counter\n"
+	"	}\n"
+	"	set answered {\n"
+	"		type ipv4_addr . inet_service\n"
+	"		counter\n"
 	"	}\n"
 	"	set subnets {\n"
 	"		type ipv4_addr\n"
@@ -68,6 +76,8 @@ static const char rules[] =
 	"		type filter hook forward priority 0; policy drop;\n"
 	"		oifname \"" NET_LINK_NAME
 	"\" ct status dnat ct direction original jump entered\n"
+	"		iifname \"" NET_LINK_NAME
+	"\" ct status dnat ct direction reply jump returned\n"
 	"		ct state established,related accept\n"
 	"		iifname \"" NET_LINK_NAME "\" oifname \"" NET_LINK_NAME "\""
 	" ct state new ip saddr . ip daddr @same_subnet accept\n"
@@ -78,6 +88,10 @@ static const char rules[] =
 	"		meta l4proto tcp ct original ip daddr . ct original proto-dst @published accept\n"
 	"		meta l4proto udp ct original ip daddr . ct original proto-dst @published accept\n"
 	"		meta l4proto { tcp, udp } drop\n"
+	"	}\n"
+	"	chain returned {\n"
+	"		meta l4proto tcp ct original ip daddr . ct original proto-dst @answered accept\n"
+	"		meta l4proto udp ct original ip daddr . ct original proto-dst @answered accept\n"
 	"	}\n"
 	"	chain postrouting {\n"
 	"		type nat hook postrouting priority 100; policy accept;\n"
@@ -109,7 +123,8 @@ static const struct set_row {
 	const char *name;
 } sets[] = {
 	{ FACT_FORWARD, FORM_PORT_MAP, "forwards" },
-	{ FACT_PUBLISHED, FORM_PORT, "published" },
+	{ FACT_PUBLISHED, FORM_PORT, RULESET_ENTERED },
+	{ FACT_ANSWERED, FORM_PORT, RULESET_RETURNED },
 	{ FACT_SUBNET, FORM_INTERVAL, "subnets" },
 	{ FACT_SAME_SUBNET, FORM_PAIR, "same_subnet" },
 	{ FACT_HAIRPIN, FORM_TWICE, "hairpin" },
@@ -154,8 +169,20 @@ static void write_element(struct text *to, enum element_form form, const struct 
 	}
 }
 
+/* What the table that is replaced has counted goes on. */
+static void write_counter(struct text *to, const struct fact *fact, const struct traffic *traffic)
+{
+	const struct traffic_port *port = traffic_find(traffic, fact->key);
+	unsigned direction = fact->kind == FACT_PUBLISHED ? TRAFFIC_ENTERED : TRAFFIC_RETURNED;
+
+	if (port && port->packets[direction] > 0)
+		text_printf(to, " counter packets %" PRIu64 " bytes %" PRIu64,
+			    port->packets[direction], port->bytes[direction]);
+}
+
 /* The facts are sorted: those of one set follow each other. */
-static void write_elements(struct text *to, const struct fact_set *facts)
+static void write_elements(struct text *to, const struct fact_set *facts,
+			   const struct traffic *traffic)
 {
 	const struct set_row *row = NULL;
 
@@ -172,6 +199,8 @@ static void write_elements(struct text *to, const struct fact_set *facts)
 			text_append(to, ", ");
 		}
 		write_element(to, row->form, fact);
+		if (traffic && (fact->kind == FACT_PUBLISHED || fact->kind == FACT_ANSWERED))
+			write_counter(to, fact, traffic);
 	}
 	text_append(to, row ? " }\n" : "");
 }
@@ -183,11 +212,11 @@ void ruleset_write_delete(struct text *to)
 			"delete table inet " RULESET_TABLE "\n");
 }
 
-void ruleset_write(struct text *to, const struct fact_set *facts)
+void ruleset_write(struct text *to, const struct fact_set *facts, const struct traffic *traffic)
 {
 	ruleset_write_delete(to);
 	text_append(to, rules);
-	write_elements(to, facts);
+	write_elements(to, facts, traffic);
 }
 
 /* In the child. Returns its exit status. */

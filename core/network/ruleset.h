@@ -7,13 +7,16 @@
 #pragma once
 
 #include "network/plan.h"
+#include "network/traffic.h"
 #include "system/nft_table.h"
 
 #define RULESET_TABLE "start_tunnel"
+#define RULESET_ENTERED "published" /* sets whose elements count, by external port */
+#define RULESET_RETURNED "answered"
 
 /* The text that replaces the whole table, in one transaction, by the rules and the elements of
- * @facts (others are passed over). */
-void ruleset_write(struct text *to, const struct fact_set *facts);
+ * @facts (others are passed over). @traffic: what ports have counted before; NULL: nothing. */
+void ruleset_write(struct text *to, const struct fact_set *facts, const struct traffic *traffic);
 
 /*
  * What nft_table_picture() gives for our table as it has to be. Loads the rules into a network

@@ -18,6 +18,9 @@ static void facts_become_text(void **state)
 		fact_of_forward(HOST, 80, DEVICE, 8080),
 		fact_of_forward(HOST, 81, DEVICE, 8081),
 		fact_of_published(HOST, 80),
+		fact_of_published(HOST, 81),
+		fact_of_answered(HOST, 80),
+		fact_of_answered(HOST, 81),
 		fact_of_network(FACT_SUBNET, 0x0A3B0000, 24),
 		fact_of_network(FACT_SAME_SUBNET, 0x0A3B0000, 24),
 		fact_of_network(FACT_HAIRPIN, DEVICE, 0),
@@ -26,11 +29,20 @@ static void facts_become_text(void **state)
 		fact_of_address(0x0A3B0001, 24),
 	};
 	struct fact_set set = { .facts = facts, .count = ARRAY_SIZE(facts) };
+	struct traffic_port counted = {
+		.key = { 198, 18, 0, 2, 0, 80 },
+		.packets = { 3, 5 },
+		.bytes = { 400, UINT64_C(6000000000) },
+	};
+	const struct traffic traffic = { .ports = &counted, .count = 1 };
 	CLEANUP(text_done) struct text text = { 0 };
 	static const char elements[] =
 		"add element inet start_tunnel forwards { 198.18.0.2 . 80 : 10.59.0.2 . 8080, "
 		"198.18.0.2 . 81 : 10.59.0.2 . 8081 }\n"
-		"add element inet start_tunnel published { 198.18.0.2 . 80 }\n"
+		"add element inet start_tunnel published { 198.18.0.2 . 80 counter packets 3 bytes 400, "
+		"198.18.0.2 . 81 }\n"
+		"add element inet start_tunnel answered { 198.18.0.2 . 80 counter packets 5 bytes "
+		"6000000000, 198.18.0.2 . 81 }\n"
 		"add element inet start_tunnel subnets { 10.59.0.0/24 }\n"
 		"add element inet start_tunnel same_subnet { 10.59.0.0/24 . 10.59.0.0/24 }\n"
 		"add element inet start_tunnel hairpin { 10.59.0.2 . 10.59.0.2 }\n"
@@ -38,7 +50,7 @@ static void facts_become_text(void **state)
 		"add element inet start_tunnel egress_subnet { 10.59.0.0/24 : 198.18.0.4 }\n";
 
 	(void)state;
-	ruleset_write(&text, &set);
+	ruleset_write(&text, &set, &traffic);
 	assert_int_equal(text_error(&text), 0);
 	assert_true(text.size > sizeof(elements));
 	assert_string_equal(text.data + text.size - (sizeof(elements) - 1), elements);
@@ -50,7 +62,7 @@ static void nothing_is_the_rules_alone(void **state)
 	CLEANUP(text_done) struct text text = { 0 };
 
 	(void)state;
-	ruleset_write(&text, &none);
+	ruleset_write(&text, &none, NULL);
 	assert_null(strstr(text.data, "add element"));
 	assert_non_null(strstr(text.data, "policy drop;"));
 }

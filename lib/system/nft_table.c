@@ -5,6 +5,7 @@
 #include "system/nft_table.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -189,6 +190,26 @@ static uint8_t copy_data(const struct nlattr *attribute, struct element_walk *wa
 	return (uint8_t)size;
 }
 
+/* A counter is the one thing that our sets attach to their elements, so its name is not looked at. */
+static int read_counter(const struct nlattr *attribute, void *context)
+{
+	struct nft_element *element = context;
+	bool fits = mnl_attr_validate(attribute, MNL_TYPE_U64) == 0;
+
+	if (fits && mnl_attr_get_type(attribute) == NFTA_COUNTER_BYTES)
+		element->bytes = be64toh(mnl_attr_get_u64(attribute));
+	if (fits && mnl_attr_get_type(attribute) == NFTA_COUNTER_PACKETS)
+		element->packets = be64toh(mnl_attr_get_u64(attribute));
+	return MNL_CB_OK;
+}
+
+static int read_expression(const struct nlattr *attribute, void *context)
+{
+	if (mnl_attr_get_type(attribute) == NFTA_EXPR_DATA)
+		(void)mnl_attr_parse_nested(attribute, read_counter, context);
+	return MNL_CB_OK;
+}
+
 static int read_element_attribute(const struct nlattr *attribute, void *context)
 {
 	struct element_walk *walk = context;
@@ -203,6 +224,9 @@ static int read_element_attribute(const struct nlattr *attribute, void *context)
 		break;
 	case NFTA_SET_ELEM_DATA:
 		element->value_size = copy_data(attribute, walk, element->value);
+		break;
+	case NFTA_SET_ELEM_EXPR:
+		(void)mnl_attr_parse_nested(attribute, read_expression, element);
 		break;
 	case NFTA_SET_ELEM_FLAGS:
 		element->interval_end = ntohl(mnl_attr_get_u32(attribute)) &
@@ -275,7 +299,8 @@ static const struct kind_of_object objects[] = {
 	{ NFT_MSG_GETSET, NFT_MSG_NEWSET,
 	  ATTRIBUTE(NFTA_SET_NAME) | ATTRIBUTE(NFTA_SET_FLAGS) | ATTRIBUTE(NFTA_SET_KEY_TYPE) |
 		  ATTRIBUTE(NFTA_SET_KEY_LEN) | ATTRIBUTE(NFTA_SET_DATA_TYPE) |
-		  ATTRIBUTE(NFTA_SET_DATA_LEN) | ATTRIBUTE(NFTA_SET_TIMEOUT) },
+		  ATTRIBUTE(NFTA_SET_DATA_LEN) | ATTRIBUTE(NFTA_SET_TIMEOUT) |
+		  ATTRIBUTE(NFTA_SET_EXPR) | ATTRIBUTE(NFTA_SET_EXPRESSIONS) },
 };
 
 struct picture {

@@ -23,6 +23,8 @@ struct nft_element {
 	uint8_t key_end_size; /* 0: not such an interval */
 	uint8_t value_size; /* 0: a set */
 	bool interval_end; /* the first key after an interval of a set of one field */
+	uint64_t packets; /* as read, of an element that counts; else 0 */
+	uint64_t bytes;
 };
 
 /* A transaction that is being put together. Zeroed is empty. */

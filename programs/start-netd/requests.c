@@ -129,11 +129,12 @@ static int answer_status(struct requests *requests, const struct netd_frame *fra
 			 struct text *answer)
 {
 	CLEANUP(netd_status_done) struct netd_status status = { 0 };
-	int r;
+	uint8_t flags;
+	int r = netd_parse_status_request(frame, &flags);
 
-	if (frame->body_size > 0)
-		return -EBADMSG;
-	r = network_status(requests->network, &status);
+	if (r < 0)
+		return r;
+	r = network_status(requests->network, flags & NETD_STATUS_TRAFFIC, &status);
 	if (r < 0)
 		return r;
 	netd_write_status(answer, frame->number, &status);

@@ -97,6 +97,7 @@ def differences(tunnel, document=None):
     forwards = wanted_forwards(document)
     compare("forwards", forwards, sets.get("forwards"))
     compare("published ports", set(forwards), sets.get("published"))
+    compare("counted replies", set(forwards), sets.get("answered"))
     compare("networks in the table", set(networks), sets.get("subnets"))
     compare("isolation", {(network, network) for network in networks}, sets.get("same_subnet"))
     compare("egress of devices", devices_egress, sets.get("egress_device"))

@@ -127,8 +127,8 @@ class Netd:
     def change(self, remove=(), add=()):
         assert self.request(CHANGE, _items(remove) + _items(add)) == (DONE, b"")
 
-    def status(self):
-        kind, body = self.request(STATUS)
+    def status(self, traffic=False):
+        kind, body = self.request(STATUS, b"\1" if traffic else b"")
         assert kind == STATUS_IS
 
         def take(form):
@@ -149,6 +149,11 @@ class Netd:
         for _ in range(take("I")):
             key, *_, handshake, received, sent = take("32sB16sHIQQQ")
             found["peers"][base64.b64encode(key).decode()] = (handshake, received, sent)
+        found["forwards"] = {}
+        for _ in range(take("I")):
+            address, port, received, sent = take("IHQQ")
+            source = f"{ipaddress.IPv4Address(address)}:{port}"
+            found["forwards"][source] = {"rx": received, "tx": sent}
         assert not body
         return found
 
