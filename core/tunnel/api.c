@@ -90,6 +90,11 @@ static const struct rpc_param dump_params[] = {
 	  "read this database of a stopped daemon instead", NULL, NULL, 4096, 0 },
 	END
 };
+static const struct rpc_param subscribe_params[] = {
+	{ "pointer", RPC_POINTER, 0, "JSON pointer to the part to follow", NULL, "\"\"", 0, 0 },
+	{ "since", RPC_U32, 0, "the revision that is known already", NULL, NULL, 0, 0 },
+	END
+};
 static const struct rpc_param apply_params[] = {
 	{ "expr", RPC_TEXT, RPC_REQUIRED | RPC_POSITIONAL,
 	  "jq filter that turns the document into the new one", NULL, NULL, 65536, 0 },
@@ -138,6 +143,17 @@ static const struct rpc_method methods[] = {
 	  .output = RPC_JSON,
 	  .handle = database_dump,
 	  .local = database_dump_local },
+	{ .name = "db.subscribe",
+	  .summary = "Follow the document over a WebSocket",
+	  .description =
+		  "Gives the document, or the part at a pointer, and a guid. A WebSocket that is "
+		  "opened at /ws/rpc/GUID within 30 seconds tells each later revision, and the live "
+		  "status. With `since`, and where what came after it is still known, the document is "
+		  "left away and the socket begins with the next revision.",
+	  .params = subscribe_params,
+	  .output = RPC_JSON,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = database_subscribe },
 	{ .name = "device.add",
 	  .summary = "Add a device to a subnet, or rename one",
 	  .params = device_add_params,

@@ -12,6 +12,7 @@
 
 struct forward_ports;
 struct gateway_watch;
+struct subscriptions;
 struct web_listener;
 
 struct job {
@@ -43,6 +44,7 @@ struct tunnel {
 	struct netd_client *netd;
 	struct forward_ports *ports;
 	struct gateway_watch *gateways;
+	struct subscriptions *subscriptions; /* NULL: none are served */
 	struct web_listener *web; /* NULL: none is served */
 	struct list jobs; /* waiting */
 	size_t job_count;
@@ -140,6 +142,7 @@ void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
 void database_dump(struct rpc_call *call); /* database.c */
 void database_apply(struct rpc_call *call);
+void database_subscribe(struct rpc_call *call); /* subscribe.c */
 int database_part(const struct store *store, const char *pointer, bool secrets, json_t **ret);
 int database_dump_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			struct fault *fault);

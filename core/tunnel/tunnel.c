@@ -9,6 +9,7 @@
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/migrations.h"
+#include "tunnel/subscribe.h"
 #include "tunnel/web_listener.h"
 
 #define OWN_JOBS_MAX 16 /* the daemon's own, which no caller would repeat */
@@ -540,6 +541,11 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 	return 0;
 }
 
+int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *continuations)
+{
+	return subscriptions_new(tunnel, continuations, &tunnel->subscriptions);
+}
+
 static void on_tunnel_closed(uv_handle_t *handle)
 {
 	free(container_of(handle, struct tunnel, retry));
@@ -550,6 +556,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 	if (!tunnel)
 		return NULL;
 	(void)web_listener_free(tunnel->web);
+	(void)subscriptions_free(tunnel->subscriptions);
 	(void)gateway_watch_free(tunnel->gateways);
 	(void)store_close(tunnel->store);
 	(void)forward_ports_free(tunnel->ports);

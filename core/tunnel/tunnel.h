@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "netstate/netd_client.h"
+#include "rpc/continuation.h"
 #include "rpc/method.h"
 #include "store/store.h"
 
@@ -32,6 +33,10 @@ extern const struct rpc_table tunnel_api;
  */
 int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, struct tunnel **ret,
 	       struct fault *fault);
+
+/* Serves db.subscribe with sockets. @continuations: borrowed; may outlive the tunnel. Returns 0 or
+ * -ENOMEM. */
+int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *continuations);
 
 /* Has start-netd make the network as the document wants it; @ready is called when that was tried the
  * first time, and it may be served from then on. */

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "codec/pointer.h"
 #include "rpc/dispatch.h"
 #include "tunnel/desired.h"
@@ -28,6 +29,7 @@ struct fixture {
 	struct netd_client *netd;
 	struct tunnel *tunnel;
 	struct rpc_dispatcher *dispatcher;
+	struct rpc_continuations *continuations;
 
 	/* The other side. */
 	int fd;
@@ -110,6 +112,8 @@ static void begin(struct fixture *f)
 	assert_int_equal(netd_client_new(&f->loop, fds[0], on_netd_closed, f, &f->netd), 0);
 	assert_int_equal(tunnel_new(&f->loop, f->directory, f->netd, &f->tunnel, &fault), 0);
 	assert_int_equal(rpc_dispatcher_new(&tunnel_api, f->tunnel, &f->dispatcher), 0);
+	assert_int_equal(rpc_continuations_new(&f->continuations), 0);
+	assert_int_equal(tunnel_serve_subscriptions(f->tunnel, f->continuations), 0);
 	tunnel_start(f->tunnel, on_ready, &f->loop);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 }
@@ -121,6 +125,7 @@ static void on_idle(void *context)
 	f->dispatcher = rpc_dispatcher_free(f->dispatcher);
 	f->tunnel = tunnel_free(f->tunnel);
 	f->netd = netd_client_free(f->netd);
+	f->continuations = rpc_continuations_free(f->continuations);
 	uv_close((uv_handle_t *)&f->poll, NULL);
 }
 
@@ -579,6 +584,64 @@ static void a_browser_is_told_no_secret(void **state)
 	json_decref(wg);
 }
 
+static void a_subscription_begins_with_the_document(void **state)
+{
+	struct fixture *f = *state;
+	json_t *result, *again;
+	const char *guid;
+
+	make_subnet(f);
+	f->caller = RPC_CALLER_SESSION;
+	result = call(f, "/result", "{'method':'db.subscribe','params':{}}");
+	guid = json_string_value(json_object_get(result, "guid"));
+	assert_int_equal(strlen(guid), RPC_GUID_SIZE);
+	assert_true(rpc_continuations_find(f->continuations, guid, NULL, clock_monotonic_ns()));
+	assert_string_equal(json_string_value(pointer_get(result, "/dump/value/wg/key")), "");
+	assert_null(json_object_get(result, "resumed"));
+
+	/* Who comes back soon is not told everything again. */
+	f->caller = RPC_CALLER_LOCAL;
+	succeeds(f, "subnet.add", "'subnet':'172.29.5.1/24','name':'Renamed'");
+	again = call(f, "/result", "{'method':'db.subscribe','params':{'since':%d}}",
+		     (int)json_integer_value(pointer_get(result, "/dump/id")));
+	assert_true(json_is_true(json_object_get(again, "resumed")));
+	assert_true(json_equal(pointer_get(again, "/dump/id"), pointer_get(result, "/dump/id")));
+	assert_true(json_is_null(pointer_get(again, "/dump/value")));
+	json_decref(again);
+	again = call(f, "/result", "{'method':'db.subscribe','params':{'since':1000000}}");
+	assert_null(json_object_get(again, "resumed"));
+	assert_string_equal(
+		json_string_value(pointer_get(again, "/dump/value/wg/subnets/172.29.5.1~124/name")),
+		"Renamed");
+	assert_int_equal(rpc_continuations_count(f->continuations), 3);
+	json_decref(again);
+	json_decref(result);
+}
+
+static void a_part_may_be_followed(void **state)
+{
+	struct fixture *f = *state;
+	json_t *result =
+		call(f, "/result", "{'method':'db.subscribe','params':{'pointer':'/wg/port'}}");
+
+	assert_int_equal(json_integer_value(pointer_get(result, "/dump/value")), 51820);
+	json_decref(result);
+	result = call(f, "/result", "{'method':'db.subscribe','params':{'pointer':'/no/where'}}");
+	assert_true(json_is_null(pointer_get(result, "/dump/value")));
+	json_decref(result);
+	fails(f, "db.subscribe", "'pointer':'wg'", -32602, "pointer");
+	fails(f, "db.subscribe", "'since':-1", -32602, "since");
+}
+
+static void subscriptions_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < RPC_CONTINUATIONS_OF_OTHERS_MAX; i++)
+		succeeds(f, "db.subscribe", "'pointer':'/wg/port'");
+	fails(f, "db.subscribe", "'pointer':'/wg/port'", 37, "too many subscriptions");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +661,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_filter_changes_the_document_and_the_network,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_browser_is_told_no_secret, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_subscription_begins_with_the_document, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_part_may_be_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(subscriptions_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_change_whatever_the_network_says, setup,
 						teardown),
 	};
