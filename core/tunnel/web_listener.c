@@ -237,8 +237,7 @@ static void set_names(struct web_listener *web)
 
 	web->hosts = (struct certificate_names){ 0 };
 	certificate_hosts(web->tunnel, &web->hosts);
-	if (is_enabled(web->tunnel))
-		names.listen = json_string_value(setting(web->tunnel, "listen"));
+	names.listen = json_string_value(setting(web->tunnel, "listen"));
 	names.hosts = (const char *const *)web->hosts.names;
 	names.host_count = web->hosts.count;
 	web->server.set_names(web->server.context, &names);

@@ -26,7 +26,7 @@ struct web_listener;
 
 /* How the interface is called: for the contexts of signatures, and the hosts that requests may name. */
 struct web_names {
-	const char *listen; /* "198.51.100.7:8443", or NULL: HTTPS is off or has no address */
+	const char *listen; /* "198.51.100.7:8443", or NULL: none is set */
 	const char *const *hosts; /* of the certificate */
 	size_t host_count;
 };
@@ -43,7 +43,7 @@ struct web_server {
 	int (*set_certificate)(void *context, const char *key, const char *chain,
 			       struct fault *fault);
 
-	/* Borrowed until the next call, or web_listener_stop(). */
+	/* Borrowed during the call. */
 	void (*set_names)(void *context, const struct web_names *names);
 };
 

@@ -357,13 +357,13 @@ static void it_is_served_while_it_is_enabled(void **state)
 	assert_false(web_listener_is_host(f->tunnel, "a.vpn.example.com"));
 	succeeds(f, "web.disable", "");
 	assert_events(f, "close");
-	assert_string_equal(f->listen, "");
 	assert_status(f, false, NULL);
 	succeeds(f, "web.enable", "");
 	until_events(f, "bind 127.0.0.1:8443; listen");
 	succeeds(f, "web.uninit", "");
 	assert_events(f, "close");
 	assert_int_equal(f->hosts, 0);
+	assert_string_equal(f->listen, "");
 }
 
 static void a_new_address_is_bound_before_the_old_one_is_left(void **state)
