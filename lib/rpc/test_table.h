@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include "base/clock.h"
+#include "http/server.h"
+#include "rpc/continuation.h"
 #include "rpc/method.h"
 
 #define TEST_LATER_MAX 512
@@ -15,6 +18,9 @@ struct test_context {
 	struct rpc_call *later[TEST_LATER_MAX];
 	size_t later_count;
 	unsigned handled;
+	struct rpc_continuations *continuations; /* of `subscribe`; or NULL */
+	unsigned sockets_opened;
+	unsigned sockets_closed;
 };
 
 static void test_handle_echo(struct rpc_call *call)
@@ -63,6 +69,55 @@ static void test_handle_later(struct rpc_call *call)
 static inline void test_answer_later(struct rpc_call *call)
 {
 	rpc_reply(call, json_integer(rpc_number(call, "number")));
+}
+
+/* Says who calls, and sets a cookie of that. */
+static void test_handle_whoami(struct rpc_call *call)
+{
+	static const char *const kinds[] = { "nobody", "local", "key", "session" };
+	const struct rpc_caller *caller = rpc_caller(call);
+
+	(void)rpc_set_cookie(call, "who=am; HttpOnly");
+	rpc_reply(call, json_pack("{s:s, s:s?, s:s?, s:s?, s:b}", "kind", kinds[caller->kind],
+				  "session", caller->session, "key", caller->key, "agent",
+				  caller->user_agent, "secure", caller->secure));
+}
+
+static void test_socket_opened(void *context, struct http_socket *socket)
+{
+	struct test_context *test = context;
+
+	test->sockets_opened++;
+	(void)http_socket_send(socket, "{\"id\":1}", 8);
+}
+
+static void test_socket_closed(void *context)
+{
+	((struct test_context *)context)->sockets_closed++;
+}
+
+/* Gives the guid of a socket that says one thing. */
+static void test_handle_subscribe(struct rpc_call *call)
+{
+	static const struct rpc_socket_handlers handlers = { .opened = test_socket_opened,
+							     .closed = test_socket_closed };
+	struct test_context *context = rpc_context(call);
+	char guid[RPC_GUID_SIZE + 1] = "";
+
+	if (context->continuations)
+		(void)rpc_continuations_add(context->continuations, rpc_caller(call)->session,
+					    &handlers, context, clock_monotonic_ns(), guid);
+	rpc_reply(call, json_string(guid));
+}
+
+/* Ends the caller's session as a logout does. */
+static void test_handle_logout(struct rpc_call *call)
+{
+	struct test_context *context = rpc_context(call);
+
+	if (context->continuations && rpc_caller(call)->session)
+		rpc_continuations_kill_session(context->continuations, rpc_caller(call)->session);
+	rpc_reply(call, NULL);
 }
 
 static void test_show_list(const json_t *result, const json_t *params, struct text *to)
@@ -166,6 +221,21 @@ static const struct rpc_method test_methods[] = {
 	  .summary = "Does nothing",
 	  .output = RPC_NOTHING,
 	  .handle = test_handle_nothing },
+	{ .name = "whoami",
+	  .summary = "Says who calls",
+	  .output = RPC_JSON,
+	  .flags = RPC_PUBLIC | RPC_CLI_HIDDEN,
+	  .handle = test_handle_whoami },
+	{ .name = "subscribe",
+	  .summary = "Opens a socket",
+	  .output = RPC_PLAIN,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = test_handle_subscribe },
+	{ .name = "logout",
+	  .summary = "Ends a session",
+	  .output = RPC_NOTHING,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = test_handle_logout },
 	{ .name = "later",
 	  .summary = "Answers in its own time",
 	  .params = test_later_params,

@@ -12,9 +12,13 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "options.h"
+#include "pages.h"
 #include "privilege.h"
-#include "rpc/http_server.h"
+#include "rpc/front.h"
+#include "rpc/local_authenticator.h"
 #include "tunnel/tunnel.h"
+#include "tunnel/web_listener.h"
+#include "tunnel/web_routes.h"
 
 struct daemon {
 	uv_loop_t loop;
@@ -25,7 +29,12 @@ struct daemon {
 	struct netd_client *netd;
 	struct tunnel *tunnel;
 	struct rpc_dispatcher *dispatcher;
+	struct rpc_local_authenticator local;
+	struct rpc_continuations *continuations;
+	struct rpc_route routes[WEB_ROUTES];
+	struct rpc_front *front;
 	struct http_server *server;
+	struct http_listener *listener; /* for commands; it closes with the server */
 	uv_signal_t signals[3];
 	bool ending;
 	int status; /* of the process, in the end */
@@ -117,7 +126,10 @@ static void on_idle(void *context)
 
 	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
+	d->front = rpc_front_free(d->front);
+	d->continuations = rpc_continuations_free(d->continuations);
 	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
+	rpc_local_authenticator_done(&d->local);
 	d->tunnel = tunnel_free(d->tunnel);
 	d->netd = netd_client_free(d->netd);
 }
@@ -168,7 +180,7 @@ static void on_ready(void *context)
 
 	if (d->ending)
 		return;
-	r = http_server_listen(d->server, &d->listen);
+	r = http_server_listen(d->server, &d->listen, NULL, NULL, &d->listener);
 	if (r < 0) {
 		log_error_errno(r, "cannot listen on %s", endpoint_format(&d->listen, text));
 		end(d, FAULT_NETWORK);
@@ -177,10 +189,36 @@ static void on_ready(void *context)
 	log_notice("ready; commands are answered on %s", endpoint_format(&d->listen, text));
 }
 
+/* What is served over HTTP, and to whom. */
+static int begin_front(struct daemon *d)
+{
+	struct rpc_front_options options = {
+		.authenticator = &d->local.authenticator,
+		.files = &pages,
+		.routes = d->routes,
+	};
+	struct http_server_options server_options = { .handlers = &rpc_front_handlers };
+	int r = rpc_local_authenticator_init(&d->local, d->cookie);
+
+	if (r == 0)
+		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
+	if (r == 0)
+		r = rpc_continuations_new(&d->continuations);
+	options.dispatcher = d->dispatcher;
+	options.continuations = d->continuations;
+	web_routes(d->tunnel, d->routes);
+	if (r == 0)
+		r = rpc_front_new(&options, &d->front);
+	if (r < 0)
+		return r;
+	rpc_front_set_names(d->front, web_listener_is_host, d->tunnel);
+	server_options.context = d->front;
+	return http_server_new(&d->loop, &server_options, &d->server);
+}
+
 static int begin(struct daemon *d, int netd_fd, struct fault *fault)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGQUIT };
-	struct http_server_options options = { .secret = d->cookie };
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++) {
@@ -192,10 +230,7 @@ static int begin(struct daemon *d, int netd_fd, struct fault *fault)
 	if (r == 0)
 		r = tunnel_new(&d->loop, d->options.datadir, d->netd, &d->tunnel, fault);
 	if (r == 0)
-		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
-	options.dispatcher = d->dispatcher;
-	if (r == 0)
-		r = http_server_new(&d->loop, &options, &d->server);
+		r = begin_front(d);
 	secret_wipe(d->cookie, sizeof(d->cookie));
 	if (r < 0)
 		return fault_set_errno(fault, r, FAULT_UNKNOWN, "starting the daemon");
