@@ -1,0 +1,47 @@
+// Dialogs over the page. Any code may open one; Dialogs, once at the root, shows them.
+
+import { Modal } from '@mantine/core'
+import { Suspense, useState, type ReactNode } from 'react'
+
+import { Store, useStore } from '../store'
+
+interface Open {
+	id: number
+	title: string
+	size: string | number
+	body: (close: () => void) => ReactNode
+}
+
+const open = new Store<readonly Open[]>([])
+let lastId = 0
+
+export function openDialog(dialog: { title: string; size?: string | number; body: (close: () => void) => ReactNode }): void {
+	open.update((all) => [...all, { size: 'md', ...dialog, id: ++lastId }])
+}
+
+export function closeDialogs(): void {
+	open.set([])
+}
+
+function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
+	const [shown, setShown] = useState(true)
+	const close = () => setShown(false)
+	return (
+		<Modal
+			opened={shown}
+			onClose={close}
+			onExitTransitionEnd={() => open.update((all) => all.filter(({ id }) => id !== dialog.id))}
+			title={dialog.title}
+			size={dialog.size}
+			transitionProps={{ duration: 120 }}
+			closeButtonProps={{ 'aria-label': closeLabel }}
+		>
+			<Suspense fallback={null}>{dialog.body(close)}</Suspense>
+		</Modal>
+	)
+}
+
+export function Dialogs({ closeLabel }: { closeLabel: string }) {
+	const all = useStore(open, (value) => value)
+	return all.map((dialog) => <Dialog key={dialog.id} dialog={dialog} closeLabel={closeLabel} />)
+}

@@ -1,0 +1,127 @@
+// Adding or editing a subnet.
+
+import { Button, Group, NativeSelect, Stack, TextInput, ActionIcon } from '@mantine/core'
+import { useMemo, useState } from 'react'
+
+import { IconClose, IconPlus } from '@shared/icons'
+import { parseNetwork, formatIpv4 } from '@shared/ip'
+import { fill } from '@shared/text'
+
+import { addSubnet, renameSubnet, setSubnetDns, setSubnetWan } from '../actions'
+import { theDocument, useFeature } from '../app'
+import { useI18n } from '../i18n'
+import { defaultWan, freeSubnet, type SubnetDns } from '../model'
+import { DialogForm, useFaultText, useField } from '../parts/form'
+import { useWanChoice, WanField } from '../parts/WanField'
+import { checkDnsServer, checkRequired, checkSubnet } from '../validate'
+import styles from '../styles/parts.module.css'
+
+const SERVERS_MAX = 3
+const ownKey = (text: string) => {
+	const network = parseNetwork(text.trim())
+	return network ? `${formatIpv4(network.base + 1)}/${network.prefix}` : text.trim()
+}
+
+export default function SubnetDialog({ subnetKey, close }: { subnetKey: string | null; close: () => void }) {
+	const { m } = useI18n()
+	const faultText = useFaultText()
+	const canDns = useFeature('subnet.set-dns')
+	const document = useMemo(theDocument, [])
+	const subnets = document?.wg.subnets ?? {}
+	const before = subnetKey === null ? null : (subnets[subnetKey] ?? null)
+
+	const name = useField(before?.name ?? '', checkRequired)
+	const range = useField(subnetKey ?? freeSubnet(subnets), (text) => (subnetKey === null ? checkSubnet(text, subnets) : null))
+	const wan = useWanChoice(before?.wanIp ?? null)
+	const dnsBefore: SubnetDns = before?.dns ?? { type: 'default' }
+	const [mode, setMode] = useState<SubnetDns['type']>(dnsBefore.type)
+	const devices = Object.entries(before?.clients ?? {})
+	const [device, setDevice] = useState(dnsBefore.type === 'device' ? dnsBefore.ip : (devices[0]?.[0] ?? ''))
+	const [servers, setServers] = useState<readonly string[]>(dnsBefore.type === 'custom' ? dnsBefore.servers : [''])
+	const [serversLeft, setServersLeft] = useState(false)
+	const serverFaults = mode === 'custom' ? servers.map(checkDnsServer) : []
+
+	const dns: SubnetDns =
+		mode === 'custom' ? { type: 'custom', servers: servers.map((text) => text.trim()) }
+		: mode === 'device' ? { type: 'device', ip: device }
+		: { type: 'default' }
+	const noDevice = mode === 'device' && devices.length === 0
+
+	const save = async () => {
+		if (serverFaults.some(Boolean)) {
+			setServersLeft(true)
+			throw new Error(m.errors.notDnsServer)
+		}
+		const key = subnetKey ?? ownKey(range.value)
+		if (subnetKey === null) await addSubnet(key, name.value.trim())
+		else if (name.value.trim() !== before?.name) await renameSubnet(key, name.value.trim())
+		if (canDns && JSON.stringify(dns) !== JSON.stringify(dnsBefore)) await setSubnetDns(key, dns)
+		if (wan.value !== (before?.wanIp ?? null)) await setSubnetWan(key, wan.value)
+	}
+
+	const system = document && defaultWan(document)
+	return (
+		<DialogForm fields={[name, range, ...wan.fields]} blocked={noDevice} save={save} close={close}>
+			<TextInput label={m.common.name} required data-autofocus {...name.props} />
+			{subnetKey === null && (
+				<TextInput label={m.subnets.range} description={m.subnets.rangeHint} required inputMode="decimal" {...range.props} />
+			)}
+			<NativeSelect
+				label={m.subnets.dns}
+				description={canDns ? undefined : m.common.later}
+				disabled={!canDns}
+				value={mode}
+				onChange={(event) => setMode(event.currentTarget.value as SubnetDns['type'])}
+				data={[
+					{ value: 'default', label: m.subnets.dnsDefault },
+					{ value: 'device', label: m.subnets.dnsDevice },
+					{ value: 'custom', label: m.subnets.dnsCustom },
+				]}
+			/>
+			{mode === 'device' && (noDevice
+				? <p className={styles.intro}>{m.subnets.dnsNoDevice}</p>
+				: (
+					<NativeSelect
+						label={m.subnets.dnsDevice}
+						value={device}
+						onChange={(event) => setDevice(event.currentTarget.value)}
+						data={devices.map(([ip, client]) => ({ value: ip, label: `${client.name} (${ip})` }))}
+					/>
+				))}
+			{mode === 'custom' && (
+				<Stack gap="xs">
+					{servers.map((server, i) => (
+						<Group key={i} gap="xs" align="flex-start" wrap="nowrap">
+							<TextInput
+								flex={1}
+								aria-label={fill(m.subnets.dnsServer, { n: i + 1 })}
+								placeholder="1.1.1.1"
+								value={server}
+								error={serversLeft ? faultText(serverFaults[i] ?? null) : null}
+								onBlur={() => server !== '' && setServersLeft(true)}
+								onChange={(event) => {
+									const text = event.currentTarget.value
+									setServers(servers.map((old, k) => (k === i ? text : old)))
+								}}
+							/>
+							{servers.length > 1 && (
+								<ActionIcon
+									variant="subtle" color="gray" size={36} aria-label={fill(m.subnets.removeServer, { n: i + 1 })}
+									onClick={() => setServers(servers.filter((_, k) => k !== i))}
+								>
+									<IconClose size={18} />
+								</ActionIcon>
+							)}
+						</Group>
+					))}
+					{servers.length < SERVERS_MAX && (
+						<Button variant="subtle" size="compact-sm" leftSection={<IconPlus size={16} />} onClick={() => setServers([...servers, ''])} style={{ alignSelf: 'flex-start' }}>
+							{m.subnets.addServer}
+						</Button>
+					)}
+				</Stack>
+			)}
+			<WanField wan={wan} defaultLabel={system ? fill(m.subnets.systemDefaultIp, { ip: system }) : m.subnets.systemDefault} />
+		</DialogForm>
+	)
+}

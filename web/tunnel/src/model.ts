@@ -1,0 +1,272 @@
+// The daemon's document as the pages read it, and the rows that the tables show.
+
+import { contains, formatIpv4, isWanCandidate, networkSize, parseIpv4, parseNetwork } from '@shared/ip'
+import type { Json } from '@shared/patch'
+
+export type DeviceKind = 'client' | 'server'
+
+export interface Client {
+	name: string
+	kind: DeviceKind
+	allowDnsInjection: boolean
+	allowAutoPortForward: boolean
+	wanIp: string | null
+}
+
+export type SubnetDns = { type: 'default' } | { type: 'device'; ip: string } | { type: 'custom'; servers: string[] }
+
+export interface Subnet {
+	name: string
+	clients: Record<string, Client>
+	dns: SubnetDns
+	wanIp: string | null
+}
+
+interface Route {
+	target: string
+	label: string | null
+	enabled: boolean
+	auto: boolean
+}
+
+export type PortForward = ({ kind: 'dnat'; count: number } & Route) | { kind: 'sni'; routes: Record<string, Route> }
+
+export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'TXT'
+
+export interface DnsRecord {
+	name: string
+	type: RecordType
+	value: string
+	ttl: number
+	source: string | null
+}
+
+export interface Gateway {
+	ipInfo: { deviceType: string | null; subnets: string[]; wanIp: string | null } | null
+}
+
+export interface TunnelDocument {
+	webserver: { enabled: boolean; listen: string | null }
+	gateways: Record<string, Gateway>
+	wg: { port: number; subnets: Record<string, Subnet> }
+	portForwards: Record<string, PortForward>
+	dnsRecords: DnsRecord[]
+}
+
+const memoized = <A extends object, R>(compute: (a: A) => R) => {
+	let last: { a: A; r: R } | null = null
+	return (a: A): R => (last?.a === a ? last.r : (last = { a, r: compute(a) }).r)
+}
+
+const completed = memoized((document: Partial<TunnelDocument>): TunnelDocument => ({
+	webserver: document.webserver ?? { enabled: false, listen: null },
+	gateways: document.gateways ?? {},
+	wg: document.wg ?? { port: 51820, subnets: {} },
+	portForwards: document.portForwards ?? {},
+	dnsRecords: document.dnsRecords ?? [],
+}))
+
+/** The document, with what the daemon may leave out filled in; null before there is one. */
+export function readDocument(value: Json): TunnelDocument | null {
+	return value === null || typeof value !== 'object' ? null : completed(value as unknown as Partial<TunnelDocument>)
+}
+
+// --- subnets ---
+
+export interface SubnetRow {
+	id: string
+	subnet: Subnet
+	order: number
+	devices: number
+	/** The address that its devices go out with; null where none is known. */
+	wan: string | null
+}
+
+/** Text of an "address:port" as numbers, for sorting. */
+const addressOrder = (text: string) => (parseIpv4(text) ?? 0)
+
+export const subnetRows = memoized((document: TunnelDocument): SubnetRow[] =>
+	Object.entries(document.wg.subnets)
+		.map(([id, subnet]) => ({
+			id,
+			subnet,
+			order: addressOrder(id.split('/')[0]!),
+			devices: Object.keys(subnet.clients).length,
+			wan: subnet.wanIp ?? defaultWan(document),
+		}))
+		.sort((a, b) => a.order - b.order),
+)
+
+// --- devices ---
+
+export interface DeviceRow {
+	id: string // its address
+	subnetKey: string
+	subnet: Subnet
+	client: Client
+	order: number
+	/** What it has without a pinned address of its own. */
+	inheritedWan: string | null
+}
+
+export const deviceRows = memoized((document: TunnelDocument): DeviceRow[] =>
+	Object.entries(document.wg.subnets)
+		.flatMap(([subnetKey, subnet]) => {
+			const inheritedWan = subnet.wanIp ?? defaultWan(document)
+			return Object.entries(subnet.clients).map(([id, client]) => ({
+				id, subnetKey, subnet, client, order: addressOrder(id), inheritedWan,
+			}))
+		})
+		.sort((a, b) => a.order - b.order),
+)
+
+export const devicesByIp = memoized((document: TunnelDocument) => new Map(deviceRows(document).map((row) => [row.id, row])))
+
+// --- port forwards ---
+
+export interface ForwardRow {
+	id: string
+	/** Its key in the document: external address and port. */
+	source: string
+	externalIp: string
+	externalPort: number
+	count: number
+	hostname: string | null
+	target: string
+	targetIp: string
+	targetPort: number
+	label: string | null
+	enabled: boolean
+	auto: boolean
+	order: number
+}
+
+/** Rows of forwards that did not change stay the same objects. */
+const forwardCache = new WeakMap<object, ForwardRow>()
+
+function forwardRow(source: string, hostname: string | null, count: number, route: Route): ForwardRow {
+	const cached = forwardCache.get(route)
+	if (cached) return cached
+	const [externalIp, externalPort] = splitEndpoint(source)
+	const [targetIp, targetPort] = splitEndpoint(route.target)
+	const row: ForwardRow = {
+		id: hostname === null ? source : `${source}#${hostname}`,
+		source, externalIp, externalPort, count, hostname,
+		target: route.target, targetIp, targetPort,
+		label: route.label, enabled: route.enabled, auto: route.auto,
+		order: addressOrder(externalIp) * 65536 + externalPort,
+	}
+	forwardCache.set(route, row)
+	return row
+}
+
+export function splitEndpoint(text: string): [string, number] {
+	const colon = text.lastIndexOf(':')
+	return [text.slice(0, colon), Number(text.slice(colon + 1))]
+}
+
+const forwardsOf = memoized((forwards: TunnelDocument['portForwards']): ForwardRow[] => {
+	const rows: ForwardRow[] = []
+	for (const [source, forward] of Object.entries(forwards)) {
+		if (forward.kind === 'sni')
+			for (const [hostname, route] of Object.entries(forward.routes)) rows.push(forwardRow(source, hostname, 1, route))
+		else rows.push(forwardRow(source, null, Math.max(forward.count, 1), forward))
+	}
+	return rows.sort((a, b) => a.order - b.order || (a.hostname ?? '').localeCompare(b.hostname ?? ''))
+})
+
+export const forwardRows = (document: TunnelDocument): ForwardRow[] => forwardsOf(document.portForwards)
+
+export function portRange(first: number, count: number): string {
+	return count > 1 ? `${first}-${first + count - 1}` : String(first)
+}
+
+/** The name that a person knows a forward by. */
+export function forwardName(row: ForwardRow): string {
+	const where = row.hostname ?? `${row.externalIp}:${portRange(row.externalPort, row.count)}`
+	return row.label ? `${row.label} (${where})` : where
+}
+
+/** The forward that a new one would share a port with, or null. */
+export function findOverlap(
+	rows: readonly ForwardRow[],
+	externalIp: string,
+	first: number,
+	count: number,
+	hostname: string | null,
+): { row: ForwardRow; port: number } | null {
+	for (const row of rows) {
+		if (row.externalIp !== externalIp) continue
+		const from = Math.max(first, row.externalPort)
+		const to = Math.min(first + count, row.externalPort + row.count)
+		if (from >= to) continue
+		if (hostname !== null && row.hostname !== null && row.externalPort === first && row.hostname !== hostname) continue
+		return { row, port: from }
+	}
+	return null
+}
+
+// --- public addresses ---
+
+const hostAddresses = memoized((gateways: TunnelDocument['gateways']): string[] => {
+	const found: string[] = []
+	for (const name of Object.keys(gateways).sort()) {
+		const info = gateways[name]!.ipInfo
+		if (!info || name === 'wg-start-tunnel' || info.deviceType === 'loopback') continue
+		for (const text of [info.wanIp ?? '', ...info.subnets]) {
+			const ip = text.split('/')[0]!
+			const value = parseIpv4(ip)
+			if (value !== null && isWanCandidate(value) && !found.includes(ip)) found.push(ip)
+		}
+	}
+	return found
+})
+
+/** The public addresses of the server, the default one first. */
+export const wanAddresses = (document: TunnelDocument): string[] => hostAddresses(document.gateways)
+export const defaultWan = (document: TunnelDocument): string | null => wanAddresses(document)[0] ?? null
+
+/** The public address that a device is reached at. */
+export function wanOf(document: TunnelDocument, ip: string): string | null {
+	const device = devicesByIp(document).get(ip)
+	return device ? (device.client.wanIp ?? device.inheritedWan) : defaultWan(document)
+}
+
+// --- free addresses ---
+
+/** The first free host of a subnet, or null. Never one that ends in 0 or 255. */
+export function freeAddress(subnetKey: string, subnet: Subnet): string | null {
+	const network = parseNetwork(subnetKey)
+	const own = parseIpv4(subnetKey.split('/')[0]!)
+	if (!network) return null
+	const end = network.base + networkSize(network.prefix)
+	for (let value = network.base + 1; value < end - 1; value++) {
+		if (value === own || value % 256 === 0 || value % 256 === 255) continue
+		const text = formatIpv4(value)
+		if (!Object.hasOwn(subnet.clients, text)) return text
+	}
+	return null
+}
+
+/** A random free 10.59.X.1/24, or the next free one above it. */
+export function freeSubnet(subnets: Record<string, Subnet>, random = Math.random()): string {
+	const taken = Object.keys(subnets).map((key) => parseNetwork(key))
+	const start = Math.floor(random * 256)
+	for (let i = 0; i < 256; i++) {
+		const x = (start + i) % 256
+		const base = parseIpv4(`10.59.${x}.0`)!
+		if (!taken.some((network) => network && (contains(network, base) || contains({ base, prefix: 24 }, network.base))))
+			return `10.59.${x}.1/24`
+	}
+	return ''
+}
+
+// --- what a deletion takes with it ---
+
+export function forwardsTo(document: TunnelDocument, ips: ReadonlySet<string>): ForwardRow[] {
+	return forwardRows(document).filter((row) => ips.has(row.targetIp))
+}
+
+export function subnetsServedBy(document: TunnelDocument, ip: string): SubnetRow[] {
+	return subnetRows(document).filter(({ subnet }) => subnet.dns.type === 'device' && subnet.dns.ip === ip)
+}

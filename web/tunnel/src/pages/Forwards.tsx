@@ -1,0 +1,167 @@
+// The port forwards: those that the owner made, and those that servers asked for.
+
+import { Button, Switch } from '@mantine/core'
+import { lazy, useDeferredValue, useMemo } from 'react'
+
+import { DataTable, type Column } from '@shared/components/DataTable'
+import { openDialog } from '@shared/components/dialogs'
+import { IconEdit, IconTrash } from '@shared/icons'
+import { Link, navigate, useQuery } from '@shared/router'
+import { fill } from '@shared/text'
+
+import { removeForward, setForwardEnabled, setForwardLabel } from '../actions'
+import { live, useTunnel } from '../app'
+import { useI18n, type Messages } from '../i18n'
+import { deviceRows, devicesByIp, forwardName, forwardRows, portRange, type DeviceRow, type ForwardRow } from '../model'
+import { ask, attempt } from '../parts/feedback'
+import { InlineEdit } from '../parts/InlineEdit'
+import { AddButton, Card, Empty, matching, Page, Search, useTableTexts } from '../parts/Page'
+import { RowMenu } from '../parts/RowMenu'
+import { ForwardState, ForwardTraffic } from '../parts/Traffic'
+import styles from '../styles/parts.module.css'
+
+const ForwardDialog = lazy(() => import('../dialogs/ForwardDialog'))
+const LabelDialog = lazy(() => import('../dialogs/LabelDialog'))
+
+function openLabel(m: Messages, row: ForwardRow) {
+	openDialog({ title: row.label ? m.forwards.editLabel : m.forwards.addLabel, body: (close) => <LabelDialog row={row} close={close} /> })
+}
+
+function Label({ row }: { row: ForwardRow }) {
+	const { m } = useI18n()
+	if (!row.label)
+		return <button type="button" className={styles.addLabel} onClick={() => openLabel(m, row)} aria-label={`${m.forwards.addLabel}: ${row.source}`}>{m.common.none}</button>
+	return (
+		<InlineEdit value={row.label} label={fill(m.devices.editHint, { name: row.label })} save={(label) => setForwardLabel(row, label)}>
+			<strong title={row.label}>{row.label}</strong>
+		</InlineEdit>
+	)
+}
+
+const noDevices: ReadonlyMap<string, DeviceRow> = new Map()
+
+const bytesOf = ({ source }: ForwardRow) => {
+	const status = live.status.get().forwards[source]
+	return status ? status.rxBytes + status.txBytes : 0
+}
+
+function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): Column<ForwardRow>[] {
+	const { m, format } = useI18n()
+	return useMemo(() => {
+		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.collator.compare(of(a), of(b))
+		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
+		const columns: Column<ForwardRow>[] = []
+		if (manual)
+			columns.push(
+				{
+					id: 'enabled', header: m.forwards.enabled, width: '3.6rem', hideHeader: true,
+					cell: (row) => (
+						<Switch
+							aria-label={fill(m.forwards.enable, { name: forwardName(row) })}
+							checked={row.enabled}
+							onChange={(event) => void attempt(m, () => setForwardEnabled(row, event.target.checked), { rolledBack: true })}
+						/>
+					),
+				},
+				{ id: 'label', header: m.forwards.label, width: 'minmax(8rem, 1.6fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <Label row={row} /> },
+			)
+		columns.push(
+			{
+				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(7.2rem, 1fr)', compare: (a, b) => a.order - b.order,
+				cell: (row) => <span className={styles.mono}>{row.externalIp}</span>,
+			},
+			{
+				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(6rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
+				cell: (row) => <span className={styles.mono}>{portRange(row.externalPort, row.count)}</span>,
+			},
+			{
+				id: 'hostname', header: m.forwards.hostname, width: 'minmax(6rem, 1.2fr)', compare: text((row) => row.hostname ?? ''),
+				cell: (row) => <span title={row.hostname ?? undefined}>{row.hostname ?? m.common.none}</span>,
+			},
+			{
+				id: 'server', header: m.forwards.server, width: 'minmax(6rem, 1.2fr)', compare: text(server),
+				card: manual ? undefined : 'title',
+				cell: (row) => devices.has(row.targetIp)
+					? <Link className={styles.link} to={`/devices/${row.targetIp}`} title={row.targetIp}>{server(row)}</Link>
+					: <span className={styles.mono}>{row.targetIp}</span>,
+			},
+			{
+				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5.6rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
+				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
+			},
+			{ id: 'protocol', header: m.forwards.protocol, width: '5rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
+			{ id: 'state', header: m.forwards.state, width: 'minmax(6rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> },
+			{ id: 'traffic', header: m.status.traffic, width: '10.8rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
+		)
+		if (manual)
+			columns.push({
+				id: 'menu', header: m.common.menu, width: '36px', hideHeader: true, card: 'corner',
+				cell: (row) => (
+					<RowMenu
+						name={forwardName(row)}
+						actions={() => [
+							{ label: row.label ? m.common.rename : m.forwards.addLabel, icon: <IconEdit size={18} />, run: () => openLabel(m, row) },
+							{
+								label: m.common.delete, icon: <IconTrash size={18} />, danger: true,
+								run: () => ask(m, {
+									title: fill(m.forwards.deleteTitle, { name: forwardName(row) }),
+									text: m.forwards.deleteText,
+									confirm: m.common.delete,
+									action: () => removeForward(row),
+								}),
+							},
+						]}
+					/>
+				),
+			})
+		return columns
+	}, [m, format, manual, devices])
+}
+
+export default function Forwards() {
+	const { m } = useI18n()
+	const rows = useTunnel(forwardRows)
+	const devices = useTunnel(devicesByIp) ?? noDevices
+	const hasServer = useTunnel((document) => deviceRows(document).some(({ client }) => client.kind === 'server')) ?? true
+	const [query] = useQuery('q')
+	const sought = useDeferredValue(query)
+	const texts = useTableTexts()
+	const manualColumns = useColumns(true, devices)
+	const automaticColumns = useColumns(false, devices)
+	const manual = useMemo(() => rows?.filter((row) => !row.auto) ?? null, [rows])
+	const automatic = useMemo(() => rows?.filter((row) => row.auto) ?? null, [rows])
+	const text = (row: ForwardRow) =>
+		[row.label ?? '', row.source, row.hostname ?? '', row.target, devices.get(row.targetIp)?.client.name ?? ''].join(' ')
+	const foundManual = useMemo(() => matching(manual, sought, text), [manual, sought, devices])
+	const foundAutomatic = useMemo(() => matching(automatic, sought, text), [automatic, sought, devices])
+	const add = () => openDialog({ title: m.forwards.add, body: (close) => <ForwardDialog close={close} /> })
+	const none = <Empty title={fill(m.common.noMatch, { query })} />
+	return (
+		<Page title={m.forwards.title} search={<Search label={m.forwards.title} />}>
+			<Card
+				title={m.forwards.manual} intro={m.forwards.manualIntro} count={manual?.length}
+				action={<AddButton label={m.forwards.add} onClick={add} disabled={!hasServer} />}
+			>
+				<DataTable
+					id="forwards-manual" label={m.forwards.manual} columns={manualColumns} rows={foundManual} rowKey={(row) => row.id} texts={texts}
+					empty={
+						query && manual?.length ? none
+						: hasServer ? <Empty title={m.forwards.empty} hint={m.forwards.emptyHint} action={<Button variant="light" onClick={add}>{m.forwards.add}</Button>} />
+						: (
+							<Empty
+								title={m.forwards.empty} hint={m.forwards.needServer}
+								action={<Button variant="light" onClick={() => navigate('/devices')}>{m.nav.devices}</Button>}
+							/>
+						)
+					}
+				/>
+			</Card>
+			<Card title={m.forwards.automatic} intro={m.forwards.automaticIntro} count={automatic?.length}>
+				<DataTable
+					id="forwards-automatic" label={m.forwards.automatic} columns={automaticColumns} rows={foundAutomatic} rowKey={(row) => row.id} texts={texts}
+					empty={query && automatic?.length ? none : <Empty title={m.forwards.empty} hint={m.forwards.emptyAutomaticHint} />}
+				/>
+			</Card>
+		</Page>
+	)
+}

@@ -1,0 +1,66 @@
+// Telling about outcomes: messages of failure and success, and asking before what cannot be undone.
+
+import { Button, Group, Stack } from '@mantine/core'
+import { useState, type ReactNode } from 'react'
+
+import { openDialog } from '@shared/components/dialogs'
+import { ErrorCode, RpcError } from '@shared/rpc'
+import { showToast } from '@shared/toasts'
+
+import { useI18n, type Messages } from '../i18n'
+
+/** What to say about a failure. */
+export function errorText(m: Messages, error: unknown): string {
+	if (!(error instanceof RpcError)) return error instanceof Error ? error.message : String(error)
+	if (error.code === ErrorCode.network) return m.connection.networkError
+	if (error.code === ErrorCode.methodNotFound) return m.common.later
+	return error.details && error.details !== error.message ? `${error.message}\n\n${error.details}` : error.message
+}
+
+/** Runs an edit; says so when it fails. Returns whether it was made. */
+export async function attempt(m: Messages, action: () => Promise<unknown>, options: { rolledBack?: boolean; done?: string } = {}): Promise<boolean> {
+	try {
+		await action()
+		if (options.done) showToast({ kind: 'success', title: options.done })
+		return true
+	} catch (error) {
+		if (error instanceof RpcError && error.code === ErrorCode.unauthorized) return false
+		const text = errorText(m, error)
+		showToast({ kind: 'error', title: m.common.error, text: options.rolledBack ? `${text}\n\n${m.connection.rolledBack}` : text })
+		return false
+	}
+}
+
+export interface Question {
+	title?: string
+	text: ReactNode
+	confirm: string
+	/** Done after the answer yes; the dialog closes at once, failures are told in a message. */
+	action: () => Promise<unknown>
+	done?: string
+	harmless?: boolean
+}
+
+function Confirm({ question, close }: { question: Question; close: () => void }) {
+	const { m } = useI18n()
+	const [busy, setBusy] = useState(false)
+	const yes = async () => {
+		setBusy(true)
+		close()
+		await attempt(m, question.action, { rolledBack: true, done: question.done })
+	}
+	return (
+		<Stack gap="md">
+			{question.title && <strong>{question.title}</strong>}
+			<div>{question.text}</div>
+			<Group justify="flex-end">
+				<Button variant="default" onClick={close} data-autofocus>{m.common.cancel}</Button>
+				<Button color={question.harmless ? undefined : 'red.8'} loading={busy} onClick={yes}>{question.confirm}</Button>
+			</Group>
+		</Stack>
+	)
+}
+
+export function ask(m: Messages, question: Question): void {
+	openDialog({ title: m.common.sure, body: (close) => <Confirm question={question} close={close} /> })
+}
