@@ -28,6 +28,33 @@ static const char *const device_kinds[] = { "client", "server", NULL };
 #define END                                                                                        \
 	{ 0 }
 
+static const struct rpc_param login_params[] = {
+	{ "password", RPC_STRING, RPC_REQUIRED, "the password", NULL, NULL, 1024, 0 },
+	{ "ephemeral", RPC_BOOL, 0, "keep the session in memory only", NULL, "false", 0, 0 },
+	END
+};
+static const struct rpc_param logout_params[] = {
+	{ "__Auth_session", RPC_STRING, 0,
+	  "token of the session to end, from callers who have none", NULL, NULL, 0, 0 },
+	END
+};
+static const struct rpc_param kill_params[] = {
+	{ "ids", RPC_STRINGS, RPC_POSITIONAL, "a session, as list shows it", NULL, "[]", 64, 0 },
+	END
+};
+static const struct rpc_param password_params[] = {
+	{ "password", RPC_STRING, RPC_REQUIRED, "the new password", NULL, NULL, 1024, 0 },
+	END
+};
+#define KEY                                                                                        \
+	{ "key", RPC_TEXT, RPC_REQUIRED | RPC_POSITIONAL,                                          \
+	  "the public key: a line \"ssh-ed25519 AAAA...\", or PEM", NULL, NULL, 4096, 0 }
+static const struct rpc_param key_add_params[] = {
+	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "a name for people", NULL, NULL, 0, 0 },
+	KEY, END
+};
+static const struct rpc_param key_params[] = { KEY, END };
+
 static const struct rpc_param subnet_add_params[] = {
 	SUBNET_GROUP,
 	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "a name for people", NULL, NULL, 0, 0 },
@@ -127,6 +154,61 @@ static const struct rpc_param web_root_params[] = {
 /* clang-format on */
 
 static const struct rpc_method methods[] = {
+	{ .name = "auth.key.add",
+	  .summary = "Let a key sign requests from other machines",
+	  .description =
+		  "Ed25519 keys only, such as those that ssh-keygen -t ed25519 makes. A key that is "
+		  "there already gets the new name.",
+	  .params = key_add_params,
+	  .handle = auth_key_add },
+	{ .name = "auth.key.list",
+	  .summary = "List the keys that may sign requests",
+	  .output = RPC_TABLE,
+	  .handle = auth_key_list,
+	  .show = show_keys },
+	{ .name = "auth.key.remove",
+	  .summary = "Let a key sign no more requests",
+	  .params = key_params,
+	  .handle = auth_key_remove },
+	{ .name = "auth.login",
+	  .summary = "Begin a session with the password",
+	  .description =
+		  "The answer has the session's token, and sets it as a cookie where the caller "
+		  "has no other proof. A session ends once it was idle for 7 days, or after 30. A "
+		  "source may try five passwords at once, then one each 6 seconds.",
+	  .params = login_params,
+	  .output = RPC_JSON,
+	  .flags = RPC_PUBLIC | RPC_CLI_HIDDEN,
+	  .handle = auth_login },
+	{ .name = "auth.logout",
+	  .summary = "End the session",
+	  .params = logout_params,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = auth_logout },
+	{ .name = "auth.reset-password",
+	  .summary = "Set a random password, which is the result, and end all sessions",
+	  .description = "For callers on the server itself.",
+	  .output = RPC_PLAIN,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = auth_reset_password },
+	{ .name = "auth.session.kill",
+	  .summary = "End sessions and their connections",
+	  .params = kill_params,
+	  .handle = auth_session_kill },
+	{ .name = "auth.session.list",
+	  .summary = "List the sessions of the web interface",
+	  .output = RPC_TABLE,
+	  .handle = auth_session_list,
+	  .show = show_sessions },
+	{ .name = "auth.set-password",
+	  .summary = "Set the password, and end all other sessions",
+	  .description =
+		  "It has 8 to 64 bytes and at least five different characters, is no row of "
+		  "neighbours such as abcdefgh, and none of those that are guessed first. The "
+		  "session that sets it goes on; all others end.",
+	  .params = password_params,
+	  .flags = RPC_CLI_HIDDEN,
+	  .handle = auth_set_password },
 	{ .name = "db.apply",
 	  .summary = "Change the whole document with a jq filter",
 	  .description =
@@ -278,6 +360,9 @@ static const struct rpc_method methods[] = {
 };
 
 static const struct rpc_group groups[] = {
+	{ "auth", "Who may manage this tunnel: password, sessions, keys" },
+	{ "auth.key", "Keys that sign requests from other machines" },
+	{ "auth.session", "Sessions of the web interface" },
 	{ "db", "The document that holds everything" },
 	{ "device", "Devices: servers, phones, laptops" },
 	{ "port-forward", "Public ports that lead to devices" },

@@ -10,6 +10,7 @@
 #include "tunnel/document.h"
 #include "tunnel/tunnel.h"
 
+struct access;
 struct forward_ports;
 struct gateway_watch;
 struct subscriptions;
@@ -32,6 +33,8 @@ struct job {
 	bool ports_touched;
 	json_t *document; /* a new whole one, for `change` to take */
 	json_t *result; /* that `change` leaves for the answer; NULL: null */
+	void *data; /* of tunnel_edit_with() */
+	void (*ended)(struct job *job, bool done);
 	struct fault fault; /* of the commit, while start-netd is told to go back */
 
 	/* Of reads. */
@@ -46,6 +49,9 @@ struct tunnel {
 	struct gateway_watch *gateways;
 	struct subscriptions *subscriptions; /* NULL: none are served */
 	struct web_listener *web; /* NULL: none is served */
+	struct access *access;
+	void (*session_ended)(void *context, const char *id); /* NULL: nobody asked to be told */
+	void *session_ended_context;
 	struct list jobs; /* waiting */
 	size_t job_count;
 	struct job *running;
@@ -69,6 +75,18 @@ void tunnel_read(struct rpc_call *call, int (*read)(struct tunnel *tunnel, const
  * happened. */
 void tunnel_edit(struct rpc_call *call,
 		 int (*change)(struct job *job, const json_t *params, struct fault *fault));
+
+/*
+ * The same with @data for `change` as job->data. @ended is called once, before the answer; @done tells whether
+ * the change is durable. It owns @data. Where there are too many jobs, job->call is NULL in it.
+ */
+void tunnel_edit_with(struct rpc_call *call,
+		      int (*change)(struct job *job, const json_t *params, struct fault *fault),
+		      void *data, void (*ended)(struct job *job, bool done));
+
+/* An edit of the daemon's own, that nobody waits for. @change gets no parameters. */
+void tunnel_own_edit(struct tunnel *tunnel,
+		     int (*change)(struct job *job, const json_t *params, struct fault *fault));
 
 /* Runs @run when its turn comes; it ends with job_edit() or job_done(). */
 void tunnel_job(struct tunnel *tunnel, struct rpc_call *call, void (*run)(struct job *job));
@@ -148,6 +166,15 @@ int database_dump_local(struct rpc_client *client, const json_t *params, json_t 
 			struct fault *fault);
 int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			 struct fault *fault);
+void auth_login(struct rpc_call *call); /* access.c */
+void auth_logout(struct rpc_call *call);
+void auth_session_list(struct rpc_call *call);
+void auth_session_kill(struct rpc_call *call);
+void auth_set_password(struct rpc_call *call);
+void auth_reset_password(struct rpc_call *call);
+void auth_key_add(struct rpc_call *call);
+void auth_key_remove(struct rpc_call *call);
+void auth_key_list(struct rpc_call *call);
 void web_set_listen(struct rpc_call *call); /* web.c */
 void web_get_listen(struct rpc_call *call);
 void web_get_available_ips(struct rpc_call *call);

@@ -2,6 +2,7 @@
 
 #include "base/ip.h"
 #include "codec/base64.h"
+#include "crypto/signing_key.h"
 #include "crypto/x25519.h"
 #include "rpc/grid.h"
 
@@ -56,6 +57,49 @@ void show_devices(const json_t *result, const json_t *params, struct text *to)
 		client = json_object_get(clients, ips[i]);
 		show_public_key(client, key);
 		grid_row(&grid, (const char *const[]){ member(client, "name"), ips[i], key });
+	}
+	grid_write(&grid, to);
+}
+
+/* The line of OpenSSH, which fits a table and is what people have; another text as it is. */
+void show_keys(const json_t *result, const json_t *params, struct text *to)
+{
+	static const char *const columns[] = { "NAME", "KEY" };
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	const json_t *value;
+	const char *pem;
+
+	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	json_object_foreach((json_t *)result, pem, value) {
+		char line[SIGNING_KEY_SSH_SIZE];
+		uint8_t key[ED25519_PUBLIC_SIZE];
+		bool is_key = signing_key_parse_public(pem, key, NULL) == 0;
+
+		grid_row(&grid,
+			 (const char *const[]){ member(value, "name"),
+						is_key ? signing_key_format_ssh(key, line) : pem });
+	}
+	grid_write(&grid, to);
+}
+
+void show_sessions(const json_t *result, const json_t *params, struct text *to)
+{
+	static const char *const columns[] = { "ID", "LOGGED IN", "LAST ACTIVE", "USER AGENT" };
+	const char *current = json_string_value(json_object_get(result, "current"));
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	const json_t *session;
+	const char *id;
+
+	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	json_object_foreach(json_object_get(result, "sessions"), id, session) {
+		CLEANUP(text_done) struct text agent = { 0 };
+		const char *name = json_string_value(json_object_get(session, "userAgent"));
+
+		text_printf(&agent, "%s%s", name ? name : "N/A",
+			    current && strcmp(current, id) == 0 ? " (this session)" : "");
+		grid_row(&grid, (const char *const[]){ id, member(session, "loggedIn"),
+						       member(session, "lastActive"),
+						       text_string(&agent) });
 	}
 	grid_write(&grid, to);
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "codec/pointer.h"
+#include "tunnel/access.h"
 #include "tunnel/desired.h"
 #include "tunnel/forward_ports.h"
 #include "tunnel/gateways.h"
@@ -77,6 +78,8 @@ void job_done(struct job *job, json_t *result, struct fault *fault)
 	bool failed = fault && fault_is_set(fault);
 	bool whole = job->whole;
 
+	if (job->ended)
+		job->ended(job, !failed);
 	if (job->call && failed)
 		rpc_fail(job->call, fault);
 	else if (job->call)
@@ -104,6 +107,7 @@ void job_done(struct job *job, json_t *result, struct fault *fault)
 
 void tunnel_stop(struct tunnel *tunnel, void (*idle)(void *context), void *context)
 {
+	access_flush(tunnel->access);
 	tunnel->stopping = true;
 	if (tunnel->job_count == 0) {
 		idle(context);
@@ -421,6 +425,34 @@ void tunnel_edit(struct rpc_call *call,
 	run_next(tunnel);
 }
 
+void tunnel_edit_with(struct rpc_call *call,
+		      int (*change)(struct job *job, const json_t *params, struct fault *fault),
+		      void *data, void (*ended)(struct job *job, bool done))
+{
+	struct tunnel *tunnel = rpc_context(call);
+	struct job *job = job_new(tunnel, call, edit_begin);
+
+	if (!job) {
+		ended(&(struct job){ .tunnel = tunnel, .data = data }, false);
+		return;
+	}
+	job->change = change;
+	job->data = data;
+	job->ended = ended;
+	run_next(tunnel);
+}
+
+void tunnel_own_edit(struct tunnel *tunnel,
+		     int (*change)(struct job *job, const json_t *params, struct fault *fault))
+{
+	struct job *job = job_new(tunnel, NULL, edit_begin);
+
+	if (!job)
+		return;
+	job->change = change;
+	run_next(tunnel);
+}
+
 void job_edit(struct job *job,
 	      int (*change)(struct job *job, const json_t *params, struct fault *fault))
 {
@@ -530,6 +562,8 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 		r = prepare_document(tunnel, fault);
 	if (r == 0)
 		r = forward_ports_add_all(tunnel->ports, store_document(tunnel->store), fault);
+	if (r == 0)
+		r = access_new(tunnel, &tunnel->access);
 	if (r < 0) {
 		(void)fault_set_errno(fault, r, FAULT_DATABASE, "preparing the document in %s",
 				      path);
@@ -546,6 +580,18 @@ int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *
 	return subscriptions_new(tunnel, continuations, &tunnel->subscriptions);
 }
 
+struct account *tunnel_account(struct tunnel *tunnel)
+{
+	return access_account(tunnel->access);
+}
+
+void tunnel_on_session_ended(struct tunnel *tunnel, void (*ended)(void *context, const char *id),
+			     void *context)
+{
+	tunnel->session_ended = ended;
+	tunnel->session_ended_context = context;
+}
+
 static void on_tunnel_closed(uv_handle_t *handle)
 {
 	free(container_of(handle, struct tunnel, retry));
@@ -557,6 +603,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 		return NULL;
 	(void)web_listener_free(tunnel->web);
 	(void)subscriptions_free(tunnel->subscriptions);
+	(void)access_free(tunnel->access);
 	(void)gateway_watch_free(tunnel->gateways);
 	(void)store_close(tunnel->store);
 	(void)forward_ports_free(tunnel->ports);

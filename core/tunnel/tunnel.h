@@ -22,6 +22,7 @@
 #define TUNNEL_RETRY_S 5
 #define TUNNEL_JOBS_MAX 1024 /* waiting calls */
 
+struct account;
 struct tunnel;
 
 /* The methods and commands; their handlers expect a struct tunnel as context. */
@@ -37,6 +38,13 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 /* Serves db.subscribe with sockets. @continuations: borrowed; may outlive the tunnel. Returns 0 or
  * -ENOMEM. */
 int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *continuations);
+
+/* Who may call (account/account.h); the tunnel's own. */
+struct account *tunnel_account(struct tunnel *tunnel);
+
+/* Has @ended called with the id of each session that ends, whatever ends it. NULL: nobody is told. */
+void tunnel_on_session_ended(struct tunnel *tunnel, void (*ended)(void *context, const char *id),
+			     void *context);
 
 /* Has start-netd make the network as the document wants it; @ready is called when that was tried the
  * first time, and it may be served from then on. */

@@ -332,6 +332,21 @@ char *signing_key_format_public(const uint8_t public_key[ED25519_PUBLIC_SIZE],
 	return format("PUBLIC KEY", head, sizeof(head), public_key, ED25519_PUBLIC_SIZE, to);
 }
 
+char *signing_key_format_ssh(const uint8_t public_key[ED25519_PUBLIC_SIZE],
+			     char to[SIGNING_KEY_SSH_SIZE])
+{
+	uint8_t blob[SSH_PUBLIC_BLOB_SIZE];
+	struct writer w;
+
+	_Static_assert(sizeof(SSH_ED25519) + BASE64_SIZE(sizeof(blob)) == SIGNING_KEY_SSH_SIZE,
+		       "the line of a key");
+	writer_init(&w, blob, sizeof(blob));
+	ssh_write_public(&w, public_key);
+	memcpy(to, SSH_ED25519 " ", sizeof(SSH_ED25519));
+	(void)base64_encode(blob, sizeof(blob), true, to + sizeof(SSH_ED25519));
+	return to;
+}
+
 char *signing_key_format_private(const uint8_t seed[ED25519_SEED_SIZE],
 				 char to[SIGNING_KEY_PRIVATE_PEM_SIZE])
 {

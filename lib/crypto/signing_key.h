@@ -32,6 +32,11 @@ int signing_key_parse_private(const char *text, uint8_t ret_seed[ED25519_SEED_SI
 char *signing_key_format_public(const uint8_t public_key[ED25519_PUBLIC_SIZE],
 				char to[SIGNING_KEY_PEM_SIZE]);
 
+/* Writes the line of OpenSSH without a comment and returns @to. SIGNING_KEY_SSH_SIZE bytes. */
+#define SIGNING_KEY_SSH_SIZE 81
+char *signing_key_format_ssh(const uint8_t public_key[ED25519_PUBLIC_SIZE],
+			     char to[SIGNING_KEY_SSH_SIZE]);
+
 /* Writes PKCS#8 PEM of a private key; the caller wipes it. SIGNING_KEY_PRIVATE_PEM_SIZE bytes. */
 #define SIGNING_KEY_PRIVATE_PEM_SIZE 120
 char *signing_key_format_private(const uint8_t seed[ED25519_SEED_SIZE],

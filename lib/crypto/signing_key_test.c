@@ -92,7 +92,7 @@ static void test_public_keys(void **state)
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
 	const char *const forms[] = { spki, ssh_line, crlf, bare_line };
 	uint8_t expected[32], key[32];
-	char pem[SIGNING_KEY_PEM_SIZE];
+	char pem[SIGNING_KEY_PEM_SIZE], line[SIGNING_KEY_SSH_SIZE];
 
 	counting_public(expected);
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -101,6 +101,7 @@ static void test_public_keys(void **state)
 		assert_memory_equal(key, expected, sizeof(key));
 	}
 	assert_string_equal(signing_key_format_public(key, pem), spki);
+	assert_string_equal(signing_key_format_ssh(key, line), bare_line);
 }
 
 static void test_private_keys(void **state)
