@@ -18,7 +18,7 @@
 #include "base/text.h"
 
 #define CERTIFICATE_TEXT_MAX 65536 /* bytes of a PEM text */
-#define CERTIFICATE_CHAIN_MAX 10
+#define CERTIFICATE_CHAIN_MAX 8 /* as many as lib/http sends */
 #define CERTIFICATE_NAMES_MAX 128 /* of one leaf */
 #define CERTIFICATE_DIGEST_SIZE 32
 #define CERTIFICATE_FINGERPRINT_MAX 96 /* "AB:CD:...", with the NUL */

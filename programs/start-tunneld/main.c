@@ -9,13 +9,14 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "account/account.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "https.h"
 #include "options.h"
 #include "pages.h"
 #include "privilege.h"
 #include "rpc/front.h"
-#include "rpc/local_authenticator.h"
 #include "tunnel/tunnel.h"
 #include "tunnel/web_listener.h"
 #include "tunnel/web_routes.h"
@@ -29,11 +30,11 @@ struct daemon {
 	struct netd_client *netd;
 	struct tunnel *tunnel;
 	struct rpc_dispatcher *dispatcher;
-	struct rpc_local_authenticator local;
 	struct rpc_continuations *continuations;
 	struct rpc_route routes[WEB_ROUTES];
 	struct rpc_front *front;
 	struct http_server *server;
+	struct https *https;
 	struct http_listener *listener; /* for commands; it closes with the server */
 	uv_signal_t signals[3];
 	bool ending;
@@ -126,10 +127,10 @@ static void on_idle(void *context)
 
 	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
+	d->https = https_free(d->https);
 	d->front = rpc_front_free(d->front);
 	d->continuations = rpc_continuations_free(d->continuations);
 	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
-	rpc_local_authenticator_done(&d->local);
 	d->tunnel = tunnel_free(d->tunnel);
 	d->netd = netd_client_free(d->netd);
 }
@@ -150,6 +151,7 @@ static void end(struct daemon *d, int status)
 		return;
 	d->ending = true;
 	d->status = status;
+	https_stop(d->https);
 	if (d->server)
 		http_server_close(TAKE_PTR(d->server), on_server_closed, d);
 	else
@@ -187,18 +189,21 @@ static void on_ready(void *context)
 		return;
 	}
 	log_notice("ready; commands are answered on %s", endpoint_format(&d->listen, text));
+	r = https_start(d->tunnel, d->server, &d->https);
+	if (r < 0)
+		log_error_errno(r, "the web interface cannot be served");
 }
 
 /* What is served over HTTP, and to whom. */
 static int begin_front(struct daemon *d)
 {
 	struct rpc_front_options options = {
-		.authenticator = &d->local.authenticator,
+		.authenticator = account_authenticator(tunnel_account(d->tunnel)),
 		.files = &pages,
 		.routes = d->routes,
 	};
 	struct http_server_options server_options = { .handlers = &rpc_front_handlers };
-	int r = rpc_local_authenticator_init(&d->local, d->cookie);
+	int r = account_set_local_secret(tunnel_account(d->tunnel), d->cookie);
 
 	if (r == 0)
 		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
@@ -207,6 +212,8 @@ static int begin_front(struct daemon *d)
 	options.dispatcher = d->dispatcher;
 	options.continuations = d->continuations;
 	web_routes(d->tunnel, d->routes);
+	if (r == 0)
+		r = tunnel_serve_subscriptions(d->tunnel, d->continuations);
 	if (r == 0)
 		r = rpc_front_new(&options, &d->front);
 	if (r < 0)

@@ -3,14 +3,21 @@
 Strangers check what we make: OpenSSL's verifier and client, and curl from another machine.
 """
 
+import datetime
 import json
+import plistlib
 import re
+import socket
+import ssl
+import time
 
 import pytest
 
+from lab import wait_until
 from product import RpcError
 
 VPS = "198.18.0.2"
+SECOND = "198.18.0.3"
 SUBJECT = ["vpn.example.com", VPS]
 PASSWORD_HASH = "$argon2id$v=19$m=65536,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
 
@@ -198,3 +205,290 @@ def test_keys_stay_in_the_database(web):
         assert key.splitlines()[1] not in log
     database = web.host.run("find", web.data_dir, "-name", "tunnel.sqlite*", "-printf", "%m\n")
     assert set(database.split()) == {"600"}
+
+
+# The listener
+
+class Served:
+    """The interface at VPS:8443, and what somebody else's machine sees of it."""
+
+    def __init__(self, tunnel, stranger):
+        self.tunnel, self.host, self.stranger = tunnel, tunnel.host, stranger
+        tunnel.call("web.set-listen", listen=f"{VPS}:8443")
+        tunnel.call("web.generate-certificate", subject=SUBJECT)
+        tunnel.call("db.apply", expr=f'.password = "{PASSWORD_HASH}"')
+        tunnel.call("web.enable")
+        self.wait_until_listening()
+
+    def status(self):
+        return self.tunnel.call("status")["web"]
+
+    def wait_until_listening(self, timeout_s=20.0):
+        wait_until(lambda: self.status()["listening"], "the interface listens", timeout_s)
+
+    def trust(self, root=None):
+        self.stranger.write_file("/run/trusted.pem", root or self.tunnel.call("web.get-root"))
+
+    def curl(self, url, *options):
+        """(status of curl, output); the root in /run/trusted.pem is all that is trusted."""
+        status, output, error = self.stranger.try_run(
+            "curl", "--silent", "--show-error", "--cacert", "/run/trusted.pem", "--capath",
+            "/nonexistent", "--resolve", f"vpn.example.com:8443:{VPS}", *options, url)
+        return status, output or error
+
+    def connect(self, address=VPS, port=8443):
+        """A TLS connection with the certificate that it came with, in PEM."""
+        context = ssl.create_default_context(cadata=self.stranger.read_file("/run/trusted.pem"))
+        context.set_alpn_protocols(["http/1.1"])
+        connection = context.wrap_socket(self.stranger.connect(address, port, 20.0),
+                                         server_hostname=address)
+        return connection, ssl.DER_cert_to_PEM_cert(connection.getpeercert(True))
+
+    def is_closed(self, address, port):
+        try:
+            self.stranger.connect(address, port, 20.0).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+
+@pytest.fixture
+def served(web, lab):
+    served = Served(web, lab.stranger)
+    served.trust()
+    return served
+
+
+def ask(connection, path="/static/local-root-ca.json"):
+    """One request on a connection that stays open; returns its status."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {VPS}:8443\r\n\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    size = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])
+    while len(body) < size:
+        body += connection.recv(65536)
+    return int(head.split()[1])
+
+
+def test_another_machine_is_served_over_https(served):
+    call = ["--data", '{"method":"db.dump","params":{}}', "-H", "Content-Type: application/json"]
+    for host in (VPS, "vpn.example.com"):
+        status, output = served.curl(f"https://{host}:8443/rpc/v1", *call)
+        assert status == 0, output
+        assert json.loads(output)["error"]["code"] == 34
+    for version in ("--http1.1", "--http2"):
+        status, output = served.curl(f"https://{VPS}:8443/static/local-root-ca.json", version)
+        assert status == 0 and "fingerprint" in output
+    assert served.status() == {"listening": True, "problem": None, "url": f"https://{VPS}:8443"}
+    served.trust(make_chain(served.host)[2])
+    status, output = served.curl(f"https://{VPS}:8443/")
+    assert status == 60, output  # nobody vouches for it
+
+
+def s_client(served, *options):
+    return served.stranger.try_run("openssl", "s_client", "-connect", f"{VPS}:8443", "-CAfile",
+                                   "/run/trusted.pem", "-no-CApath", "-verify_return_error",
+                                   *options, input="")
+
+
+def test_openssl_speaks_tls_1_2_and_1_3_with_it_alone(served):
+    for option, version in (("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")):
+        status, output, error = s_client(served, option, "-verify_ip", VPS)
+        assert status == 0, output + error
+        assert "Verify return code: 0 (ok)" in output and version in output
+        # The client has the root: only what it lacks is sent.
+        assert re.findall("^ *([0-9]) s:", output, re.M) == ["0", "1"]
+    status, output, error = s_client(served, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    assert status != 0 and "protocol version" in error
+    assert s_client(served, "-verify_hostname", "other.example.com")[0] != 0
+
+
+def test_plain_http_is_sent_to_https(served):
+    with served.stranger.connect(VPS, 8443, 20.0) as connection:
+        connection.sendall(f"GET /a?b HTTP/1.1\r\nHost: {VPS}:8443\r\n\r\n".encode())
+        answer = connection.recv(4096).decode()
+    assert answer.startswith("HTTP/1.1 307 ")
+    assert f"location: https://{VPS}:8443/a?b\r\n" in answer.lower()
+    with served.stranger.connect(VPS, 8443, 20.0) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_new_certificate_disturbs_nobody(served):
+    with served.connect()[0] as connection:
+        before = served.connect()[1]
+        assert ask(connection) == 200
+        served.tunnel.call("web.generate-certificate", subject=SUBJECT)
+        other, after = served.connect()
+        assert after != before and ask(other) == 200
+        other.close()
+        assert ask(connection) == 200
+
+
+def test_the_address_changes_while_it_is_served(served):
+    with served.connect()[0] as connection:
+        served.tunnel.call("web.generate-certificate", subject=[VPS, SECOND])
+        for address, port in ((SECOND, 8443), (VPS, 443), (VPS, 8444)):
+            served.tunnel.call("web.set-listen", listen=f"{address}:{port}")
+            wait_until(lambda: not served.is_closed(address, port), "the new address is served")
+            assert ask(served.connect(address, port)[0]) == 200
+            wait_until(lambda: served.is_closed(VPS, 8443), "the old address is left")
+        assert ask(connection) == 200
+    served.tunnel.call("web.set-listen", listen="0.0.0.0:8444")  # excludes the one before
+    wait_until(lambda: not served.is_closed(SECOND, 8444), "all addresses are served")
+    assert served.status()["url"] == f"https://{VPS}:8444"
+    served.tunnel.call("web.disable")
+    wait_until(lambda: served.is_closed(VPS, 8444), "nothing is served")
+    assert served.status() == {"listening": False, "problem": None, "url": None}
+
+
+def test_the_low_port_costs_the_daemon_no_privilege(served):
+    served.tunnel.call("web.set-listen", listen=f"{VPS}:443")
+    wait_until(lambda: not served.is_closed(VPS, 443), "port 443 is served")
+    assert ask(served.connect(VPS, 443)[0]) == 200
+    listening = served.host.run("ss", "-Hlntp", "sport", "=", ":443")
+    assert "start-tunneld" in listening and "start-netd" not in listening
+    (pid,) = served.host.processes("start-tunneld")
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        assert re.search(r"^CapEff:\s*0+$", status.read(), re.M)
+
+
+def test_a_taken_port_is_shown_and_tried_again(served):
+    with served.host.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((VPS, 8445))
+        taken.listen()
+        served.tunnel.call("db.apply", expr=f'.webserver.listen = "{VPS}:8445"')
+        problem = wait_until(lambda: served.status()["problem"], "the problem is shown")
+        assert problem == f"{VPS}:8445 is not available to bind to: Address already in use"
+        assert not served.is_closed(VPS, 8443)  # the old address is left for a new one alone
+        served.tunnel.call("db.apply", expr=f'.webserver.listen = "{VPS}:8445" | .wg.port = 51821')
+        assert served.tunnel.log().count(problem) == 1
+    served.wait_until_listening(60.0)
+    wait_until(lambda: not served.is_closed(VPS, 8445), "it comes up by itself", 60.0)
+    assert served.status()["problem"] is None
+    served.tunnel.call("db.apply", expr=".wg.port = 51820")
+
+
+def test_an_address_that_comes_later_is_served_then(served):
+    late = "198.18.0.66"
+    served.tunnel.call("web.generate-certificate", subject=[late])
+    served.tunnel.call("db.apply", expr=f'.webserver.listen = "{late}:8443"')
+    wait_until(lambda: "Cannot assign" in (served.status()["problem"] or ""), "it is refused")
+    served.host.ip("address", "add", f"{late}/32", "dev", "lo")
+    try:
+        wait_until(lambda: served.status()["problem"] is None, "the address is served", 60.0)
+    finally:
+        served.tunnel.call("web.set-listen", listen=f"{VPS}:8443")
+        served.host.ip("address", "del", f"{late}/32", "dev", "lo")
+
+
+def test_the_root_is_there_for_everybody(served):
+    root = served.tunnel.call("web.get-root")
+    url = f"https://{VPS}:8443/static/local-root-ca"
+    status, output = served.curl(url + ".crt", "--include")
+    head, _, body = output.replace("\r\n", "\n").partition("\n\n")
+    assert status == 0 and body == root
+    assert "content-type: application/x-x509-ca-cert" in head.lower()
+    assert 'content-disposition: attachment; filename="vpn.example.com.crt"' in head.lower()
+    facts = json.loads(served.curl(url + ".json")[1])
+    assert facts["fingerprint"] == served.tunnel.cli("web", "get-root", "--fingerprint").strip()
+    assert facts["subject"] == "CN = start-tunnel Local Root CA, O = Start9, OU = StartOS"
+    profile = plistlib.loads(served.curl(url + ".mobileconfig")[1].encode())
+    (payload,) = profile["PayloadContent"]
+    assert payload["PayloadType"] == "com.apple.security.root"
+    assert payload["PayloadContent"] == ssl.PEM_cert_to_DER_cert(root)
+    digits = facts["fingerprint"].replace(":", "")
+    assert payload["PayloadUUID"].replace("-", "") == digits[:32]
+    assert profile["PayloadUUID"].replace("-", "") == digits[32:]
+    key, leaf, own_root = make_chain(served.host, names=f"IP:{VPS}")
+    served.tunnel.call("web.import-certificate", key=key, cert=leaf + own_root)
+    served.trust(own_root)
+    for ending in ("crt", "json", "mobileconfig"):
+        status, output = served.curl(f"{url}.{ending}", "--write-out", "%{http_code}", "--output",
+                                     "/dev/null")
+        assert (status, output) == (0, "404")
+
+
+CA_CONFIG = """
+[ca]
+default_ca = own
+[own]
+database = /run/ca.index
+new_certs_dir = /run
+rand_serial = yes
+default_md = sha256
+policy = anything
+x509_extensions = leaf
+[anything]
+commonName = supplied
+[leaf]
+subjectAltName = DNS:vpn.example.com,IP:198.18.0.2
+"""
+
+
+def age(tunnel):
+    """Has the kept authority issue a leaf that was made a year ago and has ten days left."""
+    settings = tunnel.document()["webserver"]
+    host, now = tunnel.host, datetime.datetime.now(datetime.timezone.utc)
+    dates = [(now + datetime.timedelta(days=days)).strftime("%Y%m%d%H%M%SZ") for days in (-387, 10)]
+    host.write_file("/run/sign.key", settings["authority"]["intermediateKey"])
+    host.write_file("/run/sign.pem", settings["authority"]["intermediateCert"])
+    host.write_file("/run/old.key", settings["certificate"]["key"])
+    host.write_file("/run/ca.index", "")
+    host.write_file("/run/ca.cnf", CA_CONFIG)
+    host.run("openssl", "req", "-new", "-key", "/run/old.key", "-subj", "/CN=old", "-out",
+             "/run/old.csr")
+    host.run("openssl", "ca", "-batch", "-notext", "-config", "/run/ca.cnf", "-cert",
+             "/run/sign.pem", "-keyfile", "/run/sign.key", "-in", "/run/old.csr", "-out",
+             "/run/old.pem", "-startdate", dates[0], "-enddate", dates[1])
+    leaf = host.read_file("/run/old.pem")
+    chain = "\n".join([leaf, *certificates(settings["certificate"]["cert"])[1:], ""])
+    tunnel.call("db.apply", expr=f".webserver.certificate.cert = {json.dumps(chain)}")
+    return leaf
+
+
+def test_an_old_certificate_is_renewed_under_the_same_root(served):
+    """Not while the interface is off; at a start, without anybody asking."""
+    served.tunnel.call("web.disable")
+    chain = certificates(served.tunnel.call("web.get-certificate"))
+    leaf = age(served.tunnel)
+    served.tunnel.stop()
+    served.tunnel.start()
+    assert certificates(served.tunnel.call("web.get-certificate")) == [leaf, *chain[1:]]
+    served.tunnel.call("db.apply", expr=".webserver.enabled = true")
+    wait_until(lambda: certificates(served.tunnel.call("web.get-certificate"))[0] != leaf,
+               "the certificate is renewed")
+    age(served.tunnel)
+    served.tunnel.kill()
+    wait_until(lambda: not served.host.processes("start-netd"), "the other daemon ends")
+    served.tunnel.start()
+    wait_until(lambda: certificates(served.tunnel.call("web.get-certificate"))[0] != leaf,
+               "the certificate is renewed")
+    served.wait_until_listening()
+    renewed = served.tunnel.call("web.get-certificate")
+    assert certificates(renewed)[1:] == chain[1:]
+    assert served.connect()[1] == certificates(renewed)[0]
+    in_a_year = str(int(time.time()) + 395 * 86400)
+    for option in (["-verify_hostname", "vpn.example.com"], ["-verify_ip", VPS],
+                   ["-attime", in_a_year]):
+        assert verify(served.host, renewed, chain[2], *option)[0] == 0
+
+
+def test_the_interface_sleeps_when_it_is_off(served):
+    """No timer runs for it: a day's timer is armed while it is on alone."""
+    served.tunnel.call("web.disable")
+    (pid,) = served.host.processes("start-tunneld")
+
+    def switches():
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read(), re.M)[1])
+
+    def sleeps():
+        before = switches()
+        time.sleep(1.0)
+        return switches() == before
+
+    wait_until(sleeps, "the daemon sleeps", 60.0)
