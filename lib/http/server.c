@@ -34,8 +34,14 @@ static bool is_loopback(const struct ip_address *address)
 {
 	static const uint8_t v6[16] = { [15] = 1 };
 
-	return address->family == 0 || (address->family == AF_INET && address->bytes[0] == 127) ||
+	return (address->family == AF_INET && address->bytes[0] == 127) ||
 	       (address->family == AF_INET6 && memcmp(address->bytes, v6, sizeof(v6)) == 0);
+}
+
+/* Whether connections of an address are not counted: of this machine, or of no network at all. */
+static bool is_exempt(const struct http_server *server, const struct ip_address *address)
+{
+	return address->family == 0 || (!server->loopback_is_source && is_loopback(address));
 }
 
 static struct http_source *source_find(struct http_server *server, const struct ip_address *address)
@@ -46,7 +52,7 @@ static struct http_source *source_find(struct http_server *server, const struct 
 	return map_get(&server->sources, key.key, key.key_size);
 }
 
-/* Counts a connection more. Loopback gives NULL. */
+/* Counts a connection more. Gives NULL where none are counted. */
 static int source_add(struct http_server *server, const struct ip_address *address,
 		      struct http_source **ret)
 {
@@ -54,7 +60,7 @@ static int source_add(struct http_server *server, const struct ip_address *addre
 	int r;
 
 	*ret = NULL;
-	if (is_loopback(address))
+	if (is_exempt(server, address))
 		return 0;
 	source = source_find(server, address);
 	if (!source) {
@@ -191,7 +197,8 @@ static bool is_full(struct http_server *server)
 /* Whether a connection more of an address may be made; others of it give way first. */
 static bool source_has_room(struct http_server *server, const struct ip_address *address)
 {
-	struct http_source *source = is_loopback(address) ? NULL : source_find(server, address);
+	struct http_source *source = is_exempt(server, address) ? NULL
+								: source_find(server, address);
 
 	return !source || source->count < server->source_connections_max ||
 	       make_room(server, source);
@@ -477,6 +484,7 @@ int http_server_new(uv_loop_t *loop, const struct http_server_options *options,
 	server->source_connections_max = options->source_connections_max
 						 ? options->source_connections_max
 						 : HTTP_SOURCE_CONNECTIONS_MAX;
+	server->loopback_is_source = options->loopback_is_source;
 	server->bodies.max = HTTP_BODIES_MAX;
 	list_init(&server->listeners);
 	list_init(&server->connections);

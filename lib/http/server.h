@@ -81,6 +81,7 @@ struct http_server_options {
 	unsigned connections_max; /* 0: HTTP_CONNECTIONS_MAX */
 	unsigned source_connections_max; /* 0: HTTP_SOURCE_CONNECTIONS_MAX; loopback is not counted */
 	const unsigned *timeouts_ms; /* of timers.h, for tests; NULL: as above */
+	bool loopback_is_source; /* it is counted like others, for tests */
 };
 
 /* Creates a server that listens nowhere yet. Returns 0 or a negative errno. */

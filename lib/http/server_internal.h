@@ -54,6 +54,7 @@ struct http_server {
 	unsigned connection_count;
 	unsigned connections_max;
 	unsigned source_connections_max;
+	bool loopback_is_source;
 	unsigned handles; /* that are not closed yet */
 	bool closing;
 	bool told; /* the connections know that it closes */

@@ -279,6 +279,180 @@ static void busy_connections_stay(void **state)
 	}
 }
 
+/* --- sources --- */
+
+static int setup_sources(void **state)
+{
+	*state = server_start(&(struct http_server_options){ .connections_max = 8,
+							     .source_connections_max = 4,
+							     .loopback_is_source = true },
+			      NULL);
+	return 0;
+}
+
+static int connect_from(const struct server_fixture *f, const char *source)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	return client_connect_on(f, fd);
+}
+
+/* Of one source only so many are served at once; another source does not notice. */
+static void a_source_has_a_limit(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text refusal = { 0 };
+	CLEANUP(text_done) struct text answer = { 0 };
+	int fds[4];
+	int fd;
+
+	for (int i = 0; i < 4; i++) {
+		fds[i] = connect_from(f, "127.0.0.2");
+		client_send(fds[i], GET("/later"));
+		wait_for(&f->later_count, i + 1);
+	}
+	fd = connect_from(f, "127.0.0.2");
+	client_send(fd, GET("/x"));
+	assert_true(client_receive(fd, NULL, &refusal));
+	assert_contains(text_string(&refusal), "503 Service Unavailable");
+	(void)close(fd);
+	fd = connect_from(f, "127.0.0.3");
+	client_send(fd, GET("/x"));
+	assert_false(client_receive(fd, "plain:", &answer));
+	(void)close(fd);
+	give_order(f, ORDER_ANSWER_LATER);
+	for (int i = 0; i < 4; i++)
+		(void)close(fds[i]);
+}
+
+/* Of its idle connections the first gives way to a source's own next one. Where all are too many, those
+ * of the busiest source go, however old another's is. */
+static void the_busiest_source_gives_way(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text first = { 0 };
+	CLEANUP(text_done) struct text last = { 0 };
+	int old = connect_from(f, "127.0.0.9");
+	int fds[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_from(f, i % 8 ? "127.0.0.2" : "127.0.0.3");
+	client_send(fds[63], GET("/x"));
+	assert_false(client_receive(fds[63], "plain:", &last));
+	client_send(old, GET("/y"));
+	assert_false(client_receive(old, "plain:", &first));
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		(void)close(fds[i]);
+	(void)close(old);
+}
+
+/* --- WebSocket --- */
+
+#define ASK_SOCKET                                                                                     \
+	"GET /socket HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n" \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+/* A masked text frame with the mask 0: "abc" and "def". */
+#define FRAME(text) "\x81\x83\x00\x00\x00\x00" text
+
+static void send_frame(int fd, const char *text)
+{
+	char frame[16];
+
+	memcpy(frame, FRAME(""), 6);
+	memcpy(frame + 6, text, 3);
+	assert_int_equal(send(fd, frame, 9, MSG_NOSIGNAL), 9);
+}
+
+static void receive_exactly(int fd, const char *bytes, size_t size)
+{
+	char buffer[256];
+
+	assert_int_equal(recv(fd, buffer, size, MSG_WAITALL), size);
+	assert_memory_equal(buffer, bytes, size);
+}
+
+static int open_socket(const struct server_fixture *f)
+{
+	static const char accepted[] =
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+	int fd = client_connect(f);
+
+	client_send(fd, ASK_SOCKET); /* with the key of RFC 6455 section 1.3 */
+	receive_exactly(fd, accepted, strlen(accepted));
+	return fd;
+}
+
+static void a_socket_is_opened(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text refusal = { 0 };
+	cleanup_close int fd = open_socket(f);
+
+	send_frame(fd, "abc");
+	receive_exactly(fd,
+			"\x81\x03"
+			"abc",
+			5);
+	wait_for(&f->drained, 1);
+	give_order(f, ORDER_CLOSE_SOCKET);
+	receive_exactly(fd,
+			"\x88\x08\x03\xe8"
+			"enough",
+			10);
+	/* The close frame is answered. */
+	assert_int_equal(send(fd, "\x88\x82\x00\x00\x00\x00\x03\xe8", 8, MSG_NOSIGNAL), 8);
+	wait_for(&f->sockets_closed, 1);
+	exchange(f, GET("/socket"), "asked for", &refusal);
+	assert_contains(text_string(&refusal), "HTTP/1.1 426 Upgrade Required\r\n");
+}
+
+static void sockets_end(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text rest = { 0 };
+	int fd = open_socket(f);
+
+	(void)close(fd); /* the client goes */
+	wait_for(&f->sockets_closed, 1);
+	fd = open_socket(f);
+	give_order(f, ORDER_DROP_SOCKET);
+	assert_true(client_receive(fd, NULL, &rest));
+	assert_int_equal(rest.size, 0);
+	wait_for(&f->sockets_closed, 2);
+	(void)close(fd);
+	fd = open_socket(f);
+	server_stop(f); /* the server goes */
+	receive_exactly(fd, "\x88\x02\x03\xe9", 4);
+	assert_int_equal(f->sockets_closed, 3);
+	(void)close(fd);
+}
+
+static int setup_pinging(void **state)
+{
+	static const unsigned timeouts_ms[HTTP_TIMEOUT_COUNT] = {
+		[HTTP_TIMEOUT_PING] = 100,
+		[HTTP_TIMEOUT_PONG] = 1000,
+	};
+
+	*state = server_start(&(struct http_server_options){ .timeouts_ms = timeouts_ms }, NULL);
+	return 0;
+}
+
+/* A client that is silent is asked; one that does not answer is gone. */
+static void silent_sockets_are_pinged(void **state)
+{
+	struct server_fixture *f = *state;
+	cleanup_close int fd = open_socket(f);
+
+	receive_exactly(fd, "\x89", 1);
+	wait_for(&f->sockets_closed, 1);
+}
+
 /* --- the end --- */
 
 /* Requests that run are given time; who owes a request is closed; nothing is accepted. */
@@ -336,6 +510,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(idle_connections_keep_nobody_out, setup_small,
 						teardown),
 		cmocka_unit_test_setup_teardown(busy_connections_stay, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(a_source_has_a_limit, setup_sources, teardown),
+		cmocka_unit_test_setup_teardown(the_busiest_source_gives_way, setup_sources,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_socket_is_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(sockets_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_sockets_are_pinged, setup_pinging, teardown),
 		cmocka_unit_test_setup_teardown(closing_gives_answers_their_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_listener_closes_alone, setup, teardown),
 	};

@@ -287,11 +287,10 @@ static void server_end(struct server_fixture *f)
 
 /* --- clients --- */
 
-static int client_connect(const struct server_fixture *f)
+static int client_connect_on(const struct server_fixture *f, int fd)
 {
 	struct sockaddr_storage to;
 	socklen_t size = endpoint_to_sockaddr(&f->address, &to);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct timeval limit = { .tv_sec = PATIENCE_S };
 
 	assert_true(fd >= 0);
@@ -299,6 +298,11 @@ static int client_connect(const struct server_fixture *f)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int));
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, size), 0);
 	return fd;
+}
+
+static int client_connect(const struct server_fixture *f)
+{
+	return client_connect_on(f, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 
 static inline void client_send(int fd, const char *text)
