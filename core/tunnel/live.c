@@ -139,7 +139,7 @@ static int read_public_key(const json_t *key, uint8_t ret[NET_KEY_SIZE])
 	int r = -EINVAL;
 
 	if (text && base64_decode(text, private_key, sizeof(private_key)) == X25519_KEY_SIZE)
-		r = x25519_public(ret, private_key);
+		r = x25519_public(private_key, ret);
 	explicit_bzero(private_key, sizeof(private_key));
 	return r;
 }

@@ -341,10 +341,11 @@ static bool give_revisions(struct stream_reader *reader, const json_t *patch)
 			lose(reader);
 			return false;
 		}
-		if (frame->size > 0 &&
-		    (!may_send(reader, frame->size) || !send(reader, frame->text, frame->size)))
+		if (frame->size > 0 && !may_send(reader, frame->size))
 			return false;
 		reader->position = entry->revision;
+		if (frame->size > 0 && !send(reader, frame->text, frame->size))
+			return false;
 		entry = newest ? NULL : container_of(entry->node.next, struct entry, node);
 	}
 	return true;
@@ -482,7 +483,8 @@ void stream_reader_open(struct stream_reader *reader, void *sink)
 	struct stream *stream = reader->stream;
 
 	reader->sink = sink;
-	stream->open++;
+	if (stream->open++ == 0)
+		text_done(&stream->whole); /* nobody has kept it up to date */
 	begin_giving(stream);
 	catch_up(reader, NULL);
 	end_giving(stream);

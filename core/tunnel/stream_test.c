@@ -290,6 +290,13 @@ static void status_is_whole_at_first(void **state)
 	end(&early);
 	end(&late);
 	end(&slow);
+
+	/* What was known when the last one left is old. */
+	known = false;
+	early = (struct client){ .capacity = 1 << 20 };
+	join(stream, &early, "", true, 2);
+	assert_int_equal(early.frames, 0);
+	end(&early);
 }
 
 static void stalled_readers_are_dropped(void **state)

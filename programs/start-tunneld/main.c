@@ -209,6 +209,8 @@ static int begin_front(struct daemon *d)
 		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
 	if (r == 0)
 		r = rpc_continuations_new(&d->continuations);
+	if (r == 0)
+		r = tunnel_serve_subscriptions(d->tunnel, d->continuations);
 	options.dispatcher = d->dispatcher;
 	options.continuations = d->continuations;
 	web_routes(d->tunnel, d->routes);
