@@ -22,8 +22,8 @@ export const theme = createTheme({
 	components: {
 		// The locks write a <style> element, which the content security policy refuses; the style
 		// sheet does their work (base.css).
-		Modal: { defaultProps: { lockScroll: false, centered: true, radius: 'lg', overlayProps: { backgroundOpacity: 0.5 } } },
-		Drawer: { defaultProps: { lockScroll: false, position: 'right' } },
+		ModalRoot: { defaultProps: { lockScroll: false, centered: true, radius: 'lg' } },
+		DrawerRoot: { defaultProps: { lockScroll: false, position: 'right' } },
 		Menu: { defaultProps: { position: 'bottom-end', shadow: 'md', withinPortal: true } },
 		Tooltip: { defaultProps: { multiline: true, maw: 320, withArrow: true, events: { hover: true, focus: true, touch: true } } },
 	},

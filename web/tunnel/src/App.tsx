@@ -53,7 +53,7 @@ function Root() {
 
 export function App() {
 	return (
-		<MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withStaticClasses={false} deduplicateCssVariables={false}>
+		<MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
 			<I18nProvider><Root /></I18nProvider>
 		</MantineProvider>
 	)

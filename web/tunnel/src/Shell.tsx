@@ -4,7 +4,6 @@ import { ActionIcon, Button } from '@mantine/core'
 import { useMediaQuery } from '@mantine/hooks'
 import { useEffect, useRef, useState, type ReactNode } from 'react'
 
-import { NARROW } from '@shared/components/DataTable'
 import { IconClose, IconDevices, IconDns, IconForward, IconMenu, IconOffline, IconPanel, IconRocket, IconSettings, IconSubnets, IconWarning, Logo } from '@shared/icons'
 import { Link, usePath } from '@shared/router'
 import { useStore } from '@shared/store'
@@ -15,6 +14,8 @@ import { useI18n } from './i18n'
 import { useSince } from './parts/Traffic'
 import styles from './styles/shell.module.css'
 
+/** As in shell.module.css. */
+const NARROW = '(max-width: 61.99em)'
 const COLLAPSED = 'start.menu-collapsed'
 
 export function Shell({ children }: { children: ReactNode }) {

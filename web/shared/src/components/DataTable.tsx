@@ -3,9 +3,8 @@
 // On a narrow window each row is a card with the names of its columns. The window itself scrolls.
 
 import { ActionIcon, NativeSelect, Skeleton } from '@mantine/core'
-import { useMediaQuery } from '@mantine/hooks'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { memo, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type ReactNode } from 'react'
+import { memo, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type ReactNode, type RefObject } from 'react'
 
 import { IconDown, IconSort, IconUp } from '../icons'
 import styles from '../styles/table.module.css'
@@ -46,11 +45,12 @@ export interface DataTableProps<R> {
 	texts: TableTexts
 	/** Shown where there are no rows. */
 	empty: ReactNode
+	/** Where there is less room than this for it, in px, rows are cards. */
+	room: number
 	/** Is remembered under this name as long as the window lives. */
 	id: string
 }
 
-export const NARROW = '(max-width: 61.99em)'
 const remembered = new Map<string, Sorting | null>()
 const ROW_PX = 57
 const CARD_PX = 168
@@ -80,8 +80,26 @@ function Cells<R>({ row, columns, narrow }: Omit<RowProps<R>, 'index'>) {
 /** A row is drawn again only when it, or the columns, are others. */
 const MemoCells = memo(Cells) as unknown as typeof Cells
 
-export function DataTable<R>({ label, columns, rows, rowKey, texts, empty, id }: DataTableProps<R>) {
-	const narrow = useMediaQuery(NARROW, undefined, { getInitialValueInEffect: false }) ?? false
+/** Whether an element is narrower than `room`; known before the first paint. */
+function useNarrow(element: RefObject<HTMLElement | null>, room: number): boolean {
+	const [narrow, setNarrow] = useState(false)
+	useLayoutEffect(() => {
+		const measure = () => setNarrow(element.current !== null && element.current.clientWidth < room)
+		measure()
+		const observer = new ResizeObserver(measure)
+		if (element.current) observer.observe(element.current)
+		return () => observer.disconnect()
+	}, [element, room])
+	return narrow
+}
+
+export function DataTable<R>({ room, ...rest }: DataTableProps<R>) {
+	const frame = useRef<HTMLDivElement>(null)
+	const narrow = useNarrow(frame, room)
+	return <div ref={frame}><Rows {...rest} narrow={narrow} /></div>
+}
+
+function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Omit<DataTableProps<R>, 'room'> & { narrow: boolean }) {
 	const [sorting, setSortingState] = useState<Sorting | null>(() => remembered.get(id) ?? null)
 	const setSorting = (next: Sorting | null) => {
 		remembered.set(id, next)

@@ -27,17 +27,23 @@ function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
 	const [shown, setShown] = useState(true)
 	const close = () => setShown(false)
 	return (
-		<Modal
+		<Modal.Root
 			opened={shown}
 			onClose={close}
 			onExitTransitionEnd={() => open.update((all) => all.filter(({ id }) => id !== dialog.id))}
-			title={dialog.title}
 			size={dialog.size}
 			transitionProps={{ duration: 120 }}
-			closeButtonProps={{ 'aria-label': closeLabel }}
 		>
-			<Suspense fallback={null}>{dialog.body(close)}</Suspense>
-		</Modal>
+			<Modal.Overlay backgroundOpacity={0.5} />
+			<Modal.Content>
+				{/* Not the banner of the page, which a <header> would say. */}
+				<Modal.Header role="none">
+					<Modal.Title>{dialog.title}</Modal.Title>
+					<Modal.CloseButton aria-label={closeLabel} />
+				</Modal.Header>
+				<Modal.Body><Suspense fallback={null}>{dialog.body(close)}</Suspense></Modal.Body>
+			</Modal.Content>
+		</Modal.Root>
 	)
 }
 

@@ -21,12 +21,16 @@ export default function DeviceDrawer({ ip, close }: { ip: string; close: () => v
 	const { m } = useI18n()
 	const row = useTunnel((document) => devicesByIp(document).get(ip) ?? null)
 	return (
-		<Drawer
-			opened onClose={close} size="md" transitionProps={{ duration: 120 }}
-			title={row ? row.client.name : ip} closeButtonProps={{ 'aria-label': m.common.close }}
-		>
-			{row ? <Details ip={ip} close={close} /> : <p>{m.devices.gone}</p>}
-		</Drawer>
+		<Drawer.Root opened onClose={close} size="md" transitionProps={{ duration: 120 }}>
+			<Drawer.Overlay />
+			<Drawer.Content>
+				<Drawer.Header role="none">
+					<Drawer.Title>{row ? row.client.name : ip}</Drawer.Title>
+					<Drawer.CloseButton aria-label={m.common.close} />
+				</Drawer.Header>
+				<Drawer.Body>{row ? <Details ip={ip} close={close} /> : <p>{m.devices.gone}</p>}</Drawer.Body>
+			</Drawer.Content>
+		</Drawer.Root>
 	)
 }
 
@@ -78,7 +82,7 @@ function Details({ ip, close }: { ip: string; close: () => void }) {
 				<Button variant="default" leftSection={<IconSwap size={18} />} onClick={() => askSetKind(m, row)}>
 					{client.kind === 'server' ? m.devices.toClient : m.devices.toServer}
 				</Button>
-				<Button variant="light" color="red" leftSection={<IconTrash size={18} />} onClick={() => askRemoveDevice(m, row, close)}>{m.common.delete}</Button>
+				<Button variant="default" className="danger" leftSection={<IconTrash size={18} />} onClick={() => askRemoveDevice(m, row, close)}>{m.common.delete}</Button>
 			</div>
 			<section>
 				<h3 className={styles.cardTitle}>{m.devices.forwards}</h3>

@@ -164,7 +164,7 @@ function DeviceCard({ kind, rows }: { kind: DeviceKind; rows: readonly DeviceRow
 			action={<AddButton label={addLabel} onClick={add} disabled={!hasSubnet} />}
 		>
 			<DataTable
-				id={`devices-${kind}`} label={title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
+				id={`devices-${kind}`} room={server ? 960 : 800} label={title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
 				empty={
 					query && own?.length ? <Empty title={fill(m.common.noMatch, { query })} />
 					: !hasSubnet ? (

@@ -38,6 +38,16 @@ function Label({ row }: { row: ForwardRow }) {
 	)
 }
 
+/** The label with the forward's state under it. */
+function LabelAndState({ row }: { row: ForwardRow }) {
+	return (
+		<div className={styles.two}>
+			<div><Label row={row} /></div>
+			<div><ForwardState source={row.source} enabled={row.enabled} /></div>
+		</div>
+	)
+}
+
 const noDevices: ReadonlyMap<string, DeviceRow> = new Map()
 
 const bytesOf = ({ source }: ForwardRow) => {
@@ -51,10 +61,11 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.collator.compare(of(a), of(b))
 		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
 		const columns: Column<ForwardRow>[] = []
+		const stateColumn: Column<ForwardRow> = { id: 'state', header: m.forwards.state, width: 'minmax(6rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> }
 		if (manual)
 			columns.push(
 				{
-					id: 'enabled', header: m.forwards.enabled, width: '3.6rem', hideHeader: true,
+					id: 'enabled', header: m.forwards.enabled, width: '2.75rem', hideHeader: true,
 					cell: (row) => (
 						<Switch
 							aria-label={fill(m.forwards.enable, { name: forwardName(row) })}
@@ -63,23 +74,23 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 						/>
 					),
 				},
-				{ id: 'label', header: m.forwards.label, width: 'minmax(8rem, 1.6fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <Label row={row} /> },
+				{ id: 'label', header: m.forwards.label, width: 'minmax(8.5rem, 2fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <LabelAndState row={row} /> },
 			)
 		columns.push(
 			{
-				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(7.2rem, 1fr)', compare: (a, b) => a.order - b.order,
+				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(7.5rem, 1fr)', compare: (a, b) => a.order - b.order,
 				cell: (row) => <span className={styles.mono}>{row.externalIp}</span>,
 			},
 			{
-				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(6rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
+				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(5.75rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
 				cell: (row) => <span className={styles.mono}>{portRange(row.externalPort, row.count)}</span>,
 			},
 			{
-				id: 'hostname', header: m.forwards.hostname, width: 'minmax(6rem, 1.2fr)', compare: text((row) => row.hostname ?? ''),
+				id: 'hostname', header: m.forwards.hostname, width: 'minmax(5.5rem, 1.2fr)', compare: text((row) => row.hostname ?? ''),
 				cell: (row) => <span title={row.hostname ?? undefined}>{row.hostname ?? m.common.none}</span>,
 			},
 			{
-				id: 'server', header: m.forwards.server, width: 'minmax(6rem, 1.2fr)', compare: text(server),
+				id: 'server', header: m.forwards.server, width: 'minmax(6.5rem, 1.3fr)', compare: text(server),
 				card: manual ? undefined : 'title',
 				cell: (row) => devices.has(row.targetIp)
 					? <Link className={styles.link} to={`/devices/${row.targetIp}`} title={row.targetIp}>{server(row)}</Link>
@@ -89,9 +100,9 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5.6rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
 				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
 			},
-			{ id: 'protocol', header: m.forwards.protocol, width: '5rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
-			{ id: 'state', header: m.forwards.state, width: 'minmax(6rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> },
-			{ id: 'traffic', header: m.status.traffic, width: '10.8rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
+			{ id: 'protocol', header: m.forwards.protocol, width: '4.4rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
+			...(manual ? [] : [stateColumn]),
+			{ id: 'traffic', header: m.status.traffic, width: '10rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
 		)
 		if (manual)
 			columns.push({
@@ -143,7 +154,7 @@ export default function Forwards() {
 				action={<AddButton label={m.forwards.add} onClick={add} disabled={!hasServer} />}
 			>
 				<DataTable
-					id="forwards-manual" label={m.forwards.manual} columns={manualColumns} rows={foundManual} rowKey={(row) => row.id} texts={texts}
+					id="forwards-manual" room={1000} label={m.forwards.manual} columns={manualColumns} rows={foundManual} rowKey={(row) => row.id} texts={texts}
 					empty={
 						query && manual?.length ? none
 						: hasServer ? <Empty title={m.forwards.empty} hint={m.forwards.emptyHint} action={<Button variant="light" onClick={add}>{m.forwards.add}</Button>} />
@@ -158,7 +169,7 @@ export default function Forwards() {
 			</Card>
 			<Card title={m.forwards.automatic} intro={m.forwards.automaticIntro} count={automatic?.length}>
 				<DataTable
-					id="forwards-automatic" label={m.forwards.automatic} columns={automaticColumns} rows={foundAutomatic} rowKey={(row) => row.id} texts={texts}
+					id="forwards-automatic" room={960} label={m.forwards.automatic} columns={automaticColumns} rows={foundAutomatic} rowKey={(row) => row.id} texts={texts}
 					empty={query && automatic?.length ? none : <Empty title={m.forwards.empty} hint={m.forwards.emptyAutomaticHint} />}
 				/>
 			</Card>

@@ -92,7 +92,7 @@ function Version() {
 
 function Appearance() {
 	const { m, language, setLanguage } = useI18n()
-	const { colorScheme, setColorScheme } = useMantineColorScheme()
+	const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
 	return (
 		<Card title={m.settings.appearance}>
 			<div className={`${styles.cardBody} ${styles.fields}`}>

@@ -19,7 +19,7 @@ export function RowMenu({ name, actions }: { name: string; actions: () => RowAct
 	const { m } = useI18n()
 	const [opened, setOpened] = useState(false)
 	return (
-		<Menu opened={opened} onChange={setOpened} keepMounted={false} transitionProps={{ duration: 80 }}>
+		<Menu opened={opened} onChange={setOpened} keepMounted={false} withInitialFocusPlaceholder={false} transitionProps={{ duration: 80 }}>
 			<Menu.Target>
 				<ActionIcon variant="subtle" color="gray" size={36} aria-label={fill(m.common.actions, { name })}>
 					<IconMore />
@@ -28,7 +28,7 @@ export function RowMenu({ name, actions }: { name: string; actions: () => RowAct
 			{opened && (
 				<Menu.Dropdown>
 					{actions().map(({ label, icon, run, danger }) => (
-						<Menu.Item key={label} leftSection={icon} color={danger ? 'red' : undefined} onClick={run}>{label}</Menu.Item>
+						<Menu.Item key={label} leftSection={icon} className={danger ? 'danger' : undefined} onClick={run}>{label}</Menu.Item>
 					))}
 				</Menu.Dropdown>
 			)}

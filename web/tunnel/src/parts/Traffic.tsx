@@ -43,7 +43,7 @@ export function Traffic({ of, rx, tx }: { of: string; rx: number; tx: number }) 
 	const text = fill(m.status.rates, { down: format.rate(found.tx), up: format.rate(found.rx) })
 	return (
 		<div className={styles.traffic} title={`${text}\n${m.status.total}: ↓ ${format.bytes(tx)} ${m.status.down}, ↑ ${format.bytes(rx)} ${m.status.up}`}>
-			<Sparkline down={found.txSeries} up={found.rxSeries} width={84} height={28} />
+			<Sparkline down={found.txSeries} up={found.rxSeries} width={72} height={28} />
 			<span className="visually-hidden">{text}.</span>
 			<span className={styles.totals}>
 				<span><IconDown size={12} />{format.bytes(tx)}<span className="visually-hidden"> {m.status.down}, </span></span>
