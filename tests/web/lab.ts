@@ -3,7 +3,7 @@
 import { test as base, expect, type Browser, type ConsoleMessage, type Page } from '@playwright/test'
 import { createConnection, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 
 import { en } from '../../web/tunnel/src/i18n/en'
 
@@ -23,6 +23,9 @@ export const environment = {
 	junit: process.env.WEB_JUNIT,
 	screenshots: process.env.WEB_SCREENSHOTS,
 }
+
+/** Where the browser's state after logging in is kept for the tests to come. */
+const session = `${environment.state}/session.json`
 
 /** How many times longer than on a common machine to wait. */
 export const patience = Number(process.env.WEB_PATIENCE ?? '1')
@@ -85,9 +88,13 @@ export class Lab {
 	join = (ip: string) => this.ask('join', ip)
 	leave = (ip: string) => this.ask('leave', ip)
 	fetch = (count: number) => this.ask<string>('fetch', count)
+	get = (port: number) => this.ask<string>('get', port)
 	ping = (ip: string, size: number, count: number) => this.ask('ping', ip, size, count)
 	stop = () => this.ask('stop')
 	start = () => this.ask('start')
+
+	/** The next test has to log in anew. */
+	forgetSession = () => Promise.resolve(rmSync(session, { force: true }))
 
 	async document<T = Record<string, unknown>>(pointer = ''): Promise<T> {
 		return (await this.rpc<{ value: T }>('db.dump', { pointer })).value
@@ -120,8 +127,6 @@ export class Watch {
 		return this.faults.filter((fault) => !this.expected.some((pattern) => pattern.test(fault)))
 	}
 }
-
-const session = `${environment.state}/session.json`
 
 export async function logIn(page: Page, password = environment.password): Promise<void> {
 	await page.getByLabel(en.login.password, { exact: true }).fill(password)

@@ -31,7 +31,8 @@ from product import RpcError, Tunnel
 from traffic import WebServer
 from wireguard_peer import join_as_startos, join_by_wg_quick
 
-LISTEN = f"{Lab.VPS}:8443"
+PORT = 8443
+LISTEN = f"{Lab.VPS}:{PORT}"
 URL = f"https://{LISTEN}"
 PASSWORD = "correct horse battery staple"
 
@@ -84,7 +85,7 @@ class World:
     def wait_for_pages(self):
         def connects():
             try:
-                self.lab.stranger.connect(*LISTEN.split(":")).close()
+                self.lab.stranger.connect(Lab.VPS, PORT).close()
                 return True
             except OSError:
                 return False
@@ -143,6 +144,11 @@ class Control:
         """The stranger gets the page behind the forward of port 8080 so many times."""
         script = f"for i in $(seq {int(count)}); do curl -sS --max-time 20 http://{Lab.VPS}:8080/; done"
         return self._world.lab.stranger.run("sh", "-c", script, timeout_s=120)
+
+    def get(self, port):
+        """The page that the stranger gets from a public port; nothing where there is none."""
+        return self._world.lab.stranger.try_run("curl", "-s", "--max-time", "2",
+                                                f"http://{Lab.VPS}:{int(port)}/")[1]
 
     def ping(self, ip, size, count):
         """The phone pings an address inside the tunnel."""

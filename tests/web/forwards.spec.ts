@@ -1,0 +1,132 @@
+import { en, expect, SERVER, test, VPS } from './lab'
+import { act, button, choice, confirm, dialog, field, fill, flip, open, refused, rows, save, toggle } from './pages'
+
+interface Forward {
+	target: string
+	label: string | null
+	enabled: boolean
+	count: number
+}
+
+const { manual } = en.forwards
+
+test.beforeEach(async ({ page }) => open(page, '/port-forwards'))
+
+test('a port forward is added and leads a stranger to the server', async ({ page, lab }) => {
+	await lab.join(SERVER)
+	await button(page, en.forwards.add).click()
+	const form = dialog(page, en.forwards.add)
+	await field(form, en.forwards.label).fill('Second website')
+	await field(form, en.forwards.externalPort).fill('8888')
+	await expect(field(form, en.forwards.internalPort)).toHaveValue('8888')
+	await field(form, en.forwards.internalPort).fill('80')
+	await save(form)
+	await expect(rows(page, manual, 'Second website')).toContainText('8888')
+	expect(await lab.get(8888)).toContain('This is server')
+})
+
+test('a port forward that cannot be is refused where it is typed', async ({ page }) => {
+	await button(page, en.forwards.add).click()
+	const form = dialog(page, en.forwards.add)
+	await expect(button(form, en.common.save)).toBeDisabled()
+	await field(form, en.forwards.label).fill('Wrong')
+	for (const port of ['0', '65536', 'http']) {
+		await field(form, en.forwards.externalPort).fill(port)
+		await field(form, en.forwards.externalPort).blur()
+		await refused(form, en.forwards.externalPort, en.errors.notPort)
+	}
+	await field(form, en.forwards.externalPort).fill('65530')
+	await field(form, en.forwards.internalPort).fill('65530')
+	await field(form, en.forwards.count).fill('10')
+	await expect(form.getByRole('alert')).toContainText(en.forwards.overflow)
+	await field(form, en.forwards.externalPort).fill('6998')
+	await field(form, en.forwards.internalPort).fill('6998')
+	await expect(form.getByRole('alert')).toContainText(fill(en.forwards.overlap, { port: 7000, label: 'Game' }))
+	await expect(button(form, en.common.save)).toBeDisabled()
+	await field(form, en.forwards.count).fill('2')
+	await expect(form.getByRole('alert')).toHaveCount(0)
+	await expect(button(form, en.common.save)).toBeEnabled()
+})
+
+test('a range is one row', async ({ page, lab }) => {
+	await button(page, en.forwards.add).click()
+	const form = dialog(page, en.forwards.add)
+	await field(form, en.forwards.label).fill('Voice')
+	await field(form, en.forwards.externalPort).fill('30000')
+	await field(form, en.forwards.count).fill('100')
+	await save(form)
+	await expect(rows(page, manual, 'Voice')).toContainText('30000-30099')
+	const forwards = await lab.document<Record<string, Forward>>('/portForwards')
+	expect(forwards[`${VPS}:30000`]).toMatchObject({ target: `${SERVER}:30000`, count: 100, label: 'Voice' })
+})
+
+test('443 also brings 80, unless that is not wanted', async ({ page, lab }) => {
+	await button(page, en.forwards.add).click()
+	const form = dialog(page, en.forwards.add)
+	await field(form, en.forwards.label).fill('Shop')
+	await field(form, en.forwards.externalPort).fill('443')
+	await expect(form.getByRole('checkbox', { name: en.forwards.redirect })).toBeChecked()
+	await save(form)
+	await expect(rows(page, manual, fill(en.forwards.redirectLabel, { label: 'Shop' }))).toBeVisible()
+	const forwards = await lab.document<Record<string, Forward>>('/portForwards')
+	expect(forwards[`${VPS}:443`]?.target).toBe(`${SERVER}:443`)
+	expect(forwards[`${VPS}:80`]?.target).toBe(`${SERVER}:443`)
+})
+
+test('a port forward is switched off and on', async ({ page, lab }) => {
+	await lab.join(SERVER)
+	expect(await lab.get(8080)).toContain('This is server')
+	const control = toggle(page, fill(en.forwards.enable, { name: 'Website' }))
+	await expect(control).toBeChecked()
+	await flip(control)
+	await expect(rows(page, manual, 'Website')).toContainText(en.status.disabled)
+	await expect.poll(() => lab.get(8080)).toBe('')
+	await flip(control)
+	await expect(rows(page, manual, 'Website')).toContainText(en.status.active)
+	await expect.poll(() => lab.get(8080)).toContain('This is server')
+})
+
+test('labels are changed in the dialog and where they stand', async ({ page, lab }) => {
+	await act(page, 'Website', en.common.rename)
+	const form = dialog(page, en.forwards.editLabel)
+	await field(form, en.forwards.label).fill('')
+	await button(form, en.common.save).click()
+	await refused(form, en.forwards.label, en.errors.required)
+	await field(form, en.forwards.label).fill('Blog')
+	await save(form)
+	await expect(rows(page, manual, 'Blog')).toBeVisible()
+	const rename = fill(en.devices.editHint, { name: 'Blog' })
+	await button(page, rename).click()
+	await field(page, rename).fill('Diary')
+	await page.keyboard.press('Enter')
+	await expect.poll(async () => (await lab.document<Record<string, Forward>>('/portForwards'))[`${VPS}:8080`]?.label).toBe('Diary')
+})
+
+test('a port forward is deleted', async ({ page, lab }) => {
+	await act(page, 'Website', en.common.delete)
+	await expect(dialog(page, en.common.sure)).toContainText(en.forwards.deleteText)
+	await confirm(page, en.common.delete)
+	await expect(rows(page, manual)).toHaveCount(1)
+	await expect.poll(async () => Object.keys(await lab.document('/portForwards'))).toEqual([`${VPS}:7000`])
+})
+
+test('an edit that the daemon never got is taken back and told', async ({ page, watch }) => {
+	watch.expected.push(/ERR_INTERNET_DISCONNECTED|ERR_FAILED/)
+	const control = toggle(page, fill(en.forwards.enable, { name: 'Website' }))
+	await page.route('**/rpc/v1', (route) => route.abort('internetdisconnected'))
+	await flip(control)
+	const message = page.getByRole('alert').filter({ hasText: en.connection.rolledBack })
+	await expect(message).toBeVisible()
+	await expect(control).toBeChecked()
+	await page.unroute('**/rpc/v1')
+})
+
+test('rows are sorted by what a column holds', async ({ page, isMobile }) => {
+	const order = async () => (await rows(page, manual).allInnerTexts()).map((text) => /Website|Game/.exec(text)?.[0])
+	if (isMobile) await choice(page, `${en.common.sortBy}: ${manual}`).selectOption({ label: en.forwards.externalPort })
+	else await page.getByRole('columnheader', { name: en.forwards.externalPort }).first().getByRole('button').click()
+	await expect.poll(order).toEqual(['Game', 'Website'])
+	if (isMobile) await button(page, en.common.ascending).click()
+	else await page.getByRole('columnheader', { name: en.forwards.externalPort }).first().getByRole('button').click()
+	await expect.poll(order).toEqual(['Website', 'Game'])
+})
