@@ -8,6 +8,10 @@ export type Messages = Translation<typeof en>
 const i18n = createI18n<Messages>(
 	[
 		{ id: 'en', name: 'English', load: async () => en },
+		{ id: 'de', name: 'Deutsch', load: async () => (await import('./de')).de },
+		{ id: 'es', name: 'Español', load: async () => (await import('./es')).es },
+		{ id: 'fr', name: 'Français', load: async () => (await import('./fr')).fr },
+		{ id: 'pl', name: 'Polski', load: async () => (await import('./pl')).pl },
 	],
 	en,
 )
