@@ -129,6 +129,8 @@ static void on_idle(void *context)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	d->https = https_free(d->https);
 	d->front = rpc_front_free(d->front);
+	if (d->tunnel)
+		tunnel_on_session_ended(d->tunnel, NULL, NULL);
 	d->continuations = rpc_continuations_free(d->continuations);
 	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
 	d->tunnel = tunnel_free(d->tunnel);
@@ -194,6 +196,13 @@ static void on_ready(void *context)
 		log_error_errno(r, "the web interface cannot be served");
 }
 
+static void on_session_ended(void *context, const char *id)
+{
+	const struct daemon *d = context;
+
+	rpc_continuations_kill_session(d->continuations, id);
+}
+
 /* What is served over HTTP, and to whom. */
 static int begin_front(struct daemon *d)
 {
@@ -220,6 +229,7 @@ static int begin_front(struct daemon *d)
 		r = rpc_front_new(&options, &d->front);
 	if (r < 0)
 		return r;
+	tunnel_on_session_ended(d->tunnel, on_session_ended, d);
 	rpc_front_set_names(d->front, web_listener_is_host, d->tunnel);
 	server_options.context = d->front;
 	return http_server_new(&d->loop, &server_options, &d->server);
@@ -247,10 +257,11 @@ static int begin(struct daemon *d, int netd_fd, struct fault *fault)
 	return 0;
 }
 
-/* Few threads and heaps: the daemon does one thing at a time, and memory is dear on a small server. */
+/* Few threads and heaps: the daemon does one thing at a time, and memory is dear on a small server. Two
+ * threads, so that no edit waits for a password that is hashed. */
 static void save_memory(void)
 {
-	(void)setenv("UV_THREADPOOL_SIZE", "1", 1);
+	(void)setenv("UV_THREADPOOL_SIZE", "2", 1);
 	(void)mallopt(M_ARENA_MAX, 1);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
