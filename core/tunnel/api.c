@@ -354,7 +354,7 @@ static const struct rpc_method methods[] = {
 	  .handle = web_set_listen },
 	{ .name = "web.uninit",
 	  .summary = "Disable the web interface, and forget its address, certificate and password",
-	  .description = "The root is kept for the next certificate.",
+	  .description = "Everybody is logged out. The root is kept for the next certificate.",
 	  .handle = web_uninit },
 	{ 0 },
 };

@@ -118,6 +118,19 @@ static void show_bytes(json_int_t bytes, char to[32])
 	(void)snprintf(to, 32, "%.*f %s", unit == 0 || value >= 100 ? 0 : 1, value, units[unit]);
 }
 
+static void show_web(const json_t *web, struct text *to)
+{
+	const char *url = json_string_value(json_object_get(web, "url"));
+	const char *problem = json_string_value(json_object_get(web, "problem"));
+
+	text_printf(to, "Web         %s%s%s%s\n",
+		    url	      ? url
+		    : problem ? "enabled"
+			      : "disabled",
+		    url && !json_is_true(json_object_get(web, "listening")) ? ", NOT served" : "",
+		    problem ? ": " : "", problem ? problem : "");
+}
+
 static void show_interface(const json_t *result, struct text *to)
 {
 	const json_t *link = json_object_get(result, "interface");
@@ -138,6 +151,7 @@ static void show_interface(const json_t *result, struct text *to)
 		to, "Network     %s%s\n",
 		json_is_true(json_object_get(network, "inSync")) ? "as wanted" : "NOT as wanted: ",
 		json_is_true(json_object_get(network, "inSync")) ? "" : member(network, "problem"));
+	show_web(json_object_get(result, "web"), to);
 	text_printf(to, "Drift       %lld found, %lld repaired", (long long)found,
 		    (long long)json_integer_value(json_object_get(drift, "repaired")));
 	if (found > 0)

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include "account/account.h"
 #include "crypto/certificate_authority.h"
 #include "tunnel/web_certificate.h"
 #include "tunnel/web_listener.h"
@@ -241,7 +242,8 @@ static int change_disable(struct job *job, const json_t *params, struct fault *f
 	return job_put(job, "/webserver/enabled", json_false(), fault);
 }
 
-/* The authority stays: devices that trust it will trust the next certificate too. */
+/* The authority stays: devices that trust it will trust the next certificate too. Sessions do not: what
+ * the old password let in is not to be there when there is a new one. */
 static int change_uninit(struct job *job, const json_t *params, struct fault *fault)
 {
 	int r = change_disable(job, params, fault);
@@ -252,7 +254,21 @@ static int change_uninit(struct job *job, const json_t *params, struct fault *fa
 		r = job_put(job, "/webserver/certificate", json_null(), fault);
 	if (r == 0)
 		r = job_put(job, "/password", json_null(), fault);
+	if (r == 0)
+		r = job_put(job, "/sessions", json_object(), fault);
 	return r;
+}
+
+/* Those that the document does not hold. */
+static void uninit_ended(struct job *job, bool done)
+{
+	if (done)
+		session_table_end_others(account_sessions(tunnel_account(job->tunnel)), NULL);
+}
+
+void web_uninit(struct rpc_call *call)
+{
+	tunnel_edit_with(call, change_uninit, NULL, uninit_ended);
 }
 
 TUNNEL_READ(web_get_listen, read_listen);
@@ -263,4 +279,3 @@ TUNNEL_READ(web_get_certificate, read_certificate);
 TUNNEL_READ(web_get_root, read_root);
 TUNNEL_EDIT(web_enable, change_enable);
 TUNNEL_EDIT(web_disable, change_disable);
-TUNNEL_EDIT(web_uninit, change_uninit);

@@ -415,11 +415,13 @@ json_t *web_listener_status(const struct tunnel *tunnel)
 {
 	CLEANUP(text_done) struct text url = { 0 };
 	const struct web_listener *web = tunnel->web;
-	bool listening = web && web->listener;
+	bool listening = false;
 	struct endpoint wanted;
 
-	if (wanted_endpoint(tunnel, &wanted))
+	if (wanted_endpoint(tunnel, &wanted)) {
+		listening = web && web->listener && same_endpoint(&web->bound, &wanted);
 		append_url(tunnel, &wanted, &url);
+	}
 	if (text_error(&url) < 0)
 		return NULL;
 	return json_pack("{s:b, s:s?, s:s?}", "listening", listening ? 1 : 0, "problem",

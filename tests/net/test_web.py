@@ -98,11 +98,13 @@ def test_enabling_asks_for_what_is_missing_in_order(web):
 def test_uninit_forgets_all_but_the_root(web):
     web.call("web.set-listen", listen=f"{VPS}:8443")
     web.call("web.generate-certificate", subject=SUBJECT)
-    web.call("db.apply", expr=f'.password = "{PASSWORD_HASH}"')
+    session = {"loggedIn": "2026-11-01T00:00:00Z", "lastActive": "2026-11-01T00:00:00Z"}
+    web.call("db.apply", expr=f'.password = "{PASSWORD_HASH}" | '
+                              f'.sessions = {{"{"a" * 52}": {json.dumps(session)}}}')
     root = web.call("web.get-root")
     web.call("web.uninit")
     document = web.document()
-    assert document["password"] is None
+    assert document["password"] is None and document["sessions"] == {}
     settings = document["webserver"]
     assert (settings["enabled"], settings["listen"], settings["certificate"]) == (False, None, None)
     assert web.call("web.get-listen") is None and web.call("web.get-certificate") is None
@@ -363,12 +365,15 @@ def test_a_taken_port_is_shown_and_tried_again(served):
         served.tunnel.call("db.apply", expr=f'.webserver.listen = "{VPS}:8445"')
         problem = wait_until(lambda: served.status()["problem"], "the problem is shown")
         assert problem == f"{VPS}:8445 is not available to bind to: Address already in use"
+        assert (f"Web         https://{VPS}:8445, NOT served: {problem}\n"
+                in served.tunnel.cli("status"))
         assert not served.is_closed(VPS, 8443)  # the old address is left for a new one alone
         served.tunnel.call("db.apply", expr=f'.webserver.listen = "{VPS}:8445" | .wg.port = 51821')
         assert served.tunnel.log().count(problem) == 1
     served.wait_until_listening(60.0)
     wait_until(lambda: not served.is_closed(VPS, 8445), "it comes up by itself", 60.0)
     assert served.status()["problem"] is None
+    assert f"Web         https://{VPS}:8445\n" in served.tunnel.cli("status")
     served.tunnel.call("db.apply", expr=".wg.port = 51820")
 
 
