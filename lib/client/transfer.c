@@ -200,7 +200,8 @@ static int untrusted(struct transfer *transfer, const struct transfer_request *r
 
 	(void)curl_easy_getinfo(transfer->curl, CURLINFO_SSL_VERIFYRESULT, &verified);
 	switch (verified) {
-	case X509_V_OK:
+	case X509_V_OK: /* the handshake went well: it is the name, then */
+	case X509_V_ERR_UNSPECIFIED: /* where libcurl looks at the name first */
 		return fault_set(
 			fault, FAULT_NETWORK,
 			"the certificate of %s is not for \"%s\": use --tunnel with a name "

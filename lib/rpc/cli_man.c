@@ -220,7 +220,8 @@ static void describe_program(const struct rpc_table *table, struct text *to)
 	text_printf(
 		to,
 		".Nm\nasks the daemon of this machine,\nand has to be run by a user who may read "
-		"its cookie.\nThe commands are:\n.Bl -tag -width Ds\n");
+		"its cookie;\nor, with\n.Fl \\-tunnel ,\none on another machine,\nover HTTPS and "
+		"signed with the user's key.\nThe commands are:\n.Bl -tag -width Ds\n");
 	cli_each_child(table, "", list_command, &listing);
 	text_append(to, ".It Cm completion Ar SHELL\nPrint a script that completes commands in "
 			"bash, zsh or fish.\n.El\n.Pp\nOptions before the command:\n"
@@ -241,12 +242,23 @@ static void describe_program(const struct rpc_table *table, struct text *to)
 static void common_sections(const struct rpc_table *table, const char *path, struct text *to)
 {
 	if (!*path)
-		text_append(to,
-			    ".Sh FILES\n.Bl -tag -width Ds\n.It Pa ~/.startos/config.yaml\n"
-			    "Settings of the user: keys are the long options before the command.\n"
-			    ".It Pa /etc/startos/config.yaml\nSettings of the machine.\n"
-			    ".It Pa /run/startos/tunnel.authcookie\nThe daemon's local cookie.\n"
-			    ".El\n");
+		text_append(
+			to,
+			".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+			".It Ev PASSWORD\nThe password for\n.Cm auth login .\n"
+			".It Ev SSH_AUTH_SOCK\nThe socket of the SSH agent.\n"
+			".It Ev HTTPS_PROXY , ALL_PROXY , NO_PROXY\n"
+			"Proxies for connections to other machines,\nwithout\n"
+			".Fl \\-proxy .\n.El\n"
+			".Sh FILES\n.Bl -tag -width Ds\n.It Pa ~/.startos/config.yaml\n"
+			"Settings of the user: keys are the long options before the command.\n"
+			".It Pa /etc/startos/config.yaml\nSettings of the machine.\n"
+			".It Pa /run/startos/tunnel.authcookie\nThe daemon's local cookie.\n"
+			".It Pa ~/.startos/.cookies.json\nSessions that\n.Cm auth login\nbegan.\n"
+			".It Pa /run/startos/developer.key.pem\n"
+			".It Pa ~/.startos/developer.key.pem\n.It Pa ~/.ssh/id_ed25519\n"
+			"Keys that sign requests to other machines;\nafter them those of the SSH "
+			"agent are tried.\n.El\n");
 	text_append(to,
 		    ".Sh EXIT STATUS\n0 on success, 2 where the command line is not understood,\n"
 		    "else the code of the error that is told on standard error.\n");

@@ -326,9 +326,11 @@ static int parse_option(struct parse *p, const struct typed *typed)
 	return unknown_option(p, typed->word, strcspn(typed->word, "="));
 }
 
+/* The text of a PEM file begins with hyphens and is an argument. */
 static bool looks_like_option(const char *word)
 {
-	return word[0] == '-' && word[1] != '\0' && strcmp(word, "--") != 0;
+	return word[0] == '-' && word[1] != '\0' && strcmp(word, "--") != 0 &&
+	       strncmp(word, "-----BEGIN", 10) != 0;
 }
 
 static bool asks_for_help(const char *word)

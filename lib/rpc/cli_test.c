@@ -161,6 +161,7 @@ static void results(void **state)
 		const char *line, *out;
 	} cases[] = {
 		{ "echo hi", "hi\n" },
+		{ "echo -----BEGIN", "-----BEGIN\n" },
 		{ "nothing", "" },
 		{ "device add --format json 10.1.2.1/24 phone",
 		  "{\"subnet\":\"10.1.2.1/24\",\"name\":\"phone\",\"ip\":null,\"kind\":\"client\"}" },

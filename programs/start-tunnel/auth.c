@@ -223,8 +223,10 @@ const struct rpc_method auth_commands[] = {
 	  .local = key_init },
 	{ .name = "auth.login",
 	  .summary = "Log in by password and keep the session for later commands",
-	  .description = "The password is asked for, or taken from the environment variable "
-			 "PASSWORD.",
+	  .description =
+		  "The password is asked for, or taken from the environment variable "
+		  "PASSWORD. The session is kept in ~/.startos/.cookies.json, or in the file of "
+		  "--cookie-path. It ends once it was idle for 7 days, or after 30.",
 	  .local = login },
 	{ .name = "auth.logout",
 	  .summary = "End the session",
@@ -232,9 +234,12 @@ const struct rpc_method auth_commands[] = {
 	  .local = logout },
 	{ .name = "auth.reset-password",
 	  .summary = "Set a random password and show it",
+	  .description = "For who cannot log in any more. All sessions end.",
 	  .local = reset_password },
 	{ .name = "auth.set-password",
 	  .summary = "Set the password of the web interface, which is asked for",
+	  .description = "A password has 8 to 64 bytes and is not among those that are guessed "
+			 "first. All other sessions end.",
 	  .local = set_password },
 	{ 0 },
 };
