@@ -12,6 +12,7 @@
 
 #include "base/secret.h"
 #include "http/http1.h"
+#include "http/http2.h"
 #include "http/server_internal.h"
 
 #define STEPS 8 /* on one connection before others have their turn */
@@ -237,7 +238,8 @@ static int write_some(struct http_connection *c)
 
 static int serve(struct http_connection *c, bool http2)
 {
-	int r = http1_engine_new(&c->host, false, &c->engine);
+	int r = http2 ? http2_engine_new(&c->host, &c->engine)
+		      : http1_engine_new(&c->host, false, &c->engine);
 
 	if (r < 0)
 		return r;
@@ -250,12 +252,25 @@ static int engine_receive(struct http_connection *c, const void *bytes, size_t s
 	return c->engine->ops->receive(c->engine, bytes, size);
 }
 
-/* The first bytes of a plain connection say which protocol it is. */
+/* The first bytes of a plain connection say which protocol it is. What may yet become the preface of
+ * HTTP/2 is kept. */
 static int receive_first(struct http_connection *c, const unsigned char *bytes, size_t size)
 {
-	int r = serve(c, false);
+	bool http2;
+	int r;
 
-	return r < 0 ? r : engine_receive(c, bytes, size);
+	while (size > 0 && c->preface_size < sizeof(c->preface) &&
+	       *bytes == (unsigned char)HTTP2_PREFACE[c->preface_size]) {
+		c->preface[c->preface_size++] = (char)*bytes++;
+		size--;
+	}
+	http2 = c->preface_size == sizeof(c->preface);
+	if (size == 0 && !http2)
+		return 0;
+	r = serve(c, http2);
+	if (r == 0 && c->preface_size > 0)
+		r = engine_receive(c, c->preface, c->preface_size);
+	return r < 0 || size == 0 ? r : engine_receive(c, bytes, size);
 }
 
 static bool wants_bytes(const struct http_connection *c)

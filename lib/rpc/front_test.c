@@ -532,6 +532,39 @@ static void byte_by_byte(void **state)
 	assert_contains(text_string(&answer), "\"result\":\"x\"");
 }
 
+/* A client may begin with HTTP/2, which shows in its first 24 bytes, however they are cut. */
+static void http2_in_pieces(void **state)
+{
+	static const char bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+				    "\0\0\016\1\5\0\0\0\1\x82\x86\x84\x41\x09"
+				    "127.0.0.1"
+				    "\0\0\0\7\0\0\0\0\0";
+	cleanup_close int fd = connect_client(*state);
+	CLEANUP(text_done) struct text answer = { 0 };
+	char buffer[4096];
+	ssize_t size;
+
+	for (size_t i = 0; i < sizeof(bytes) - 1 - 9; i++)
+		assert_int_equal(send(fd, bytes + i, 1, MSG_NOSIGNAL), 1);
+	while (answer.size < 15 || memcmp(answer.data + answer.size - 15, "<!doctype html>", 15)) {
+		size = recv(fd, buffer, sizeof(buffer), 0);
+		assert_true(size > 0);
+		text_append_bytes(&answer, buffer, (size_t)size);
+	}
+	assert_memory_equal(answer.data, "\0\0\x18\4", 4); /* SETTINGS of the server */
+}
+
+static void what_only_begins_like_http2(void **state)
+{
+	static const struct exchange_case cases[] = {
+		{ "a method", "PRI * HTTP/1.1\r\n" HOST END, "400", "" },
+		{ "PRO", "PRO / HTTP/1.1\r\n" HOST END, "405", "" },
+		{ "P", "PUT / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n" END, "405", "" },
+	};
+
+	run_cases(*state, cases, ARRAY_SIZE(cases));
+}
+
 /* Requests that come at once are answered in their order, also where the first takes its time. */
 static void pipelined_requests(void **state)
 {
@@ -684,6 +717,8 @@ int main(void)
 		TEST(bad_frames_end_the_socket),
 		TEST(many_requests_on_one_connection),
 		TEST(byte_by_byte),
+		TEST(http2_in_pieces),
+		TEST(what_only_begins_like_http2),
 		TEST(pipelined_requests),
 		TEST(huge_body),
 		TEST(oversized_heads_are_refused),
