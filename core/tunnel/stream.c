@@ -555,6 +555,10 @@ void stream_tell_status(struct stream *stream, const char *changes)
 {
 	CLEANUP(text_done) struct text frame = { 0 };
 
+	if (!changes) {
+		give_everybody(stream, NULL);
+		return;
+	}
 	text_done(&stream->whole);
 	status_frame(&frame, stream->revision, changes);
 	if (text_error(&frame) < 0)

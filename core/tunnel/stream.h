@@ -57,7 +57,8 @@ void stream_set_status(struct stream *stream, char *(*whole)(void *context), voi
  */
 void stream_publish(struct stream *stream, uint64_t revision, const json_t *patch);
 
-/* The status changed. @changes: text of a JSON object. */
+/* The status is of now. @changes: text of a JSON object with what changed; NULL: nothing did, and only
+ * readers that have not got the whole one are told something. */
 void stream_tell_status(struct stream *stream, const char *changes);
 
 /* Drops readers that stall. To be called every few seconds while there are open readers. */

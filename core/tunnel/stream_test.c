@@ -296,6 +296,10 @@ static void status_is_whole_at_first(void **state)
 	early = (struct client){ .capacity = 1 << 20 };
 	join(stream, &early, "", true, 2);
 	assert_int_equal(early.frames, 0);
+	known = true;
+	stream_tell_status(stream, NULL); /* nothing changed, but it knows nothing yet */
+	stream_tell_status(stream, NULL);
+	assert_string_equal(early.sent.data, "{\"id\":2,\"patch\":[],\"status\":{\"whole\":1}}\n");
 	end(&early);
 }
 

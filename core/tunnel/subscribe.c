@@ -64,8 +64,8 @@ static void on_status(void *context, const struct fault *fault, const struct net
 	if (changes)
 		text = json_dumps(changes, JSON_COMPACT);
 	json_decref(changes);
-	if (text)
-		stream_tell_status(s->stream, text);
+	/* Without changes too: the first socket after a while has yet to be told everything. */
+	stream_tell_status(s->stream, text);
 }
 
 static void ask(struct subscriptions *s)

@@ -196,11 +196,13 @@ static void on_ready(void *context)
 		log_error_errno(r, "the web interface cannot be served");
 }
 
+/* Its guids and sockets end with it. */
 static void on_session_ended(void *context, const char *id)
 {
-	const struct daemon *d = context;
+	struct daemon *d = context;
 
-	rpc_continuations_kill_session(d->continuations, id);
+	if (d->continuations)
+		rpc_continuations_kill_session(d->continuations, id);
 }
 
 /* What is served over HTTP, and to whom. */
@@ -223,8 +225,6 @@ static int begin_front(struct daemon *d)
 	options.dispatcher = d->dispatcher;
 	options.continuations = d->continuations;
 	web_routes(d->tunnel, d->routes);
-	if (r == 0)
-		r = tunnel_serve_subscriptions(d->tunnel, d->continuations);
 	if (r == 0)
 		r = rpc_front_new(&options, &d->front);
 	if (r < 0)

@@ -168,7 +168,9 @@ class Subscription:
         frame = json.loads(message)
         if frame["patch"]:
             assert frame["id"] > self.revision, "revisions come in order"
-            self.document = jsonpatch.apply_patch(self.document, frame["patch"])
+            # In an object of its own: jsonpatch refuses a document that is null, as what is not there.
+            patch = [dict(operation, path="/it" + operation["path"]) for operation in frame["patch"]]
+            self.document = jsonpatch.apply_patch({"it": self.document}, patch)["it"]
             self.revision = frame["id"]
         if "status" in frame:
             self._take_status(frame["status"])
