@@ -104,7 +104,8 @@ static void on_holder_closed(uv_handle_t *handle)
 	free(handle);
 }
 
-/* Takes the descriptor that came with the frame out of libuv's hands, which gives it as a handle. */
+/* Takes the descriptor that came with the frame out of libuv's hands, which gives it as a handle. It
+ * does not look whether that fits the kind of socket. */
 static int take_descriptor(struct netd_client *client, int *ret)
 {
 	uv_tcp_t *holder;
@@ -374,7 +375,7 @@ int netd_client_reboot(struct netd_client *client, netd_client_done done, void *
 	return send_plain(client, NETD_REBOOT, done, context);
 }
 
-int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint,
+int netd_client_bind(struct netd_client *client, const struct netd_bind *wanted,
 		     netd_client_bound bound, void *context)
 {
 	struct outgoing *out;
@@ -382,7 +383,7 @@ int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint
 
 	if (r < 0)
 		return r;
-	netd_write_bind(&out->frame, client->last_number + 1, endpoint);
+	netd_write_bind(&out->frame, client->last_number + 1, wanted);
 	return send_request(
 		client, out,
 		&(struct pending){ .type = NETD_BIND, .bound = bound, .context = context });

@@ -20,7 +20,7 @@ struct netd_client;
 typedef void (*netd_client_done)(void *context, const struct fault *fault,
 				 const struct netd_status *status);
 
-/* @fd: a TCP socket that is bound and does not listen yet, the callee's; negative with a fault. */
+/* @fd: a socket that is bound and does not listen yet, the callee's; negative with a fault. */
 typedef void (*netd_client_bound)(void *context, const struct fault *fault, int fd);
 
 /* The other side closed or broke the protocol. Called once, after every pending request was
@@ -47,7 +47,7 @@ int netd_client_change(struct netd_client *client, const struct net_set *remove,
 int netd_client_status(struct netd_client *client, uint8_t flags, netd_client_done done,
 		       void *context);
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context);
-int netd_client_bind(struct netd_client *client, const struct endpoint *endpoint,
+int netd_client_bind(struct netd_client *client, const struct netd_bind *wanted,
 		     netd_client_bound bound, void *context);
 
 /*

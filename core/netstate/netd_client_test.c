@@ -141,7 +141,7 @@ static void a_bound_socket_comes_along(void **state)
 	CLEANUP(text_done) struct text second = { 0 };
 	CLEANUP(text_done) struct text last = { 0 };
 	struct fault fault = { .kind = FAULT_NETWORK, .details = (char *)"in use" };
-	const struct endpoint endpoint = { .address.family = AF_INET, .port = 443 };
+	const struct netd_bind wanted = { .kind = NETD_TCP, .endpoint.port = 443 };
 	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	cleanup_close int got = -EBADF;
 	struct sockaddr_in address = { .sin_family = AF_INET };
@@ -152,8 +152,8 @@ static void a_bound_socket_comes_along(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
 	assert_int_equal(netd_client_status(bench->client, 0, on_done, &bench->seen), 0);
-	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
-	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
+	assert_int_equal(netd_client_bind(bench->client, &wanted, on_bound, &bench->seen), 0);
+	assert_int_equal(netd_client_bind(bench->client, &wanted, on_bound, &bench->seen), 0);
 	netd_write_status(&first, 1, &(struct netd_status){ 0 });
 	netd_write_plain(&second, NETD_BOUND, 2);
 	netd_write_failed(&last, 3, &fault);
@@ -175,9 +175,9 @@ static void bound_without_a_socket_closes(void **state)
 {
 	struct bench *bench = *state;
 	CLEANUP(text_done) struct text t = { 0 };
-	const struct endpoint endpoint = { .address.family = AF_INET, .port = 443 };
+	const struct netd_bind wanted = { .kind = NETD_TCP, .endpoint.port = 443 };
 
-	assert_int_equal(netd_client_bind(bench->client, &endpoint, on_bound, &bench->seen), 0);
+	assert_int_equal(netd_client_bind(bench->client, &wanted, on_bound, &bench->seen), 0);
 	netd_write_plain(&t, NETD_BOUND, 1);
 	reply(bench, &t);
 	while (bench->seen.closed == 0)

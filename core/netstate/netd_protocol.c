@@ -161,11 +161,13 @@ static void put_endpoint(struct text *to, const struct endpoint *endpoint)
 	put_u32(to, endpoint->scope_id);
 }
 
-void netd_write_bind(struct text *to, uint32_t number, const struct endpoint *endpoint)
+void netd_write_bind(struct text *to, uint32_t number, const struct netd_bind *wanted)
 {
 	size_t start = begin_frame(to, NETD_BIND, number);
 
-	put_endpoint(to, endpoint);
+	put_u8(to, wanted->kind);
+	put_u8(to, wanted->flags);
+	put_endpoint(to, &wanted->endpoint);
 	end_frame(to, start);
 }
 
@@ -327,16 +329,18 @@ static void get_endpoint(struct reader *r, struct endpoint *ret)
 	ret->scope_id = reader_u32(r);
 }
 
-int netd_parse_bind(const struct netd_frame *frame, struct endpoint *ret)
+int netd_parse_bind(const struct netd_frame *frame, struct netd_bind *ret)
 {
-	struct endpoint endpoint;
+	struct netd_bind wanted;
 	struct reader r;
 
 	reader_init(&r, frame->body, frame->body_size);
-	get_endpoint(&r, &endpoint);
+	wanted.kind = reader_u8(&r);
+	wanted.flags = reader_u8(&r);
+	get_endpoint(&r, &wanted.endpoint);
 	if (!reader_done(&r))
 		return -EBADMSG;
-	*ret = endpoint;
+	*ret = wanted;
 	return 0;
 }
 

@@ -20,7 +20,7 @@ enum netd_request_type {
 	NETD_CHANGE = 2, /* items to remove and to add: all of it happens, or nothing */
 	NETD_STATUS = 3,
 	NETD_REBOOT = 4, /* reboots the machine */
-	NETD_BIND = 5, /* a TCP socket that is bound to an endpoint, ports below 1024 included */
+	NETD_BIND = 5, /* a socket that is bound to an endpoint, ports below 1024 included */
 };
 
 enum netd_answer_type {
@@ -71,6 +71,25 @@ struct netd_status {
 void netd_status_done(struct netd_status *status);
 DEFINE_CLEANUP_DONE(struct netd_status, netd_status_done);
 
+enum netd_socket_kind {
+	NETD_TCP = 1,
+	NETD_UDP = 2, /* in the tunnel only */
+};
+
+enum netd_bind_flag {
+	/* Bound to the WireGuard interface too (SO_BINDTODEVICE), so that nobody else reaches it. The
+	 * interface has to be there; where it is made anew, the socket is of no use any more. */
+	NETD_BIND_TUNNEL = 1 << 0,
+};
+
+/* What NETD_BIND asks for. start-netd binds any TCP port for everybody, and of the tunnel the ports of
+ * its services: 53, 1900 and 5351 of UDP, 53 and 49001 of TCP. */
+struct netd_bind {
+	uint8_t kind; /* enum netd_socket_kind */
+	uint8_t flags; /* enum netd_bind_flag */
+	struct endpoint endpoint;
+};
+
 /* A frame as it was parsed; the body is borrowed from the buffer. */
 struct netd_frame {
 	uint8_t type;
@@ -87,7 +106,7 @@ ssize_t netd_frame_parse(const uint8_t *data, size_t size, struct netd_frame *re
 void netd_write_sync(struct text *to, uint32_t number, const struct net_set *wanted);
 void netd_write_change(struct text *to, uint32_t number, const struct net_set *remove,
 		       const struct net_set *add);
-void netd_write_bind(struct text *to, uint32_t number, const struct endpoint *endpoint);
+void netd_write_bind(struct text *to, uint32_t number, const struct netd_bind *wanted);
 void netd_write_plain(struct text *to, uint8_t type, uint32_t number);
 void netd_write_status_request(struct text *to, uint32_t number, uint8_t flags);
 void netd_write_failed(struct text *to, uint32_t number, const struct fault *fault);
@@ -98,7 +117,7 @@ void netd_write_status(struct text *to, uint32_t number, const struct netd_statu
 int netd_parse_sync(const struct netd_frame *frame, struct net_set *ret_wanted);
 int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove,
 		      struct net_set *ret_add);
-int netd_parse_bind(const struct netd_frame *frame, struct endpoint *ret);
+int netd_parse_bind(const struct netd_frame *frame, struct netd_bind *ret);
 int netd_parse_status_request(const struct netd_frame *frame, uint8_t *ret_flags);
 int netd_parse_failed(const struct netd_frame *frame, struct fault *ret);
 int netd_parse_status(const struct netd_frame *frame, struct netd_status *ret);

@@ -105,12 +105,12 @@ static void status_request_again(const struct netd_frame *frame)
 static void bind_again(const struct netd_frame *frame)
 {
 	CLEANUP(text_done) struct text first = { 0 };
-	struct endpoint endpoint;
+	struct netd_bind wanted;
 	struct netd_frame written;
 
-	if (netd_parse_bind(frame, &endpoint) < 0)
+	if (netd_parse_bind(frame, &wanted) < 0)
 		return;
-	netd_write_bind(&first, frame->number, &endpoint);
+	netd_write_bind(&first, frame->number, &wanted);
 	written = reparse(&first);
 	assert(written.body_size == frame->body_size);
 	assert(memcmp(written.body, frame->body, frame->body_size) == 0);

@@ -63,18 +63,18 @@ static void run_set_listen(struct job *job)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	const char *listen = param_string(rpc_params(job->call), "listen");
-	struct endpoint endpoint;
-	int r = endpoint_parse(listen, &endpoint);
+	struct netd_bind wanted = { .kind = NETD_TCP };
+	int r = endpoint_parse(listen, &wanted.endpoint);
 
-	if (r < 0 || endpoint.port == 0) {
+	if (r < 0 || wanted.endpoint.port == 0) {
 		(void)fault_set(&fault, FAULT_INVALID_REQUEST,
 				"listen: %s must have a port of 1 to 65535", listen);
 		job_done(job, NULL, &fault);
-	} else if (web_listener_has(job->tunnel, &endpoint)) {
-		r = try_address(&endpoint, &fault);
+	} else if (web_listener_has(job->tunnel, &wanted.endpoint)) {
+		r = try_address(&wanted.endpoint, &fault);
 		finish_listen(job, r < 0 ? &fault : NULL);
 	} else {
-		r = netd_client_bind(job->tunnel->netd, &endpoint, on_tried, job);
+		r = netd_client_bind(job->tunnel->netd, &wanted, on_tried, job);
 		if (r == 0)
 			return;
 		(void)fault_set_errno(&fault, r, FAULT_NETWORK, "asking start-netd");

@@ -184,7 +184,9 @@ static void follow(struct web_listener *web)
 	if (web->listener && collide(&web->bound, &wanted))
 		close_listener(web);
 	web->asked = wanted;
-	r = netd_client_bind(web->tunnel->netd, &wanted, on_bound, web);
+	r = netd_client_bind(web->tunnel->netd,
+			     &(struct netd_bind){ .kind = NETD_TCP, .endpoint = wanted }, on_bound,
+			     web);
 	web->binding = r == 0;
 	if (r < 0)
 		note_errno(web, "asking start-netd to bind", r);

@@ -91,8 +91,8 @@ static void reply(struct fixture *f, const struct netd_frame *frame)
 {
 	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(fault_done) struct fault fault = { 0 };
-	struct endpoint endpoint;
-	char wanted[IP_TEXT_MAX];
+	struct netd_bind wanted;
+	char text_of[IP_TEXT_MAX];
 
 	if (frame->type != NETD_BIND) {
 		if (frame->type == NETD_STATUS)
@@ -102,10 +102,11 @@ static void reply(struct fixture *f, const struct netd_frame *frame)
 		assert_int_equal(write(f->fd, text.data, text.size), text.size);
 		return;
 	}
-	assert_int_equal(netd_parse_bind(frame, &endpoint), 0);
-	note(f, "bind", endpoint_format(&endpoint, wanted));
+	assert_int_equal(netd_parse_bind(frame, &wanted), 0);
+	assert_int_equal(wanted.kind, NETD_TCP);
+	note(f, "bind", endpoint_format(&wanted.endpoint, text_of));
 	if (f->refuse) {
-		(void)fault_set(&fault, FAULT_NETWORK, "%s is in use", wanted);
+		(void)fault_set(&fault, FAULT_NETWORK, "%s is in use", text_of);
 		netd_write_failed(&text, frame->number, &fault);
 		assert_int_equal(write(f->fd, text.data, text.size), text.size);
 	} else if (f->hold) {

@@ -1,10 +1,10 @@
 #include "requests.h"
 
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "bind.h"
 
 static int check_items(const struct net_set *set, struct fault *fault)
 {
@@ -78,49 +78,22 @@ static int on_reboot(struct requests *requests, const struct netd_frame *frame, 
 	return 0;
 }
 
-/* What a TCP socket may be bound to, but for what the kernel alone knows: whether the address is here. */
-static bool may_bind(const struct endpoint *endpoint)
-{
-	const struct ip_address *address = &endpoint->address;
-
-	if (endpoint->port == 0)
-		return false;
-	if (address->family == AF_INET)
-		return address->bytes[0] < 224; /* neither multicast nor broadcast */
-	return address->family == AF_INET6 && address->bytes[0] != 0xff;
-}
-
-static int bind_socket(const struct endpoint *endpoint, int *ret)
-{
-	cleanup_close int fd = socket(endpoint->address.family,
-				      SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-	struct sockaddr_storage address;
-	socklen_t size = endpoint_to_sockaddr(endpoint, &address);
-	int on = 1;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&address, size) < 0)
-		return -errno;
-	*ret = TAKE_FD(fd);
-	return 0;
-}
-
 static int answer_bind(const struct netd_frame *frame, struct text *answer, int *ret_fd)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	char text[IP_TEXT_MAX];
-	struct endpoint endpoint;
-	int r = netd_parse_bind(frame, &endpoint);
+	struct netd_bind wanted;
+	int r = netd_parse_bind(frame, &wanted);
 
 	if (r < 0)
 		return r;
-	r = may_bind(&endpoint) ? bind_socket(&endpoint, ret_fd) : -EINVAL;
+	r = bind_socket(&wanted, ret_fd);
 	if (r == 0) {
 		netd_write_plain(answer, NETD_BOUND, frame->number);
 		return text_error(answer);
 	}
 	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "%s is not available to bind to",
-			      endpoint_format(&endpoint, text));
+			      endpoint_format(&wanted.endpoint, text));
 	netd_write_failed(answer, frame->number, &fault);
 	return text_error(answer);
 }

@@ -12,6 +12,8 @@ from product import INTERFACE, TABLE, program
 from x25519 import public_key
 
 SYNC, CHANGE, STATUS, REBOOT, BIND = 1, 2, 3, 4, 5
+TCP, UDP = 1, 2
+IN_TUNNEL = 1
 DONE, FAILED, STATUS_IS, BOUND = 128, 129, 130, 131
 
 
@@ -157,10 +159,10 @@ class Netd:
         assert not body
         return found
 
-    def bind(self, address, port):
+    def bind(self, address, port, kind=TCP, flags=0):
         """The bound socket; with a listener's privilege on ports below 1024."""
         ip = ipaddress.ip_address(address)
-        body = struct.pack(">B16sHI", 2 if ip.version == 4 else 10, ip.packed, port, 0)
+        body = struct.pack(">BBB16sHI", kind, flags, 2 if ip.version == 4 else 10, ip.packed, port, 0)
         self._number += 1
         self.send_bytes(struct.pack(">IBI", len(body) + 5, BIND, self._number) + body)
         head, fds, *_ = socket.recv_fds(self._socket, 4, 4)

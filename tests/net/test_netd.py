@@ -12,7 +12,7 @@ import pytest
 
 import netd
 from lab import PATIENCE, Host, link, wait_until
-from netd import Device, Netd, Refused, egress, forward, subnet
+from netd import IN_TUNNEL, TCP, UDP, Device, Netd, Refused, egress, forward, subnet
 from product import INTERFACE, program
 from traffic import Conversation, Talker, ask_tcp, ask_udp
 
@@ -592,3 +592,25 @@ def test_sockets_are_bound_for_the_daemon(running):
     for address, port in ((STRANGER, 443), (VPS, 0), ("224.0.0.1", 443), ("ff02::1", 443)):
         with pytest.raises(Refused, match="is not available to bind to"):
             running.netd.bind(address, port)
+
+
+def test_services_of_the_tunnel_are_bound_to_it(running):
+    """Theirs are few ports, and nobody outside of the tunnel reaches them."""
+    gate = GATE.split("/")[0]
+    with pytest.raises(Refused, match="is not available to bind to"):
+        running.netd.bind("0.0.0.0", 5351, UDP, IN_TUNNEL)  # there is none yet
+    running.netd.sync(*running.items())
+    for address, port, kind in ((gate, 53, UDP), (gate, 53, TCP), ("0.0.0.0", 5351, UDP),
+                                ("0.0.0.0", 1900, UDP), (gate, 49001, TCP)):
+        with running.netd.bind(address, port, kind, IN_TUNNEL) as bound:
+            assert bound.getsockname() == (address, port)
+            assert bound.type == (socket.SOCK_DGRAM if kind == UDP else socket.SOCK_STREAM)
+            name = bound.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+            assert name.rstrip(b"\0").decode() == INTERFACE
+            if kind == UDP:
+                with pytest.raises(Refused, match="Address already in use"):
+                    running.netd.bind(address, port, kind, IN_TUNNEL)
+    for port, kind, flags in ((53, UDP, 0), (54, UDP, IN_TUNNEL), (443, TCP, IN_TUNNEL),
+                              (53, 3, IN_TUNNEL), (53, UDP, 2), (443, TCP, 2), (443, 0, 0)):
+        with pytest.raises(Refused, match="is not available to bind to: Invalid argument"):
+            running.netd.bind(gate, port, kind, flags)
