@@ -111,18 +111,6 @@ const struct change *plan_find(const struct plan *plan, enum fact_kind kind)
 	return NULL;
 }
 
-static int compare_to_change(const void *like, const void *change)
-{
-	return fact_compare(like, change_fact(change));
-}
-
-const struct change *plan_lookup(const struct plan *plan, const struct fact *like)
-{
-	if (plan->count == 0)
-		return NULL;
-	return bsearch(like, plan->changes, plan->count, sizeof(*plan->changes), compare_to_change);
-}
-
 char *plan_format(const struct plan *plan, char to[PLAN_TEXT_MAX])
 {
 	static const char *const words[] = {

@@ -41,9 +41,6 @@ const struct fact *change_fact(const struct change *change);
 /* The change that concerns a fact of this kind which exists once, or NULL. */
 const struct change *plan_find(const struct plan *plan, enum fact_kind kind);
 
-/* The change that concerns a fact of this kind and key, or NULL. */
-const struct change *plan_lookup(const struct plan *plan, const struct fact *like);
-
 /* For a person: "2 differences; first: address on wg-start-tunnel: 10.59.0.1/24 was missing". */
 #define PLAN_TEXT_MAX 256
 char *plan_format(const struct plan *plan, char to[PLAN_TEXT_MAX]);

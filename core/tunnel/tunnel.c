@@ -531,24 +531,18 @@ static int prepare_document(struct tunnel *tunnel, struct fault *fault)
 	return store_commit_now(txn);
 }
 
-char *tunnel_database_path(const char *datadir)
-{
-	char *path;
-
-	return asprintf(&path, "%s/tunnel.sqlite", datadir) < 0 ? NULL : path;
-}
-
 int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, struct tunnel **ret,
 	       struct fault *fault)
 {
-	cleanup_free char *path = tunnel_database_path(datadir);
-	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
-	int r = path && tunnel ? 0 : -ENOMEM;
+	cleanup_free char *path = NULL;
+	struct tunnel *tunnel;
+	int r;
 
-	if (r < 0) {
-		free(tunnel);
-		return r;
-	}
+	if (asprintf(&path, "%s/tunnel.sqlite", datadir) < 0)
+		return -ENOMEM;
+	tunnel = calloc(1, sizeof(*tunnel));
+	if (!tunnel)
+		return -ENOMEM;
 	*tunnel = (struct tunnel){ .loop = loop, .netd = netd };
 	list_init(&tunnel->jobs);
 	(void)uv_timer_init(loop, &tunnel->retry);

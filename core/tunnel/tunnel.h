@@ -56,7 +56,3 @@ void tunnel_stop(struct tunnel *tunnel, void (*idle)(void *context), void *conte
 /* Stops watching and closes the store; for a tunnel that is stopped and idle. NULL is fine. Returns
  * NULL. */
 struct tunnel *tunnel_free(struct tunnel *tunnel);
-
-/* Opens the document of a stopped daemon for a command: path of the database below @datadir. Frees with
- * free(). NULL: out of memory. */
-char *tunnel_database_path(const char *datadir);

@@ -260,11 +260,6 @@ const struct rpc_client_options *rpc_client_options(const struct rpc_client *cli
 	return &client->options;
 }
 
-const char *rpc_client_host(const struct rpc_client *client)
-{
-	return client->target.host;
-}
-
 bool rpc_client_has_session(struct rpc_client *client, const char *token)
 {
 	CLEANUP(text_done_secret) struct text cookies = { 0 };

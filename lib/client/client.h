@@ -82,9 +82,6 @@ int rpc_client_call_as(struct rpc_client *client, enum rpc_proof proof, const ch
 /* What the client was made with. */
 const struct rpc_client_options *rpc_client_options(const struct rpc_client *client);
 
-/* Where the calls went: the host of the target, "" before the first one. */
-const char *rpc_client_host(const struct rpc_client *client);
-
 /* Whether this session is kept already, as the daemon's own cookie. */
 bool rpc_client_has_session(struct rpc_client *client, const char *token);
 

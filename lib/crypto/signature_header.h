@@ -20,7 +20,6 @@
 #include "crypto/blake3.h"
 #include "crypto/ssh_signature.h"
 
-#define SIGNATURE_HEADER_NAME "X-StartOS-Auth-Sig"
 #define SIGNATURE_HEADER_MAX 4096 /* bytes of the value */
 #define SIGNATURE_COMMITMENT_SIZE 56
 

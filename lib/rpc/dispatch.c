@@ -41,14 +41,6 @@ struct exchange {
 	struct rpc_call calls[];
 };
 
-const struct rpc_method *rpc_table_find(const struct rpc_table *table, const char *name)
-{
-	for (const struct rpc_method *method = table->methods; method->name; method++)
-		if (strcmp(method->name, name) == 0)
-			return method;
-	return NULL;
-}
-
 int rpc_dispatcher_new(const struct rpc_table *table, void *context, struct rpc_dispatcher **ret)
 {
 	CLEANUP(rpc_dispatcher_free) struct rpc_dispatcher *dispatcher = NULL;
@@ -268,11 +260,6 @@ const char *rpc_string(const struct rpc_call *call, const char *name)
 bool rpc_bool(const struct rpc_call *call, const char *name)
 {
 	return json_is_true(json_object_get(call->params, name));
-}
-
-uint32_t rpc_number(const struct rpc_call *call, const char *name)
-{
-	return (uint32_t)json_integer_value(json_object_get(call->params, name));
 }
 
 /*

@@ -49,6 +49,3 @@ size_t rpc_dispatcher_running(const struct rpc_dispatcher *dispatcher);
 
 /* The answer that refuses a whole body, for transports; NULL for want of memory. The caller frees. */
 char *rpc_refusal(const struct fault *fault);
-
-/* Finds a method by its name, or returns NULL. */
-const struct rpc_method *rpc_table_find(const struct rpc_table *table, const char *name);

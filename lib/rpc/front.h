@@ -31,7 +31,6 @@
 #include "rpc/continuation.h"
 #include "rpc/dispatch.h"
 
-#define RPC_FRONT_ADDRESS "127.0.59.60:5960" /* where a command looks for its daemon */
 #define RPC_FRONT_STRANGER_BODY_MAX 16384 /* bytes of a body of a caller who is not known yet */
 
 struct rpc_front;

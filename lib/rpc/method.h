@@ -138,7 +138,6 @@ void *rpc_context(const struct rpc_call *call);
 /* Convenience for checked parameters: NULL or the given value for null. */
 const char *rpc_string(const struct rpc_call *call, const char *name);
 bool rpc_bool(const struct rpc_call *call, const char *name);
-uint32_t rpc_number(const struct rpc_call *call, const char *name);
 
 /* Each call is answered exactly once, by one of these, which also release it. */
 void rpc_reply(struct rpc_call *call, json_t *result); /* takes @result; NULL: null */

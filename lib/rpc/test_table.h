@@ -68,7 +68,7 @@ static void test_handle_later(struct rpc_call *call)
 /* Answers a kept call with its own number. */
 static inline void test_answer_later(struct rpc_call *call)
 {
-	rpc_reply(call, json_integer(rpc_number(call, "number")));
+	rpc_reply(call, json_incref(json_object_get(rpc_params(call), "number")));
 }
 
 /* Says who calls, and sets a cookie of that. */

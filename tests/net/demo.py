@@ -11,7 +11,9 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -82,8 +84,8 @@ class Demo:
         self.screen = screen
         self.lab = lab
         self.tunnel = Tunnel(lab.vps)
-        self.web = self.talker = self.peers = self.relay = None
-        self.password = self.fingerprint = None
+        self.web = self.talker = self.peers = self.relay = self.folder = None
+        self.password = self.fingerprint = self.root = None
 
     def cli(self, *arguments, show=True):
         """Runs the command on the VPS in front of the viewer."""
@@ -256,19 +258,29 @@ class Demo:
                 f"phone to the server, on {os.cpu_count()} cores that carry every host of the lab")
 
     def web_interface(self):
-        """The owner switches on the web interface"""
-        self.cli("web", "set-listen", f"{Lab.VPS}:{WEB_PORT}")
+        """The owner sets up the web interface"""
         # 127.0.0.1 is for the relay that shows the pages on this machine.
-        chain = self.cli("web", "generate-certificate", Lab.VPS, "127.0.0.1", show=False)
-        root = "-----BEGIN" + chain.rpartition("-----BEGIN")[2]
-        self.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(root.strip())).hexdigest()
-        self.password = self.cli("auth", "reset-password").split()[-1]
-        self.cli("web", "enable")
-        self.lab.stranger.write_file(ROOT_FILE, root)
-        page = self.web_call("GET / of the pages", "/")
+        shown = self.cli("web", "init", "--listen", f"{Lab.VPS}:{WEB_PORT}", "--generate",
+                         "--san", "127.0.0.1", show=False)
+        self.screen.output(re.sub(r"(BEGIN CERTIFICATE-----\n).*?(?=-----END)", r"\1...\n", shown,
+                                  flags=re.S))
+        self.password = re.search(r"Password\n([a-z2-7]{26})\n", shown)[1]
+        self.fingerprint = re.search(r"SHA-256 fingerprint: (\S+)", shown)[1]
+        self.root = re.search(r"-----BEGIN CERT.*-----END CERTIFICATE-----\n", shown, re.S)[0]
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.root.strip())).digest()
+        expect(digest.hex(":").upper() == self.fingerprint, "the fingerprint is not the root's")
+        self.lab.stranger.write_file(ROOT_FILE, self.root)
+        try:
+            self.lab.stranger.run("curl", "-sS", "--max-time", "20", "--retry", "5",
+                                  "--retry-connrefused", f"https://{Lab.VPS}:{WEB_PORT}/")
+        except CommandFailed as refused:
+            expect(refused.status == 60, f"without the root: {refused}")
+        else:
+            raise StepFailed("curl trusts a root that it does not know")
+        page = self.web_call("the page", "/")
         expect("<title>StartTunnel" in page, "the front page is not there")
-        return (f"https://{Lab.VPS}:{WEB_PORT} serves the pages, with a certificate that curl "
-                "accepts once it trusts the owner's own root")
+        return (f"https://{Lab.VPS}:{WEB_PORT} serves the pages to the internet, with a certificate that "
+                "curl accepts once it trusts the owner's own root, and not before")
 
     def web_call(self, what, path, *arguments):
         """Asks the web interface from the internet, over HTTPS; returns the answer."""
@@ -302,22 +314,83 @@ class Demo:
         return ("the password opens a session that sees devices and no key; without it the answer is "
                 "Unauthorized")
 
-    STEPS = (daemon_up, subnet, devices, config, join, forward, stranger, private, isolation,
-             hairpins, killed, measure, web_interface, web_login)
+    def remote(self):
+        """The owner manages the tunnel from another machine, by an SSH key"""
+        laptop = self.lab.stranger
 
-    def show_pages(self):
-        """Makes the web interface reachable from this machine and tells how."""
-        if self.password is None:
-            return
+        def from_afar(*arguments):
+            self.screen.command("laptop", f"start-tunnel {' '.join(arguments)}")
+            return laptop.try_run(product.program("start-tunnel"), "-t", f"{Lab.VPS}:{WEB_PORT}",
+                                  "--root-ca", ROOT_FILE, *arguments)
+
+        self.screen.output(f"(-t {Lab.VPS}:{WEB_PORT} --root-ca root-ca.crt go with each command of "
+                           "the laptop)")
+        laptop.run("mkdir", "-p", "-m", "700", "/run/home/.ssh")
+        self.screen.command("laptop", "ssh-keygen -t ed25519")
+        laptop.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "laptop", "-f",
+                   "/run/home/.ssh/id_ed25519")
+        status, _, error = from_afar("device", "list", SUBNET)
+        expect(status == 34, f"an unknown key is not refused: {status} {error}")
+        self.screen.output(error)
+        self.cli("auth", "key", "add", "laptop",
+                 laptop.read_file("/run/home/.ssh/id_ed25519.pub").strip())
+        status, _, error = from_afar("device", "add", SUBNET, "Tablet")
+        expect(status == 0, f"the key is known and refused: {error}")
+        status, devices, error = from_afar("device", "list", SUBNET)
+        self.screen.output(devices)
+        expect("Tablet" in devices, f"the new device is not listed: {error}")
+        expect(len(self.tunnel.wg_dump()["peers"]) == 4, "WireGuard does not know the new device")
+        return "unknown, the key is refused; known, it adds a device from across the internet"
+
+    def this_machine(self):
+        """The pages are on this machine, outside the lab, for a browser"""
         try:
             self.relay = Relay(self.lab.stranger, Lab.VPS, WEB_PORT, WEB_PORT)
-        except OSError:
+        except OSError:  # the port is taken here
             self.relay = Relay(self.lab.stranger, Lab.VPS, WEB_PORT)
-        self.screen.say()
-        self.screen.say("The web interface, on this machine for as long as the lab is up:")
-        self.screen.say(f"  URL               https://127.0.0.1:{self.relay.port}")
-        self.screen.say(f"  Password          {self.password}")
-        self.screen.say(f"  Root certificate  SHA-256 {self.fingerprint}")
+        self.folder = tempfile.TemporaryDirectory(prefix="start-tunnel-demo-")
+        os.chmod(self.folder.name, 0o755)  # a browser is another user's
+        with open(f"{self.folder.name}/root-ca.crt", "w", encoding="ascii") as file:
+            file.write(self.root)
+        page = self.here("/", [])
+        expect("<title>StartTunnel" in page, "the front page is not there")
+        # As a browser posts it: the page's origin is this very address.
+        body = product.json.dumps({"method": "auth.login", "params": {"password": self.password}})
+        login = self.here("/rpc/v1", ["-H", f"Origin: https://127.0.0.1:{self.relay.port}", "-H",
+                                      "Content-Type: application/json", "-d", body])
+        expect('"result"' in login, f"logging in: {login}")
+        return f"https://127.0.0.1:{self.relay.port} on this machine is the VPS's web interface"
+
+    def here_command(self, path):
+        return ["curl", "--cacert", f"{self.folder.name}/root-ca.crt",
+                f"https://127.0.0.1:{self.relay.port}{path}"]
+
+    def here(self, path, arguments):
+        """curl on the machine that the demo runs on, and no proxy of it."""
+        command = self.here_command(path)
+        self.screen.command("here", " ".join(command))
+        done = subprocess.run([*command, "-sS", "--max-time", "20", "--fail", "--noproxy", "*",
+                               *arguments], capture_output=True, check=False)
+        expect(done.returncode == 0, done.stderr.decode(errors="replace"))
+        return done.stdout.decode()
+
+    STEPS = (daemon_up, subnet, devices, config, join, forward, stranger, private, isolation,
+             hairpins, killed, measure, web_interface, web_login, remote, this_machine)
+
+    def show_pages(self):
+        """Tells how the web interface is opened on this machine."""
+        if self.relay is None:
+            return
+        port = self.relay.port
+        for line in ("", "The web interface, for a browser on this machine for as long as the lab is up:",
+                     f"  URL               https://127.0.0.1:{port}",
+                     f"  Password          {self.password}",
+                     f"  Root certificate  {self.folder.name}/root-ca.crt",
+                     f"  its SHA-256       {self.fingerprint}",
+                     f"  with curl         {' '.join(self.here_command('/'))}",
+                     "A browser warns until it trusts that root. Where this machine has no browser, from one",
+                     f"that has: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE, and the same URL there."):
+            self.screen.say(line)
 
     def run(self):
         """Runs the steps until one fails. Returns what was proved and the failure, or None."""
@@ -341,6 +414,8 @@ class Demo:
         for server in (self.web, self.talker, self.relay):
             if server:
                 server.close()
+        if self.folder:
+            self.folder.cleanup()
 
 
 def summary(screen, proved, failure, seconds):
@@ -377,7 +452,8 @@ def main():
         product.BUILD_DIR = os.path.abspath(options.build_dir)
     if os.geteuid() != 0:
         sys.exit("demo: namespaces need root: sudo make demo")
-    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "curl", "iperf3"))
+    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "curl", "iperf3",
+                                           "ssh-keygen"))
     missing += product.missing_programs()
     if missing:
         sys.exit(f"demo: missing: {' '.join(missing)}")

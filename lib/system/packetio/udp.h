@@ -18,8 +18,6 @@
 #include "base/cleanup.h"
 #include "base/ip.h"
 
-#define UDP_MESSAGE_MAX 65535
-
 /* Where a message goes to or came from, and the address of this host that it is from or was to. */
 struct udp_path {
 	struct endpoint remote;
