@@ -22,6 +22,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "net")]
 import kernel
 import lab as lab_module
 import product
+import web
 from lab import Lab, wait_until
 from product import DAEMONS, Tunnel
 from upstream import Upstream
@@ -135,15 +136,17 @@ def percentile_50_ms(calls):
 def measure_empty(results, router):
     router.tunnel.start()
     router.empty()
+    web.serve(router)
     router.tunnel.stop()
     router.tunnel.start()
-    router.tunnel.call("status")
+    web.wait_until_served(router)
     results.add("start-tunneld resident, empty document", router.resident_mib(), "MiB", "< 12",
                 router.resident_mib() < 12)
 
 
 def measure_idle(results, router):
-    """Ten seconds in which nobody asks for anything: no process of ours may wake up."""
+    """Ten seconds in which nobody asks for anything: no process of ours may wake up, also not for the
+    web interface, which is served."""
     time.sleep(1)  # the answer to the last call is over
     before = router.context_switches()
     time.sleep(10)
@@ -249,6 +252,9 @@ def run(results, directory, program):
         measure_edits(results, many, peer)
         measure_start(results, many)
         measure_idle(results, many)
+        web.measure_sockets(results, lab, many, f"{Lab.VPS}:{FIRST_PORT}")
+        web.measure_calls(results, many)
+        web.measure_passwords(results, lab, many)
 
         second = lab.add_host("second")
         lab.attach(second, 6)
@@ -276,9 +282,10 @@ def main():
     if options.build_dir:
         product.BUILD_DIR = os.path.abspath(options.build_dir)
     program = os.path.join(product.BUILD_DIR, "bench", "connection_rate")
-    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "conntrack", "iperf3"))
+    missing = lab_module.missing_programs(
+        (*lab_module.REQUIRED_PROGRAMS, "conntrack", "iperf3", "taskset", "wrk"))
     missing += product.missing_programs()
-    missing += [program] if not os.access(program, os.X_OK) else []
+    missing += [own for own in (program, web.subscribers_program()) if not os.access(own, os.X_OK)]
     if missing:
         sys.exit(f"bench: missing: {' '.join(missing)}")
     if os.geteuid() != 0:

@@ -13,6 +13,7 @@
 #include "http/request.h"
 #include "http/server_internal.h"
 
+#define WOKEN_BATCH 16 /* connections that are worked on in a turn of the loop */
 #define ACCEPT_BATCH 64 /* connections taken in one turn of the loop */
 #define ACCEPT_PAUSE_MS 100 /* after the process ran out of descriptors */
 #define LISTEN_BACKLOG 1024
@@ -418,14 +419,15 @@ static void tell_connections(struct http_server *server)
 				     0);
 }
 
-/* Works on those that are on the list now. */
+/* Works on the first of those that are on the list now. The rest has its turn after the sockets that
+ * became ready meanwhile, so that a call does not wait for a message to a thousand sockets. */
 static void on_idle(uv_idle_t *idle)
 {
 	struct http_server *server = container_of(idle, struct http_server, idle);
 	struct list now;
 
 	list_init(&now);
-	while (!list_empty(&server->woken)) {
+	for (int i = 0; i < WOKEN_BATCH && !list_empty(&server->woken); i++) {
 		struct list *node = server->woken.next;
 
 		list_remove(node);

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "account/account.h"
 #include "base/log.h"
@@ -266,6 +267,20 @@ static void save_memory(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
+/* A descriptor for each connection, and some for the rest: a shell allows 1,024, as a rule. */
+static void allow_connections(void)
+{
+	const rlim_t wanted = HTTP_CONNECTIONS_MAX + 256;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning_errno(-errno, "cannot allow %llu open files",
+				  (unsigned long long)limit.rlim_cur);
+}
+
 int main(int argc, char **argv)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
@@ -275,6 +290,7 @@ int main(int argc, char **argv)
 
 	log_init("start-tunneld", LOG_NOTICE);
 	save_memory();
+	allow_connections();
 	r = options_read(argc, argv, &d.options, &fault);
 	if (r == OPTIONS_SHOWN)
 		return 0;
