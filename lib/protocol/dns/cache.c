@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define KEY_MAX (DNS_NAME_MAX + 5)
+#define KEY_MAX (DNS_NAME_MAX + 9)
 
 struct entry {
 	struct list node; /* the longest not asked for first */
@@ -24,7 +24,7 @@ struct dns_cache {
 	size_t bytes;
 };
 
-static size_t make_key(const struct dns_query *query, uint8_t key[KEY_MAX])
+static size_t make_key(uint32_t view, const struct dns_query *query, uint8_t key[KEY_MAX])
 {
 	struct dns_name name = query->name;
 	size_t size = name.size;
@@ -36,7 +36,8 @@ static size_t make_key(const struct dns_query *query, uint8_t key[KEY_MAX])
 	key[size++] = (uint8_t)(query->class >> 8);
 	key[size++] = (uint8_t)query->class;
 	key[size++] = (uint8_t)(query->dnssec_ok | query->checking_disabled << 1);
-	return size;
+	memcpy(key + size, &view, sizeof(view));
+	return size + sizeof(view);
 }
 
 static size_t entry_bytes(const struct entry *entry)
@@ -84,10 +85,11 @@ void dns_cache_clear(struct dns_cache *cache)
 		drop(cache, oldest(cache));
 }
 
-static struct entry *find(struct dns_cache *cache, const struct dns_query *query, uint64_t now_s)
+static struct entry *find(struct dns_cache *cache, uint32_t view, const struct dns_query *query,
+			  uint64_t now_s)
 {
 	uint8_t key[KEY_MAX];
-	struct entry *entry = map_get(&cache->map, key, make_key(query, key));
+	struct entry *entry = map_get(&cache->map, key, make_key(view, query, key));
 
 	if (entry && now_s >= entry->since_s + entry->lifetime_s) {
 		drop(cache, entry);
@@ -96,12 +98,12 @@ static struct entry *find(struct dns_cache *cache, const struct dns_query *query
 	return entry;
 }
 
-void dns_cache_put(struct dns_cache *cache, const struct dns_query *query, const uint8_t *response,
-		   size_t size, uint64_t now_s)
+void dns_cache_put(struct dns_cache *cache, uint32_t view, const struct dns_query *query,
+		   const uint8_t *response, size_t size, uint64_t now_s)
 {
 	struct entry *entry, *old;
 	uint8_t key[KEY_MAX];
-	size_t key_size = make_key(query, key);
+	size_t key_size = make_key(view, query, key);
 	uint32_t lifetime_s;
 
 	if (size > DNS_CACHE_ANSWER_MAX || size < query->question_end ||
@@ -129,10 +131,10 @@ void dns_cache_put(struct dns_cache *cache, const struct dns_query *query, const
 		drop(cache, oldest(cache));
 }
 
-size_t dns_cache_get(struct dns_cache *cache, const struct dns_query *query,
+size_t dns_cache_get(struct dns_cache *cache, uint32_t view, const struct dns_query *query,
 		     const uint8_t *query_bytes, uint64_t now_s, uint8_t *to)
 {
-	struct entry *entry = find(cache, query, now_s);
+	struct entry *entry = find(cache, view, query, now_s);
 
 	if (!entry)
 		return 0;

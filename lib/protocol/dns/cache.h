@@ -1,7 +1,8 @@
 /*
  * Answers of upstream servers, kept as long as they say (RFC 1035 section 7.4, RFC 2308)
  *
- * Keyed by name, type, class and the two flags that change an answer. Bounded by entries and bytes: what
+ * Keyed by a view (different views ask different servers), by name, type, class and the two flags that
+ * change an answer. Bounded by entries and bytes: what
  * was not asked for the longest goes first. Does no I/O and reads no clock. Owned by one event loop.
  */
 #pragma once
@@ -31,13 +32,13 @@ void dns_cache_clear(struct dns_cache *cache);
  * Keeps the response to a query, if it may be kept: it replaces the one that is there. @response: as it
  * came, matching the query. Failure to keep it is no failure.
  */
-void dns_cache_put(struct dns_cache *cache, const struct dns_query *query, const uint8_t *response,
-		   size_t size, uint64_t now_s);
+void dns_cache_put(struct dns_cache *cache, uint32_t view, const struct dns_query *query,
+		   const uint8_t *response, size_t size, uint64_t now_s);
 
 /*
  * Writes the kept answer, as one to this very query: its id, its spelling of the name, times to live
  * less by the answer's age. @to has room for DNS_CACHE_ANSWER_MAX bytes. Returns the size, 0 where there
  * is none.
  */
-size_t dns_cache_get(struct dns_cache *cache, const struct dns_query *query,
+size_t dns_cache_get(struct dns_cache *cache, uint32_t view, const struct dns_query *query,
 		     const uint8_t *query_bytes, uint64_t now_s, uint8_t *to);

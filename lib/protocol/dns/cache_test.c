@@ -38,12 +38,12 @@ static void pair_init(struct pair *p, const char *name, uint8_t ttl)
 
 static void put(struct dns_cache *cache, const struct pair *p, uint64_t now_s)
 {
-	dns_cache_put(cache, &p->parsed, p->response, p->response_size, now_s);
+	dns_cache_put(cache, 0, &p->parsed, p->response, p->response_size, now_s);
 }
 
 static size_t get(struct dns_cache *cache, const struct pair *p, uint64_t now_s, uint8_t *to)
 {
-	return dns_cache_get(cache, &p->parsed, p->query, now_s, to);
+	return dns_cache_get(cache, 0, &p->parsed, p->query, now_s, to);
 }
 
 static void kept_as_long_as_it_says(void **state)

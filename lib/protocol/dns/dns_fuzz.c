@@ -39,12 +39,12 @@ static void check_cache(const uint8_t *data, size_t size, const struct dns_query
 	size_t kept;
 
 	assert(dns_cache_new(&cache) == 0);
-	dns_cache_put(cache, query, response, size, 1000);
-	kept = dns_cache_get(cache, query, data, 1000, again);
+	dns_cache_put(cache, 0, query, response, size, 1000);
+	kept = dns_cache_get(cache, 0, query, data, 1000, again);
 	if (dns_lifetime(response, size, &lifetime_s) == 0 && lifetime_s > 0 &&
 	    size <= DNS_CACHE_ANSWER_MAX) {
 		assert(kept == size && memcmp(again + 2, response + 2, size - 2) == 0);
-		assert(dns_cache_get(cache, query, data, 1000 + lifetime_s, again) == 0);
+		assert(dns_cache_get(cache, 0, query, data, 1000 + lifetime_s, again) == 0);
 	} else {
 		assert(kept == 0);
 	}

@@ -5,16 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
+#include "dns/wire.h"
 
-#define LABEL_MAX 63
-#define POINTER 0xc0
+#define LABEL_MAX DNS_LABEL_MAX
+#define POINTER DNS_POINTER
 #define OPT_SIZE 11 /* bytes of an OPT record without options */
 
 enum flag {
 	FLAG_RESPONSE = 0x8000,
-	FLAG_AUTHORITATIVE = 0x0400,
-	FLAG_TRUNCATED = 0x0200,
+	FLAG_TRUNCATED = DNS_FLAG_TRUNCATED,
 	FLAG_RECURSION_DESIRED = 0x0100,
 	FLAG_RECURSION_AVAILABLE = 0x0080,
 	FLAG_CHECKING_DISABLED = 0x0010,
@@ -309,30 +308,27 @@ void dns_set_id(uint8_t *data, uint16_t id)
 	data[1] = (uint8_t)id;
 }
 
-static void write_header(struct writer *w, const struct dns_query *query, enum dns_code code,
-			 uint16_t flags, uint16_t answers)
+void dns_wire_begin(struct writer *w, const struct dns_query *query, const uint8_t *bytes,
+		    enum dns_code code, unsigned flags, uint16_t answers)
 {
-	flags |= FLAG_RESPONSE | FLAG_RECURSION_AVAILABLE | (uint16_t)(query->opcode << 11) |
-		 ((uint16_t)code & CODE_MASK);
+	unsigned all = flags | FLAG_RESPONSE | FLAG_RECURSION_AVAILABLE |
+		       (unsigned)query->opcode << 11 | ((unsigned)code & CODE_MASK);
+
 	if (query->recursion_desired)
-		flags |= FLAG_RECURSION_DESIRED;
+		all |= FLAG_RECURSION_DESIRED;
 	if (query->checking_disabled)
-		flags |= FLAG_CHECKING_DISABLED;
+		all |= FLAG_CHECKING_DISABLED;
 	writer_u16(w, query->id);
-	writer_u16(w, flags);
+	writer_u16(w, (uint16_t)all);
 	writer_u16(w, query->name.size > 0 ? 1 : 0);
 	writer_u16(w, answers);
 	writer_u16(w, 0);
 	writer_u16(w, query->edns ? 1 : 0);
-}
-
-static void write_question(struct writer *w, const struct dns_query *query, const uint8_t *bytes)
-{
 	if (query->name.size > 0)
 		writer_copy(w, bytes + DNS_HEADER_SIZE, query->question_end - DNS_HEADER_SIZE);
 }
 
-static void write_opt(struct writer *w, const struct dns_query *query, enum dns_code code)
+void dns_wire_end(struct writer *w, const struct dns_query *query, enum dns_code code)
 {
 	if (!query->edns)
 		return;
@@ -349,32 +345,23 @@ size_t dns_write_empty(const struct dns_query *query, const uint8_t *query_bytes
 	struct writer w;
 
 	writer_init(&w, to, query->question_end + OPT_SIZE);
-	write_header(&w, query, code, truncated ? FLAG_TRUNCATED : 0, 0);
-	write_question(&w, query, query_bytes);
-	write_opt(&w, query, code);
+	dns_wire_begin(&w, query, query_bytes, code, truncated ? DNS_FLAG_TRUNCATED : 0, 0);
+	dns_wire_end(&w, query, code);
 	return (size_t)writer_size(&w);
 }
 
-int dns_write_answer(const struct dns_query *query, const uint8_t *query_bytes,
-		     const struct dns_record *records, size_t count, uint8_t *to, size_t capacity)
+size_t dns_fit(uint8_t *data, size_t size, const struct dns_query *query,
+	       const uint8_t *query_bytes, size_t max)
 {
-	struct writer w;
-
-	if (count > UINT16_MAX)
-		return -ENOBUFS;
-	writer_init(&w, to, capacity);
-	write_header(&w, query, DNS_NOERROR, FLAG_AUTHORITATIVE, (uint16_t)count);
-	write_question(&w, query, query_bytes);
-	for (size_t i = 0; i < count; i++) {
-		writer_u16(&w, POINTER << 8 | DNS_HEADER_SIZE); /* the question's name */
-		writer_u16(&w, records[i].type);
-		writer_u16(&w, DNS_CLASS_IN);
-		writer_u32(&w, records[i].ttl_s);
-		writer_u16(&w, records[i].data_size);
-		writer_copy(&w, records[i].data, records[i].data_size);
-	}
-	write_opt(&w, query, DNS_NOERROR);
-	return (int)writer_size(&w);
+	dns_set_id(data, query->id);
+	data[2] = (uint8_t)((data[2] & ~1) | query->recursion_desired);
+	memcpy(data + DNS_HEADER_SIZE, query_bytes + DNS_HEADER_SIZE,
+	       query->question_end - DNS_HEADER_SIZE);
+	if (!query->edns)
+		size = dns_strip_opt(data, size);
+	if (size <= max)
+		return size;
+	return dns_write_empty(query, query_bytes, dns_code_of(data, size), true, data);
 }
 
 /* --- names --- */

@@ -22,15 +22,30 @@
 
 enum dns_type {
 	DNS_A = 1,
+	DNS_NS = 2,
 	DNS_CNAME = 5,
 	DNS_SOA = 6,
+	DNS_PTR = 12,
+	DNS_MX = 15,
 	DNS_TXT = 16,
 	DNS_AAAA = 28,
+	DNS_SRV = 33,
+	DNS_DNAME = 39,
 	DNS_OPT = 41,
+	DNS_TSIG = 250,
 	DNS_ANY = 255,
 };
 
-#define DNS_CLASS_IN 1
+enum dns_class {
+	DNS_CLASS_IN = 1,
+	DNS_CLASS_NONE = 254, /* of updates */
+	DNS_CLASS_ANY = 255,
+};
+
+enum dns_opcode {
+	DNS_QUERY = 0,
+	DNS_UPDATE = 5,
+};
 
 enum dns_code {
 	DNS_NOERROR = 0,
@@ -39,6 +54,10 @@ enum dns_code {
 	DNS_NXDOMAIN = 3,
 	DNS_NOTIMP = 4,
 	DNS_REFUSED = 5,
+	DNS_YXDOMAIN = 6, /* of updates (RFC 2136 section 2.2) */
+	DNS_YXRRSET = 7,
+	DNS_NXRRSET = 8,
+	DNS_NOTZONE = 10,
 	DNS_BADVERS = 16, /* its upper bits are in the OPT record */
 };
 
@@ -50,7 +69,7 @@ struct dns_name {
 /* What matters of a query. */
 struct dns_query {
 	uint16_t id;
-	uint8_t opcode; /* 0: a query */
+	uint8_t opcode; /* enum dns_opcode */
 	bool recursion_desired;
 	bool checking_disabled;
 	struct dns_name name;
@@ -94,27 +113,20 @@ size_t dns_strip_opt(uint8_t *data, size_t size);
 void dns_set_id(uint8_t *data, uint16_t id);
 
 /*
+ * Makes a response to somebody else's question of the same name and type one to this query: its id, its
+ * spelling, whether recursion was desired, EDNS as far as the client knows it. Where it is larger than
+ * @max it becomes an empty one that says so. In place. Returns the new size.
+ */
+size_t dns_fit(uint8_t *data, size_t size, const struct dns_query *query,
+	       const uint8_t *query_bytes, size_t max);
+
+/*
  * Writes the answer that carries no records: header, question, and an OPT record where the query had one.
  * @query_bytes: the whole query; @truncated: says to come again over TCP. @to has room for
  * query->question_end + 11 bytes. Returns the size.
  */
 size_t dns_write_empty(const struct dns_query *query, const uint8_t *query_bytes,
 		       enum dns_code code, bool truncated, uint8_t *to);
-
-/* A record of our own. */
-struct dns_record {
-	uint16_t type;
-	uint32_t ttl_s;
-	const uint8_t *data; /* in wire form */
-	uint16_t data_size;
-};
-
-/*
- * Writes an answer of records that all have the question's name. Returns the size, or -ENOBUFS where
- * they do not fit into @capacity.
- */
-int dns_write_answer(const struct dns_query *query, const uint8_t *query_bytes,
-		     const struct dns_record *records, size_t count, uint8_t *to, size_t capacity);
 
 /* Names compare without regard to case (RFC 4343). */
 bool dns_name_equal(const struct dns_name *a, const struct dns_name *b);
