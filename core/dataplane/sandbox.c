@@ -1,13 +1,15 @@
 #include "dataplane/sandbox.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/if_tun.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include "base/cleanup.h"
@@ -110,18 +112,20 @@ static int load_filter(const int *calls, size_t count, bool tun)
 	return r;
 }
 
-/* An empty, read-only file system that is mounted nowhere becomes the root. Needs Linux 5.2. */
+/*
+ * The root becomes a directory that was removed: it is empty, and the kernel lets nobody put anything
+ * into it. Other than a file system of its own this takes no CAP_SYS_ADMIN, which start-netd, where it
+ * starts this program, does not pass on.
+ */
 static int enter_empty_root(void)
 {
-	cleanup_close int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	char path[] = "/run/start-wg.XXXXXX";
 	cleanup_close int root = -EBADF;
 
-	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+	if (!mkdtemp(path))
 		return -errno;
-	root = fsmount(context, FSMOUNT_CLOEXEC,
-		       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-			       MOUNT_ATTR_NOEXEC);
-	if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
+	root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (rmdir(path) < 0 || root < 0 || fchdir(root) < 0 || chroot(".") < 0)
 		return -errno;
 	return 0;
 }
@@ -174,7 +178,7 @@ int sandbox_enter_dataplane(const struct sandbox_user *user)
 	int r;
 
 	/* The filter allows no call that takes a path; the empty root is a second wall where it can be
-	 * had, which it cannot in a container without CAP_SYS_ADMIN. */
+	 * had, which it cannot in a container without CAP_SYS_CHROOT. */
 	if (!SANITIZED)
 		(void)enter_empty_root();
 	r = empty_bounding_set();

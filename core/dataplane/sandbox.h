@@ -18,8 +18,8 @@ struct sandbox_user {
 int sandbox_find_user(const char *name, struct sandbox_user *ret);
 
 /*
- * For the data plane: an empty root directory (where the kernel and the privileges at hand allow
- * one), the user's ids and no further groups, no capability, no way to gain one, and the filter.
+ * For the data plane: an empty root directory (where CAP_SYS_CHROOT and a /run to make it in are at
+ * hand), the user's ids and no further groups, no capability, no way to gain one, and the filter.
  * Only what is open already can be used afterwards. Returns 0 or a negative errno.
  */
 int sandbox_enter_dataplane(const struct sandbox_user *user);

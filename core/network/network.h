@@ -24,8 +24,8 @@
 
 struct network;
 
-/* @program: the userspace WireGuard device; borrowed. Wants CAP_SYS_ADMIN for the length of the
- * call, and does without. Returns 0 or a negative errno. */
+/* @program: the userspace WireGuard device; borrowed. Wants CAP_SYS_ADMIN or user namespaces
+ * for the length of the call, and does without. Returns 0 or a negative errno. */
 int network_new(enum wg_backend_choice choice, const char *program, struct network **ret);
 struct network *network_free(struct network *network);
 DEFINE_CLEANUP(struct network *, network_free);

@@ -219,13 +219,21 @@ void ruleset_write(struct text *to, const struct fact_set *facts, const struct t
 	write_elements(to, facts, traffic);
 }
 
+/* A network of one's own: by CAP_SYS_ADMIN, or as the root of a user namespace, where users may make some. */
+static int enter_own_network(void)
+{
+	if (unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+		return 0;
+	return -errno;
+}
+
 /* In the child. Returns its exit status. */
 static int draw_reference(int to)
 {
 	CLEANUP(netlink_free) struct netlink *nl = NULL;
 	CLEANUP(text_done) struct text error = { 0 };
 	CLEANUP(text_done) struct text picture = { 0 };
-	int r = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
+	int r = enter_own_network();
 
 	if (r == 0)
 		r = nft_load(rules, &error);

@@ -20,7 +20,8 @@ void ruleset_write(struct text *to, const struct fact_set *facts, const struct t
 
 /*
  * What nft_table_picture() gives for our table as it has to be. Loads the rules into a network
- * namespace of a child's own, where nobody else can touch them. Needs CAP_SYS_ADMIN.
+ * namespace of a child's own, where nobody else can touch them. Needs CAP_SYS_ADMIN
+ * or a kernel that gives everybody user namespaces.
  * Returns 0, -EPERM, or another negative errno.
  */
 int ruleset_reference(struct text *ret);

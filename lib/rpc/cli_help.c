@@ -2,6 +2,8 @@
 
 #include "rpc/cli_internal.h"
 
+#define COMPLETION_SUMMARY "Print a script that completes commands in a shell"
+
 #define COLUMN_MAX 34 /* where a help text begins at the latest */
 
 /* Two columns: what to type, and what it does. */
@@ -177,8 +179,7 @@ static void help_group(const struct rpc_table *table, const char *path, struct t
 
 	cli_each_child(table, path, add_command, &rows);
 	if (!*path)
-		add_command("completion", "Print a script that completes commands in a shell",
-			    &rows);
+		add_command("completion", COMPLETION_SUMMARY, &rows);
 	rows_write(&rows, "Commands", to);
 	for (const struct rpc_param *p = grouped ? grouped->params : NULL; p && p->name; p++)
 		if (cli_is_group_argument(p))
@@ -192,11 +193,35 @@ static void help_group(const struct rpc_table *table, const char *path, struct t
 	rows_write(&rows, "Options", to);
 }
 
+/* Commands of the command line itself, which no table has. Returns whether it is one. */
+static bool help_builtin(const struct rpc_table *table, const char *path, struct text *to)
+{
+	struct rows rows = { 0 };
+
+	if (strcmp(path, "completion") == 0)
+		text_printf(to,
+			    COMPLETION_SUMMARY "\n\nFor the shell that is running: source <(%s "
+					       "completion bash), or zsh;\n%s completion fish | "
+					       "source\n\nUsage: %s completion <bash|zsh|fish>\n",
+			    table->program, table->program, table->program);
+	else if (strcmp(path, "man") == 0)
+		text_printf(to,
+			    "Write the manual pages of all commands\n\nUsage: %s man <DIRECTORY>\n",
+			    table->program);
+	else
+		return false;
+	add_plain(&rows, 'h', "help", "Print help");
+	rows_write(&rows, "Options", to);
+	return true;
+}
+
 void cli_help(const struct rpc_table *table, const char *path, struct text *to)
 {
 	const struct rpc_method *method = cli_method(table, path);
 	const char *summary = method ? method->summary : cli_group_summary(table, path);
 
+	if (help_builtin(table, path, to))
+		return;
 	if (*summary)
 		text_printf(to, "%s\n", summary);
 	if (method && method->description)

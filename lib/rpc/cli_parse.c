@@ -511,6 +511,11 @@ static int parse_builtin(struct parse *p, const char *word)
 		p->command->builtin = builtins[i].builtin;
 		if (!builtins[i].argument)
 			return 0;
+		if (p->at < p->count && asks_for_help(p->words[p->at])) {
+			p->command->builtin = CLI_HELP;
+			text_append(&p->command->path, word);
+			return 0;
+		}
 		if (p->at + 1 == p->count && !looks_like_option(p->words[p->at])) {
 			p->command->argument = p->words[p->at];
 			return 0;

@@ -293,6 +293,8 @@ static void help(void **state)
 		{ "subnet --help", "Usage: start-sample subnet <SUBNET> <COMMAND>\n" },
 		{ "subnet 10.1.2.1/24 set-wan --help",
 		  "Usage: start-sample subnet <SUBNET> set-wan [OPTIONS]\n" },
+		{ "completion --help", "Usage: start-sample completion <bash|zsh|fish>\n" },
+		{ "man -h", "Usage: start-sample man <DIRECTORY>\n" },
 		{ "--version", "start-sample 1.2.3\n" },
 		{ "-V", "start-sample 1.2.3\n" },
 	};

@@ -1,6 +1,7 @@
 """The daemon and its machine: privileges, files, sysctls, IPv6, a VPS behind 1:1 NAT, the reboot."""
 
 import os
+import re
 import stat
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import kernel
 from conftest import SUBNET
 from lab import Host, Lab, link, wait_until
-from product import INTERFACE, Tunnel, program
+from product import INTERFACE, ROOT, TABLE, Tunnel, program
 from traffic import Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, parse_config
 
@@ -78,6 +79,37 @@ def test_no_secret_is_in_logs_or_arguments(tunnel):
                 texts.append(file.read())
     for secret in (document["wg"]["key"], client["key"], client["psk"]):
         assert all(secret not in text for text in texts)
+
+
+def capabilities_of_the_unit():
+    """As setpriv names them."""
+    with open(os.path.join(ROOT, "packaging/systemd/start-tunneld.service"), encoding="ascii") as unit:
+        names = re.search("^CapabilityBoundingSet=(.*)$", unit.read(), re.M)[1].split()
+    return [name.removeprefix("CAP_").lower() for name in names]
+
+
+def test_the_capabilities_of_the_unit_suffice(machine):
+    bounds = "--bounding-set=-all," + ",".join(f"+{name}" for name in capabilities_of_the_unit())
+    machine.write_file("/run/start-tunneld", f"#!/bin/sh\nexec setpriv {bounds} "
+                       f"{program('start-tunneld')} \"$@\"\n", 0o755)
+    tunnel = Tunnel(machine, lambda name: "/run/start-tunneld" if name == "start-tunneld" else
+                    program(name)).start()
+    try:
+        tunnel.cli("web", "init", "--listen", "198.18.0.2:443", "--generate")
+        wait_until(lambda: tunnel.call("status")["web"]["listening"], "port 443 is served", 30)
+        handles = machine.run("nft", "-a", "-s", "list", "table", "inet", TABLE)
+        assert not kernel.differences(tunnel)
+        tunnel.stop()
+        tunnel.start()
+        assert not kernel.differences(tunnel)
+        for pid in machine.processes("start-wg"):
+            if not is_sanitized("start-wg"):
+                assert os.listdir(f"/proc/{pid}/root") == []
+        # Without user namespaces start-netd does not know its table again, and loads it anew.
+        if machine.try_run("setpriv", bounds, "unshare", "--user", "--net", "true")[0] == 0:
+            assert machine.run("nft", "-a", "-s", "list", "table", "inet", TABLE) == handles
+    finally:
+        tunnel.stop_everything()
 
 
 def test_start_as_a_user_is_refused_in_words(lab):

@@ -68,7 +68,7 @@ export const de: Messages = {
 		download: 'Stammzertifikat herunterladen',
 		profile: 'Profil herunterladen (iPhone, iPad, Mac)',
 		fingerprint: 'SHA-256-Fingerabdruck',
-		compare: 'Vergleichen Sie ihn mit dem, was „start-tunnel web get-certificate“ auf dem Server zeigt, bevor Sie ihm vertrauen.',
+		compare: 'Vergleichen Sie ihn mit dem, was „start-tunnel web get-root --fingerprint“ auf dem Server zeigt, bevor Sie ihm vertrauen.',
 		validUntil: 'Gültig bis {date}',
 		none: 'Das Zertifikat des Servers hat sein Besitzer bereitgestellt; hier ist keinem Stammzertifikat zu vertrauen.',
 		platform: 'Ihr Gerät',

@@ -68,7 +68,7 @@ export const en = {
 		download: 'Download root certificate',
 		profile: 'Download profile (iPhone, iPad, Mac)',
 		fingerprint: 'SHA-256 fingerprint',
-		compare: 'Compare it with what “start-tunnel web get-certificate” shows on the server before you trust it.',
+		compare: 'Compare it with what “start-tunnel web get-root --fingerprint” shows on the server before you trust it.',
 		validUntil: 'Valid until {date}',
 		none: 'The server’s certificate was provided by its owner; there is no root to trust here.',
 		platform: 'Your device',

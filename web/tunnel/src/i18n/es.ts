@@ -68,7 +68,7 @@ export const es: Messages = {
 		download: 'Descargar el certificado raíz',
 		profile: 'Descargar el perfil (iPhone, iPad, Mac)',
 		fingerprint: 'Huella SHA-256',
-		compare: 'Compárela con lo que muestra «start-tunnel web get-certificate» en el servidor antes de confiar en ella.',
+		compare: 'Compárela con lo que muestra «start-tunnel web get-root --fingerprint» en el servidor antes de confiar en ella.',
 		validUntil: 'Válido hasta el {date}',
 		none: 'El certificado del servidor lo proporcionó su dueño; aquí no hay ninguna raíz en la que confiar.',
 		platform: 'Su dispositivo',

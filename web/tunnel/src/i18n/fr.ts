@@ -68,7 +68,7 @@ export const fr: Messages = {
 		download: 'Télécharger le certificat racine',
 		profile: 'Télécharger le profil (iPhone, iPad, Mac)',
 		fingerprint: 'Empreinte SHA-256',
-		compare: 'Comparez-la avec ce qu’affiche « start-tunnel web get-certificate » sur le serveur avant de l’approuver.',
+		compare: 'Comparez-la avec ce qu’affiche « start-tunnel web get-root --fingerprint » sur le serveur avant de l’approuver.',
 		validUntil: 'Valable jusqu’au {date}',
 		none: 'Le certificat du serveur a été fourni par son propriétaire ; il n’y a pas de racine à approuver ici.',
 		platform: 'Votre appareil',

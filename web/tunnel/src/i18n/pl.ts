@@ -68,7 +68,7 @@ export const pl: Messages = {
 		download: 'Pobierz certyfikat główny',
 		profile: 'Pobierz profil (iPhone, iPad, Mac)',
 		fingerprint: 'Odcisk SHA-256',
-		compare: 'Zanim zaufasz, porównaj go z tym, co na serwerze pokazuje „start-tunnel web get-certificate”.',
+		compare: 'Zanim zaufasz, porównaj go z tym, co na serwerze pokazuje „start-tunnel web get-root --fingerprint”.',
 		validUntil: 'Ważny do {date}',
 		none: 'Certyfikat serwera dostarczył jego właściciel; nie ma tu certyfikatu głównego, któremu trzeba zaufać.',
 		platform: 'Twoje urządzenie',
