@@ -159,6 +159,8 @@ static int add_address(struct application *a, const struct change *change)
 		return 0;
 	r = rtnl_address_add(a->network->rtnl, a->network->index, fact_address(change->after.key),
 			     change->after.key[4]);
+	if (r == -EEXIST) /* somebody else made it so, since that was read */
+		return 0;
 	return r < 0 ? failed(a, r, "adding the", &change->after) : 0;
 }
 

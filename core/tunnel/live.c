@@ -563,6 +563,12 @@ int live_update(struct live *live, const struct tunnel *tunnel, const struct net
 	return r;
 }
 
+bool live_is_current(const struct live *live, const struct tunnel *tunnel)
+{
+	return live->known && live->document == store_document(tunnel->store) &&
+	       live->revision == store_revision(tunnel->store);
+}
+
 json_t *live_whole(const struct live *live)
 {
 	json_t *whole = live->known ? json_copy(live->parts) : NULL;

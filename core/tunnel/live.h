@@ -27,6 +27,9 @@ DEFINE_CLEANUP(struct live *, live_free);
 int live_update(struct live *live, const struct tunnel *tunnel, const struct netd_status *status,
 		json_t **ret_changes);
 
+/* Whether the last update was of the document as it is now. */
+bool live_is_current(const struct live *live, const struct tunnel *tunnel);
+
 /* Everything, as of the last update. NULL: out of memory, or there was none. */
 json_t *live_whole(const struct live *live);
 

@@ -44,7 +44,7 @@ static const char *random_name(char to[32])
 					     "key",	 "10.0/24",  "~a" };
 	unsigned pick = random_below(ARRAY_SIZE(names) + 2);
 
-	(void)snprintf(to, 32, "name%u", ++last_string);
+	(void)snprintf(to, 32, "name%u.", ++last_string);
 	if (pick < ARRAY_SIZE(names))
 		(void)snprintf(to, 32, "%s", names[pick]);
 	return to;
@@ -185,9 +185,12 @@ static void apply(json_t **document, const json_t *patch)
 static void edits_and_redaction_commute(void **state)
 {
 	(void)state;
-	random_bytes(&random_state, sizeof(random_state));
-	print_message("seed %llx\n", (unsigned long long)random_state);
+	if (getenv("SEED"))
+		random_state = strtoull(getenv("SEED"), NULL, 16);
+	else
+		random_bytes(&random_state, sizeof(random_state));
 	random_state |= 1;
+	print_message("SEED=%llx to repeat\n", (unsigned long long)random_state);
 	for (int round = 0; round < ROUNDS; round++) {
 		json_t *before = random_document(), *after = json_deep_copy(before), *seen_after;
 		json_t *seen = json_deep_copy(before), *patch = NULL, *seen_patch = NULL, *copy;

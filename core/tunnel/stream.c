@@ -377,8 +377,9 @@ static void catch_up(struct stream_reader *reader, const json_t *patch)
 {
 	const struct text *status;
 
+	/* The whole status is not made for a sink that has no room for it anyway. */
 	if (!reader->sink || reader->freed || !give_revisions(reader, patch) ||
-	    !reader->wants_status)
+	    !reader->wants_status || !may_send(reader, 0))
 		return;
 	status = whole_status(reader->stream);
 	if (status && may_send(reader, status->size) && send(reader, status->data, status->size))
@@ -522,6 +523,7 @@ void stream_publish(struct stream *stream, uint64_t revision, const json_t *patc
 	struct entry *entry = patch ? calloc(1, sizeof(*entry)) : NULL;
 
 	stream->revision = revision;
+	text_done(&stream->whole); /* it tells of a revision that readers are past */
 	if (entry)
 		entry->whole = frame_of_patch(NULL, revision, patch);
 	if (!entry || !entry->whole) {

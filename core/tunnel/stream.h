@@ -5,7 +5,8 @@
  * or without) and shared by all its readers. A reader has a place in them: it is given what follows
  * while its socket takes it, falls behind where that is slow, and catches up when the socket has
  * drained. So a slow reader costs a place, not a queue, and delays nobody. Where it falls out of what is
- * kept, or takes nothing for STREAM_STALL_S, its socket is dropped: it comes back for the document.
+ * kept, or its socket does not drain within STREAM_STALL_S, that is dropped: it comes back for the
+ * document.
  *
  * Frames are {"id": revision, "patch": [...]} (rpc-and-patchdb.md 4.7) and, for the status,
  * {"id": revision, "patch": [], "status": {...}}, which clients that know nothing of it pass over. A
@@ -48,7 +49,7 @@ struct stream *stream_free(struct stream *stream);
 DEFINE_CLEANUP(struct stream *, stream_free);
 
 /* What gives the whole status as the text of a JSON object, which the stream frees with free(); NULL:
- * not known yet. */
+ * not known yet, and stream_tell_status() is called when it is. */
 void stream_set_status(struct stream *stream, char *(*whole)(void *context), void *context);
 
 /*

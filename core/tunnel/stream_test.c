@@ -303,6 +303,42 @@ static void status_is_whole_at_first(void **state)
 	end(&early);
 }
 
+static char *count_whole(void *context)
+{
+	++*(unsigned *)context;
+	return strdup("{}");
+}
+
+static void whole_status_is_of_the_readers_revision(void **state)
+{
+	CLEANUP(stream_free) struct stream *stream = NULL;
+	struct client first = { .capacity = 1 << 20 }, second = first, blocked = { 0 };
+	unsigned made = 0;
+
+	(void)state;
+	assert_int_equal(stream_new(&sinks, 1, &stream), 0);
+	stream_set_status(stream, count_whole, &made);
+	join(stream, &first, "", true, 1);
+	assert_string_equal(first.sent.data, "{\"id\":1,\"patch\":[],\"status\":{}}\n");
+	publish(stream, 2, "/a", json_true());
+	join(stream, &second, "", true, 2);
+	assert_string_equal(second.sent.data, "{\"id\":2,\"patch\":[],\"status\":{}}\n");
+
+	/* It is not made for one that cannot be told. */
+	assert_int_equal(stream_reader_new(stream, "", true, 2, &blocked.reader), 0);
+	blocked.waiting = STREAM_READER_QUEUE_MAX + 1;
+	made = 0;
+	stream_reader_open(blocked.reader, &blocked);
+	publish(stream, 3, "/a", json_false());
+	assert_int_equal(made, 0);
+	drain(&blocked);
+	assert_int_equal(made, 1);
+	assert_non_null(strstr(blocked.sent.data, "{\"id\":3,\"patch\":[],\"status\":{}}\n"));
+	end(&first);
+	end(&second);
+	end(&blocked);
+}
+
 static void stalled_readers_are_dropped(void **state)
 {
 	CLEANUP(stream_free) struct stream *stream = NULL;
@@ -509,6 +545,7 @@ int main(void)
 		cmocka_unit_test(large_frames_take_turns),
 		cmocka_unit_test(unknown_revisions_lose_everybody),
 		cmocka_unit_test(status_is_whole_at_first),
+		cmocka_unit_test(whole_status_is_of_the_readers_revision),
 		cmocka_unit_test(stalled_readers_are_dropped),
 		cmocka_unit_test(readers_may_end_while_they_are_given_something),
 		cmocka_unit_test(copies_follow_the_document),

@@ -36,12 +36,21 @@ static void on_revision(void *context, uint64_t revision, const json_t *patch)
 
 /* Live status. */
 
+static void ask(struct subscriptions *s);
+
+/* A reader has the document of now; rows of an older one would tell of devices that it does not know. */
 static char *whole_status(void *context)
 {
 	struct subscriptions *s = context;
-	json_t *whole = s->fresh ? live_whole(s->live) : NULL;
-	char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
+	json_t *whole = NULL;
+	char *text = NULL;
 
+	if (s->fresh && live_is_current(s->live, s->tunnel))
+		whole = live_whole(s->live);
+	else
+		ask(s);
+	if (whole)
+		text = json_dumps(whole, JSON_COMPACT);
 	json_decref(whole);
 	return text;
 }

@@ -211,6 +211,26 @@ static int await_socket(const char *name, pid_t pid, int watch, int pidfd)
 	return 0;
 }
 
+/* The device of an interface that was removed a moment ago answers until it has noticed: it is not the
+ * one to be made. Returns 0 once nobody answers, or -EADDRINUSE. */
+static int await_predecessor(const char *name)
+{
+	uint64_t deadline = clock_monotonic_ns() + START_TIMEOUT_S * NS_PER_S;
+	uint64_t now;
+
+	while ((now = clock_monotonic_ns()) < deadline) {
+		cleanup_close int fd = connect_socket(name);
+		struct pollfd ended = { .fd = fd, .events = POLLIN };
+
+		if (fd < 0)
+			return 0;
+		/* The connection ends with the device. */
+		(void)poll(&ended, 1, (int)((deadline - now) / NS_PER_MS) + 1);
+		(void)poll(NULL, 0, LISTEN_RETRY_MS);
+	}
+	return -EADDRINUSE;
+}
+
 int wg_userspace_create(const char *name, const char *program)
 {
 	cleanup_close int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -223,6 +243,9 @@ int wg_userspace_create(const char *name, const char *program)
 	if (watch < 0 ||
 	    inotify_add_watch(watch, SOCKET_DIRECTORY, IN_CREATE | IN_MOVED_TO | IN_ATTRIB) < 0)
 		return -errno;
+	r = await_predecessor(name);
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid < 0)
 		return -errno;

@@ -4,7 +4,7 @@
  * Started by start-tunneld before that gives its own privilege up. Serves the short table of typed
  * requests of netd_protocol.h over the socket it inherits, one at a time, and repairs what others
  * do to the state in its care. Ends when the socket closes, and leaves the kernel's state as it is:
- * the tunnel, its forwards and connections go on.
+ * the tunnel, its forwards and connections go on. The next one waits for that end (predecessor.h).
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "options.h"
+#include "predecessor.h"
 #include "privilege.h"
 #include "requests.h"
 
@@ -178,6 +179,8 @@ static int run(struct program *p)
 			tidy_up(p);
 		if (fds[NETWORK_FDS + 1].revents)
 			on_children(p);
+		if (fds[NETWORK_FDS].revents & POLLHUP) /* what is repaired is the next one's matter */
+			return -ECONNRESET;
 		watch_network(p);
 		if (fds[NETWORK_FDS].revents)
 			r = on_socket(p);
@@ -222,6 +225,9 @@ static int begin(struct program *p)
 				NETD_SOCKET_FD);
 		return r;
 	}
+	r = predecessor_await();
+	if (r < 0)
+		return r;
 	r = network_new(p->options.backend, p->options.start_wg, &p->requests.network);
 	if (r < 0) {
 		log_error_errno(r, "cannot reach the kernel's network configuration");

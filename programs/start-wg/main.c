@@ -365,10 +365,11 @@ static void stop(struct program *p)
 {
 	if (p->dataplane)
 		log_counters(p);
-	uapi_server_free(p->uapi);
-	dataplane_free(p->dataplane);
+	/* As long as this one answers, no other takes the name: what is unlinked is not its socket. */
 	if (p->opener.fd >= 0)
 		(void)opener_unlink_socket(&p->opener);
+	uapi_server_free(p->uapi);
+	dataplane_free(p->dataplane);
 	opener_done(&p->opener);
 	cleanup_close_fd(&p->signals.fd);
 	poller_done(&p->poller);

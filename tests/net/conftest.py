@@ -88,6 +88,7 @@ class World:
         self.stranger = lab.stranger
         self.laptop = lab.add_host("laptop")
         lab.attach(self.laptop, 4)
+        tunnel.clear()  # tests before this may have left something
         with tunnel.rpc() as rpc:
             rpc.call("subnet.add", subnet=SUBNET, name="Home")
             rpc.call("subnet.add", subnet=OTHER_SUBNET, name="Guests")

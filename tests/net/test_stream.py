@@ -235,8 +235,6 @@ def test_a_session_takes_its_sockets_along(tunnel):
 
 def test_status_tells_who_comes_online_and_what_goes_through(world):
     tunnel = world.tunnel
-    for key in set(tunnel.subnets()) - {SUBNET, "10.60.0.1/24"}:
-        tunnel.call("subnet.remove", subnet=key)
     world.forward(8080, f"{SERVER}:80")
     source = f"{Lab.VPS}:8080"
     with Subscription(tunnel) as view:
