@@ -243,6 +243,71 @@ static void secrets_become_placeholders_of_their_type(void **state)
 	json_decref(document);
 }
 
+/* The document as tunnel.md 1.1 has it, and our authority. */
+static const char whole_document[] =
+	"{'migrations':['PortForwardAuto','WgClientKind'],"
+	" 'webserver':{'enabled':true,'listen':'203.0.113.7:8443',"
+	"  'certificate':{'key':'SECRET','cert':'PEM'},"
+	"  'authority':{'rootKey':'SECRET','rootCert':'PEM','intermediateKey':'SECRET',"
+	"   'intermediateCert':'PEM'}},"
+	" 'sessions':{'SECRET':{'loggedIn':'2026','lastActive':'2026','userAgent':'x'}},"
+	" 'password':'SECRET',"
+	" 'authPubkeys':{'-----BEGIN PUBLIC KEY-----\\nx\\n':{'name':'laptop'}},"
+	" 'gateways':{'eth0':{'name':null,'secure':null,'type':null,'ipInfo':{'name':'eth0',"
+	"   'scopeId':2,'deviceType':'ethernet','subnets':['203.0.113.7/24'],'lanIp':[],"
+	"   'wanIp':null,'ntpServers':[],'dnsServers':[]}}},"
+	" 'wg':{'port':51820,'key':'SECRET','subnets':{'10.59.37.1/24':{'name':'Home',"
+	"  'clients':{'10.59.37.2':{'name':'Server','key':'SECRET','psk':'SECRET',"
+	"   'kind':'server','allowDnsInjection':true,'allowAutoPortForward':true,'wanIp':null}},"
+	"  'dns':{'type':'custom','servers':['1.1.1.1:53']},'wanIp':null}}},"
+	" 'portForwards':{'203.0.113.7:8000':{'kind':'dnat','target':'10.59.37.2:8000',"
+	"   'label':'x','enabled':true,'count':1,'auto':false},"
+	"  '203.0.113.7:443':{'kind':'sni','routes':{'git.example.com':{"
+	"   'target':'10.59.37.2:443','label':'PCP','enabled':true,'auto':true}}}},"
+	" 'dnsRecords':[{'name':'home.example.com','type':'A','value':'10.59.37.2','ttl':300,"
+	"  'source':'10.59.37.2'}]}";
+
+/* Asserts that @seen is @value, but for secrets, of which the members are there and empty. */
+static void assert_all_there(const json_t *seen, json_t *value, const char *name)
+{
+	json_t *member;
+	const char *below;
+
+	if (strcmp(name, "sessions") == 0) {
+		assert_int_equal(json_object_size(seen), 0);
+		assert_true(json_is_object(seen));
+	} else if (json_is_string(value) && strcmp(json_string_value(value), "SECRET") == 0) {
+		assert_string_equal(json_string_value(seen), "");
+	} else if (json_is_object(value)) {
+		assert_int_equal(json_object_size(seen), json_object_size(value));
+		json_object_foreach(value, below, member)
+			assert_all_there(json_object_get(seen, below), member, below);
+	} else {
+		assert_true(json_equal(seen, value));
+	}
+}
+
+static void every_field_of_the_document_is_there(void **state)
+{
+	char *text = strdup(whole_document);
+	json_t *document, *seen;
+
+	(void)state;
+	for (char *c = text; *c; c++)
+		if (*c == '\'')
+			*c = '"';
+	document = json_loads(text, 0, NULL);
+	assert_non_null(document);
+	free(text);
+	seen = redacted(document);
+	assert_all_there(seen, document, "");
+	text = json_dumps(seen, JSON_COMPACT);
+	assert_null(strstr(text, "SECRET"));
+	free(text);
+	json_decref(seen);
+	json_decref(document);
+}
+
 static void parts_are_redacted_by_their_place(void **state)
 {
 	static const struct {
@@ -311,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_become_placeholders_of_their_type),
+		cmocka_unit_test(every_field_of_the_document_is_there),
 		cmocka_unit_test(parts_are_redacted_by_their_place),
 		cmocka_unit_test(what_has_no_secret_is_not_copied),
 		cmocka_unit_test(unknown_operations_are_refused),

@@ -569,8 +569,14 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 	return 0;
 }
 
-int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *continuations)
+static void end_sockets(void *context, const char *id)
 {
+	rpc_continuations_kill_session(context, id);
+}
+
+int tunnel_serve_sockets(struct tunnel *tunnel, struct rpc_continuations *continuations)
+{
+	tunnel_on_session_ended(tunnel, end_sockets, continuations);
 	return subscriptions_new(tunnel, continuations, &tunnel->subscriptions);
 }
 

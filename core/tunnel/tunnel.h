@@ -35,9 +35,9 @@ extern const struct rpc_table tunnel_api;
 int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, struct tunnel **ret,
 	       struct fault *fault);
 
-/* Serves db.subscribe with sockets. @continuations: borrowed; may outlive the tunnel. Returns 0 or
- * -ENOMEM. */
-int tunnel_serve_subscriptions(struct tunnel *tunnel, struct rpc_continuations *continuations);
+/* Serves db.subscribe with sockets, and ends those of each session with it. @continuations: borrowed,
+ * outlive the tunnel. Returns 0 or -ENOMEM. */
+int tunnel_serve_sockets(struct tunnel *tunnel, struct rpc_continuations *continuations);
 
 /* Who may call (account/account.h); the tunnel's own. */
 struct account *tunnel_account(struct tunnel *tunnel);

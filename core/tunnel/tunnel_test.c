@@ -113,7 +113,7 @@ static void begin(struct fixture *f)
 	assert_int_equal(tunnel_new(&f->loop, f->directory, f->netd, &f->tunnel, &fault), 0);
 	assert_int_equal(rpc_dispatcher_new(&tunnel_api, f->tunnel, &f->dispatcher), 0);
 	assert_int_equal(rpc_continuations_new(&f->continuations), 0);
-	assert_int_equal(tunnel_serve_subscriptions(f->tunnel, f->continuations), 0);
+	assert_int_equal(tunnel_serve_sockets(f->tunnel, f->continuations), 0);
 	tunnel_start(f->tunnel, on_ready, &f->loop);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 }

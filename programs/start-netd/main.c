@@ -179,7 +179,8 @@ static int run(struct program *p)
 			tidy_up(p);
 		if (fds[NETWORK_FDS + 1].revents)
 			on_children(p);
-		if (fds[NETWORK_FDS].revents & POLLHUP) /* what is repaired is the next one's matter */
+		if (fds[NETWORK_FDS].revents &
+		    POLLHUP) /* what is repaired is the next one's matter */
 			return -ECONNRESET;
 		watch_network(p);
 		if (fds[NETWORK_FDS].revents)

@@ -121,7 +121,8 @@ static int begin_privileged(struct daemon *d, int *ret_netd_fd, struct fault *fa
 	return r;
 }
 
-/* Frees what the loop still holds; it ends when the last handle has closed. */
+/* The server is closed and the last job done. Frees each before what it borrows; the loop ends when the
+ * last handle has closed. */
 static void on_idle(void *context)
 {
 	struct daemon *d = context;
@@ -130,11 +131,9 @@ static void on_idle(void *context)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	d->https = https_free(d->https);
 	d->front = rpc_front_free(d->front);
-	if (d->tunnel)
-		tunnel_on_session_ended(d->tunnel, NULL, NULL);
-	d->continuations = rpc_continuations_free(d->continuations);
 	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
 	d->tunnel = tunnel_free(d->tunnel);
+	d->continuations = rpc_continuations_free(d->continuations);
 	d->netd = netd_client_free(d->netd);
 }
 
@@ -197,43 +196,37 @@ static void on_ready(void *context)
 		log_error_errno(r, "the web interface cannot be served");
 }
 
-/* Its guids and sockets end with it. */
-static void on_session_ended(void *context, const char *id)
-{
-	struct daemon *d = context;
-
-	if (d->continuations)
-		rpc_continuations_kill_session(d->continuations, id);
-}
-
-/* What is served over HTTP, and to whom. */
+/* What is served over HTTP, and to whom. Nothing listens yet. What was made when this fails is freed with
+ * the rest, in on_idle(). */
 static int begin_front(struct daemon *d)
 {
+	struct account *account = tunnel_account(d->tunnel);
 	struct rpc_front_options options = {
-		.authenticator = account_authenticator(tunnel_account(d->tunnel)),
+		.authenticator = account_authenticator(account),
 		.files = &pages,
 		.routes = d->routes,
 	};
-	struct http_server_options server_options = { .handlers = &rpc_front_handlers };
-	int r = account_set_local_secret(tunnel_account(d->tunnel), d->cookie);
+	int r = account_set_local_secret(account, d->cookie);
 
 	if (r == 0)
 		r = rpc_dispatcher_new(&tunnel_api, d->tunnel, &d->dispatcher);
 	if (r == 0)
 		r = rpc_continuations_new(&d->continuations);
 	if (r == 0)
-		r = tunnel_serve_subscriptions(d->tunnel, d->continuations);
-	options.dispatcher = d->dispatcher;
-	options.continuations = d->continuations;
-	web_routes(d->tunnel, d->routes);
-	if (r == 0)
-		r = rpc_front_new(&options, &d->front);
+		r = tunnel_serve_sockets(d->tunnel, d->continuations);
 	if (r < 0)
 		return r;
-	tunnel_on_session_ended(d->tunnel, on_session_ended, d);
+	web_routes(d->tunnel, d->routes);
+	options.dispatcher = d->dispatcher;
+	options.continuations = d->continuations;
+	r = rpc_front_new(&options, &d->front);
+	if (r < 0)
+		return r;
 	rpc_front_set_names(d->front, web_listener_is_host, d->tunnel);
-	server_options.context = d->front;
-	return http_server_new(&d->loop, &server_options, &d->server);
+	return http_server_new(&d->loop,
+			       &(struct http_server_options){ .handlers = &rpc_front_handlers,
+							      .context = d->front },
+			       &d->server);
 }
 
 static int begin(struct daemon *d, int netd_fd, struct fault *fault)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 
+from lab import PATIENCE
 from product import INTERFACE, TABLE, program
 from x25519 import public_key
 
@@ -87,7 +88,7 @@ class Netd:
         self._number = 0
         self._output = tempfile.TemporaryFile()
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(60)
+        self._socket.settimeout(60 * PATIENCE)
         fd = theirs.fileno()
         argv = host.command([*wrapper, program("start-netd"), *options])
         self.process = subprocess.Popen(
@@ -173,10 +174,14 @@ class Netd:
         assert answer == struct.pack(">BI", BOUND, self._number) and len(fds) == 1
         return socket.socket(fileno=fds[0])
 
+    def hang_up(self):
+        """As start-tunneld does that ends."""
+        self._socket.close()
+
     def close(self):
         """Returns the exit status."""
-        self._socket.close()
-        return self.process.wait(10)
+        self.hang_up()
+        return self.process.wait(10 * PATIENCE)
 
     # What is there, as others see it
 

@@ -4,6 +4,8 @@ start-netd alone: typed requests in, kernel state out, seen from strangers and d
 One VPS, a stranger on its network, and two devices there that join by WireGuard.
 """
 
+import os
+import signal
 import socket
 import statistics
 import time
@@ -499,6 +501,59 @@ def pid_in(pid):
             if line.startswith("NSpid:"):
                 return int(line.split()[-1])
     raise LookupError(pid)
+
+
+def test_a_device_that_is_ending_is_not_taken_for_the_new_one(running):
+    """The interface is gone and its device has not noticed: it still answers, but serves nothing."""
+    running.netd.sync(*running.items(Device("10.59.0.2").item()))
+    state = running.netd.state()
+    path = f"/wireguard/{INTERFACE}.sock"
+
+    def connections():
+        with open(f"/proc/{running.vps.pid}/net/unix", encoding="ascii") as file:
+            return sum(line.rstrip().endswith(path) for line in file)
+
+    old = running.vps.processes("start-wg")
+    before = connections()
+    for pid in old:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        running.vps.ip("link", "delete", INTERFACE)
+        wait_until(lambda: connections() > before, "it is asked whether it is there")
+    finally:
+        for pid in old:
+            os.kill(pid, signal.SIGCONT)
+    wait_for_repair(running.netd, state, 0)
+    assert not set(old) & set(running.vps.processes("start-wg"))
+    assert "failed" not in running.netd.output()
+
+
+def test_the_next_one_waits_until_this_one_has_ended(running):
+    """As where start-tunneld was killed while its start-netd was at work."""
+    running.netd.sync(*running.items())
+    state = running.netd.state()
+    first = running.netd
+    (pid,) = running.vps.processes("start-netd")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        first.hang_up()
+        running.vps.nft("flush table inet start_tunnel")
+        running.vps.ip("address", "delete", GATE, "dev", INTERFACE)
+        second = running.start()
+        wait_until(lambda: waits_for_lock(set(running.vps.processes("start-netd")) - {pid}),
+                   "the next one waits")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        first.process.send_signal(signal.SIGCONT)  # nsenter stops with what it started
+    second.sync(*running.items())
+    assert running.netd.state() == state
+    assert first.close() == 0
+    assert "repaired" not in first.output()
+
+
+def waits_for_lock(pids):
+    with open("/proc/locks", encoding="ascii") as file:
+        return any(" -> " in line and str(pid) in line.split() for line in file for pid in pids)
 
 
 def test_somebody_who_fights_is_met_with_patience(running):
