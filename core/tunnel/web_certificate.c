@@ -186,6 +186,38 @@ bool web_certificate_wants_renewal(const json_t *document, int64_t now_s)
 				      certificate_not_after(root, 0), now_s);
 }
 
+static void append_date(struct text *to, int64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	char date[32] = "";
+	struct tm utc;
+
+	if (gmtime_r(&when, &utc))
+		(void)strftime(date, sizeof(date), "%Y-%m-%d", &utc);
+	text_append(to, date);
+}
+
+void web_certificate_warning(const json_t *document, int64_t now_s, struct text *to)
+{
+	CLEANUP(certificate_chain_free) struct certificate_chain *chain = NULL;
+	CLEANUP(certificate_chain_free) struct certificate_chain *root = NULL;
+
+	if (!chain_text(document) || certificate_chain_read(chain_text(document), &chain, NULL) < 0)
+		return;
+	if (own_root(document, &root) < 0) {
+		if (certificate_not_after(chain, 0) - now_s > WEB_CERTIFICATE_LEFT_S)
+			return;
+		text_append(to, "the imported certificate ends on ");
+		append_date(to, certificate_not_after(chain, 0));
+		text_append(to, "; import its successor");
+	} else if (certificate_not_after(root, 0) - now_s <= WEB_ROOT_LEFT_S) {
+		text_append(to, "the root certificate ends on ");
+		append_date(to, certificate_not_after(root, 0));
+		text_append(to, "; make a new one (start-tunnel web generate-certificate "
+				"--new-root) and have devices trust it");
+	}
+}
+
 int web_certificate_renew(struct job *job, const json_t *params, struct fault *fault)
 {
 	CLEANUP(certificate_chain_free) struct certificate_chain *chain = NULL;

@@ -16,6 +16,7 @@
 struct job;
 
 #define WEB_CERTIFICATE_LEFT_S INT64_C(2592000) /* 30 days: with less left, a leaf is renewed */
+#define WEB_ROOT_LEFT_S INT64_C(15552000) /* 180 days: with less left, the owner is told */
 
 /*
  * Whether a leaf that is valid between the two times ought to be renewed: WEB_CERTIFICATE_LEFT_S or a
@@ -26,6 +27,13 @@ bool web_certificate_is_due(int64_t from_s, int64_t to_s, int64_t issuers_end_s,
 
 /* The same of the document's leaf. False where it is not of our authority. */
 bool web_certificate_wants_renewal(const json_t *document, int64_t now_s);
+
+/*
+ * What the owner has to do before browsers refuse the interface, as a sentence: where the root of ours
+ * has WEB_ROOT_LEFT_S or less left, or WEB_CERTIFICATE_LEFT_S is left of a certificate that is not of ours.
+ * Appends nothing where there is nothing to do.
+ */
+void web_certificate_warning(const json_t *document, int64_t now_s, struct text *to);
 
 /*
  * For an edit: issues a leaf for @names under the kept authority and puts it into the document. Where

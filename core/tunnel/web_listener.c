@@ -26,6 +26,7 @@ struct web_listener {
 	struct certificate_names hosts; /* of the certificate */
 	char *bind_problem; /* or NULL */
 	char *certificate_problem;
+	char *warning; /* the last one that was logged */
 };
 
 /* --- what is wanted --- */
@@ -272,10 +273,26 @@ static void run_renewal(struct job *job)
 	job_edit(job, web_certificate_renew);
 }
 
+/* Logged when it is new, not each day. */
+static void warn(struct web_listener *web)
+{
+	CLEANUP(text_done) struct text warning = { 0 };
+
+	web_certificate_warning(store_document(web->tunnel->store), web_certificate_now(),
+				&warning);
+	if (web->warning && strcmp(web->warning, text_string(&warning)) == 0)
+		return;
+	free(web->warning);
+	web->warning = text_take(&warning);
+	if (web->warning && *web->warning)
+		log_warning("the web interface: %s", web->warning);
+}
+
 static void on_renewal(uv_timer_t *timer)
 {
 	struct web_listener *web = container_of(timer, struct web_listener, renewal);
 
+	warn(web);
 	if (web_certificate_wants_renewal(store_document(web->tunnel->store),
 					  web_certificate_now()))
 		tunnel_job(web->tunnel, NULL, run_renewal);
@@ -350,6 +367,7 @@ static void release(struct web_listener *web)
 		return;
 	free(web->bind_problem);
 	free(web->certificate_problem);
+	free(web->warning);
 	certificate_names_done(&web->hosts);
 	free(web);
 }
@@ -398,6 +416,36 @@ static void append_url(const struct tunnel *tunnel, const struct endpoint *endpo
 		text_printf(to, "%s:%u", name, endpoint->port);
 }
 
+static bool has_address(const json_t *ip_info, const struct ip_address *address)
+{
+	const json_t *subnet;
+	struct ip_prefix own;
+	size_t i;
+
+	json_array_foreach(json_object_get(ip_info, "subnets"), i, subnet)
+		if (ip_prefix_parse(json_string_value(subnet), &own) == 0 &&
+		    ip_equal(&own.address, address))
+			return true;
+	return false;
+}
+
+/* Whether an address is on this machine. A socket stays where it is when its address goes, and serves
+ * again when that comes back. */
+static bool is_here(const struct tunnel *tunnel, const struct ip_address *address)
+{
+	static const struct ip_address loopback = { .family = AF_INET6, .bytes = { [15] = 1 } };
+	json_t *gateways = json_object_get(store_document(tunnel->store), "gateways"), *gateway;
+	const char *name;
+
+	if (is_unspecified(address) || ip_equal(address, &loopback) ||
+	    (address->family == AF_INET && address->bytes[0] == 127))
+		return true;
+	json_object_foreach(gateways, name, gateway)
+		if (has_address(json_object_get(gateway, "ipInfo"), address))
+			return true;
+	return false;
+}
+
 static const char *problem_of(const struct tunnel *tunnel)
 {
 	const struct web_listener *web = tunnel->web;
@@ -410,7 +458,11 @@ static const char *problem_of(const struct tunnel *tunnel)
 		return "no certificate is set";
 	if (!web)
 		return NULL;
-	return web->bind_problem ? web->bind_problem : web->certificate_problem;
+	if (web->bind_problem)
+		return web->bind_problem;
+	if (web->listener && !is_here(tunnel, &web->bound.address))
+		return "the address is not on this machine now";
+	return web->certificate_problem;
 }
 
 json_t *web_listener_status(const struct tunnel *tunnel)
@@ -421,7 +473,8 @@ json_t *web_listener_status(const struct tunnel *tunnel)
 	struct endpoint wanted;
 
 	if (wanted_endpoint(tunnel, &wanted)) {
-		listening = web && web->listener && same_endpoint(&web->bound, &wanted);
+		listening = web && web->listener && same_endpoint(&web->bound, &wanted) &&
+			    is_here(tunnel, &wanted.address);
 		append_url(tunnel, &wanted, &url);
 	}
 	if (text_error(&url) < 0)

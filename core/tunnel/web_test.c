@@ -552,6 +552,49 @@ static void an_old_leaf_is_renewed_under_the_same_root(void **state)
 	assert_int_equal(store_revision(f->tunnel->store), revision + 2);
 }
 
+static void assert_warning(struct fixture *f, int64_t in_days, const char *wanted)
+{
+	CLEANUP(text_done) struct text warning = { 0 };
+
+	web_certificate_warning(store_document(f->tunnel->store),
+				web_certificate_now() + in_days * DAY_S, &warning);
+	if (*wanted ? !strstr(text_string(&warning), wanted) : warning.size > 0)
+		fail_msg("in %d days: %s", (int)in_days, text_string(&warning));
+}
+
+static void the_owner_is_told_before_a_root_ends(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_warning(f, 0, "");
+	enable(f);
+	assert_warning(f, CERTIFICATE_ROOT_DAYS - 182, "");
+	assert_warning(f, CERTIFICATE_ROOT_DAYS - 179, "the root certificate ends on 20");
+	assert_warning(f, CERTIFICATE_LEAF_DAYS, ""); /* it is renewed in time */
+	put(f, "/webserver/authority", json_null());
+	assert_warning(f, CERTIFICATE_LEAF_DAYS - 32, "");
+	assert_warning(f, CERTIFICATE_LEAF_DAYS - 29, "the imported certificate ends on 20");
+}
+
+static void an_address_that_goes_is_shown(void **state)
+{
+	struct fixture *f = *state;
+	json_t *gateway = json_pack("{s:{s:s, s:[s]}}", "ipInfo", "deviceType", "ethernet",
+				    "subnets", "198.51.100.7/24");
+
+	enable(f);
+	put(f, "/gateways", json_pack("{s:o}", "eth7", gateway));
+	succeeds(f, "web.set-listen", "'listen':'198.51.100.7:8443'");
+	until_events(f, "bind 198.51.100.7:8443; bind 198.51.100.7:8443; listen; close");
+	assert_status(f, true, NULL);
+	put(f, "/gateways/eth7/ipInfo", json_null());
+	assert_status(f, false, "not on this machine");
+	put(f, "/gateways/eth7/ipInfo",
+	    json_pack("{s:s, s:[s]}", "deviceType", "ethernet", "subnets", "198.51.100.7/24"));
+	assert_status(f, true, NULL);
+	assert_events(f, "");
+}
+
 static void the_root_comes_in_every_form(void **state)
 {
 	struct fixture *f = *state;
@@ -624,6 +667,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_changes_meanwhile_counts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_missing_is_shown, set_up, tear_down),
 		cmocka_unit_test(renewal_is_due_near_the_end),
+		cmocka_unit_test_setup_teardown(the_owner_is_told_before_a_root_ends, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(an_address_that_goes_is_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_old_leaf_is_renewed_under_the_same_root, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_root_comes_in_every_form, set_up, tear_down),

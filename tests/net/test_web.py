@@ -385,6 +385,12 @@ def test_an_address_that_comes_later_is_served_then(served):
     served.host.ip("address", "add", f"{late}/32", "dev", "lo")
     try:
         wait_until(lambda: served.status()["problem"] is None, "the address is served", 60.0)
+        served.host.ip("address", "del", f"{late}/32", "dev", "lo")
+        wait_until(lambda: served.status() == {
+            "listening": False, "problem": "the address is not on this machine now",
+            "url": f"https://{late}:8443"}, "that it is gone")
+        served.host.ip("address", "add", f"{late}/32", "dev", "lo")
+        wait_until(lambda: served.status()["listening"], "it is served again")
     finally:
         served.tunnel.call("web.set-listen", listen=f"{VPS}:8443")
         served.host.ip("address", "del", f"{late}/32", "dev", "lo")
