@@ -631,7 +631,8 @@ static void http1_expire(struct http_engine *engine, enum http_wait wait)
 {
 	struct http1 *h = http1_of(engine);
 
-	if (wait == HTTP_WAIT_IDLE)
+	/* Browsers open connections ahead of need: one on which nothing came gets no refusal either. */
+	if (wait == HTTP_WAIT_IDLE || (wait == HTTP_WAIT_HEAD && h->ahead_size == 0))
 		over(h, false);
 	else if (wait == HTTP_WAIT_HEAD)
 		refuse(h, 408, "the head of the request did not come in time");

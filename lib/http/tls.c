@@ -2,7 +2,9 @@
  * Each certificate has an SSL_CTX of its own, and a handshake takes the one that is current when the
  * client's first byte comes. Connections hold their context, so replacing it disturbs none; session
  * tickets of the old one are no longer accepted, and the client proves nothing with them: it makes
- * a full handshake.
+ * a full handshake. So it does where the keys of tickets have been replaced since, which happens at a
+ * handshake, so that no timer runs: who takes the keys of the running daemon reads no connection that was
+ * resumed before.
  */
 #include "http/tls_internal.h"
 
@@ -12,16 +14,21 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/secret.h"
+
 #define CHAIN_MAX 8 /* certificates */
+#define TICKET_KEYS_SIZE 80 /* what OpenSSL takes: a name, a key of HMAC, one of AES */
 
 struct http_tls {
 	unsigned references;
 	SSL_CTX *context;
+	uint64_t ticket_keys_ns; /* since when the keys of its session tickets are used */
 };
 
 /* In the server's order. HTTP/2 first: it carries all calls of a page on one connection, and a client
  * that cannot do WebSocket over it opens a connection for that by itself. */
-static const unsigned char protocols[] = "\10http/1.1";
+static const unsigned char protocols[] = "\2h2\10http/1.1";
 
 static int on_protocols(SSL *ssl, const unsigned char **ret, unsigned char *ret_size,
 			const unsigned char *offered, unsigned size, void *arg)
@@ -82,6 +89,7 @@ int http_tls_new(struct http_tls **ret)
 	if (!tls)
 		return -ENOMEM;
 	tls->references = 1;
+	tls->ticket_keys_ns = clock_monotonic_ns();
 	tls->context = context_new();
 	if (!tls->context) {
 		ERR_clear_error();
@@ -189,15 +197,31 @@ int http_tls_set_certificate(struct http_tls *tls, const char *key, const char *
 	}
 	SSL_CTX_free(tls->context);
 	tls->context = context;
+	tls->ticket_keys_ns = clock_monotonic_ns(); /* the context has made its own */
 	return 0;
 }
 
 /* --- handshakes --- */
 
+void http_tls_renew_ticket_keys(struct http_tls *tls, uint64_t now_ns)
+{
+	unsigned char keys[TICKET_KEYS_SIZE];
+
+	if (now_ns - tls->ticket_keys_ns < HTTP_TICKET_KEYS_S * NS_PER_S)
+		return;
+	random_bytes(keys, sizeof(keys));
+	if (SSL_CTX_set_tlsext_ticket_keys(tls->context, keys, sizeof(keys)))
+		tls->ticket_keys_ns = now_ns;
+	ERR_clear_error();
+	secret_wipe(keys, sizeof(keys));
+}
+
 int http_tls_accept(struct http_tls *tls, int fd, bool *hello, SSL **ret)
 {
-	SSL *ssl = SSL_new(tls->context);
+	SSL *ssl;
 
+	http_tls_renew_ticket_keys(tls, clock_monotonic_ns());
+	ssl = SSL_new(tls->context);
 	if (!ssl || !SSL_set_fd(ssl, fd) || !SSL_set_app_data(ssl, hello)) {
 		ERR_clear_error();
 		SSL_free(ssl);

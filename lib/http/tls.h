@@ -3,7 +3,8 @@
  *
  * TLS 1.2 and 1.3 with one certificate, which may be replaced at any time: handshakes from then on get
  * the new one. Of the protocols that a client offers by ALPN, h2 is chosen before http/1.1. Without a
- * certificate a handshake ends with the alert unrecognized_name. Connections and listeners hold what
+ * certificate a handshake ends with the alert unrecognized_name. A session is resumed by ticket only, only
+ * under the certificate that it began with, and for a few hours. Connections and listeners hold what
  * they need of it, so its user may free it at any time.
  */
 #pragma once

@@ -1,5 +1,8 @@
 /* OpenSSL's client, and clients that forgot TLS, talk to a TLS listener. */
+#include "base/clock.h"
+#include "http/http2.h"
 #include "http/test_server.h"
+#include "http/tls_internal.h"
 
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -155,6 +158,26 @@ static void assert_served(struct client *client)
 			"secure:hi", &answer);
 }
 
+/* By hand: GET / at "h", with fields of the static table. */
+static void assert_served_by_http2(struct client *client)
+{
+	static const char request[] = HTTP2_PREFACE
+		"\0\0\0\4\0\0\0\0\0" /* SETTINGS */
+		"\0\0\6\1\5\0\0\0\1\202\207\204\101\1h"; /* HEADERS, the whole request */
+	char answer[4096];
+	int size = 0;
+
+	assert_int_equal(SSL_write(client->ssl, request, sizeof(request) - 1), sizeof(request) - 1);
+	while (!memmem(answer, (size_t)size, "secure:", 7)) {
+		int part = SSL_read(client->ssl, answer + size, (int)sizeof(answer) - size);
+
+		assert_true(part > 0);
+		size += part;
+	}
+	assert_int_equal(answer[3], 4); /* SETTINGS come first */
+	assert_non_null(memmem(answer, (size_t)size, "GET / ? @h x=none secure:", 25));
+}
+
 static void peer_name(struct client *client, char to[64])
 {
 	X509 *certificate = SSL_get1_peer_certificate(client->ssl);
@@ -220,6 +243,69 @@ static void a_certificate_is_replaced(void **state)
 	client_done(&other);
 }
 
+/* Connects with a session, or without (NULL). Returns whether it was resumed; gives the session that may
+ * be resumed next. */
+static bool connect_again(struct client *client, const struct server_fixture *f, int version,
+			  SSL_SESSION **session)
+{
+	bool resumed;
+
+	client_open(client, f);
+	assert_true(SSL_set_min_proto_version(client->ssl, version));
+	assert_true(SSL_set_max_proto_version(client->ssl, version));
+	if (*session)
+		assert_true(SSL_set_session(client->ssl, *session));
+	assert_int_equal(SSL_connect(client->ssl), 1);
+	assert_served(client); /* in TLS 1.3 a ticket comes before the answer */
+	resumed = SSL_session_reused(client->ssl);
+	SSL_SESSION_free(*session);
+	*session = SSL_get1_session(client->ssl);
+	assert_true(SSL_SESSION_is_resumable(*session));
+	(void)SSL_shutdown(client->ssl);
+	client_done(client);
+	return resumed;
+}
+
+/* By ticket, for a few hours, and under the certificate that the session began with alone. */
+static void sessions_are_resumed_for_a_while(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct server_fixture *f = *state;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+		SSL_SESSION *session = NULL;
+		struct client client;
+
+		assert_false(connect_again(&client, f, versions[i], &session));
+		assert_true(connect_again(&client, f, versions[i], &session));
+		http_tls_renew_ticket_keys(f->tls, now_ns);
+		assert_true(connect_again(&client, f, versions[i], &session));
+		now_ns += (HTTP_TICKET_KEYS_S + 60) * NS_PER_S;
+		http_tls_renew_ticket_keys(f->tls, now_ns);
+		assert_false(connect_again(&client, f, versions[i], &session));
+		assert_true(connect_again(&client, f, versions[i], &session));
+		set_pair(f->tls, "another");
+		assert_false(connect_again(&client, f, versions[i], &session));
+		now_ns = clock_monotonic_ns();
+		SSL_SESSION_free(session);
+	}
+}
+
+/* A client of TLS 1.2 that wants to negotiate anew is told no, and goes on. */
+static void renegotiation_is_refused(void **state)
+{
+	struct client client;
+
+	client_open(&client, *state);
+	assert_true(SSL_set_max_proto_version(client.ssl, TLS1_2_VERSION));
+	assert_int_equal(SSL_connect(client.ssl), 1);
+	assert_served(&client);
+	assert_int_equal(SSL_renegotiate(client.ssl), 1);
+	assert_true(SSL_do_handshake(client.ssl) != 1);
+	client_done(&client);
+}
+
 static void without_a_certificate_there_is_an_alert(void **state)
 {
 	unsigned char hello[512];
@@ -269,6 +355,9 @@ static void a_protocol_is_agreed_on(void **state)
 	static const struct {
 		const char *offer, *chosen;
 	} cases[] = {
+		{ "\2h2\10http/1.1", "h2" },
+		{ "\10http/1.1\2h2", "h2" },
+		{ "\2h2", "h2" },
 		{ "\10http/1.1", "http/1.1" },
 		{ "\6spdy/1\10http/1.1", "http/1.1" },
 		{ "\6spdy/1", NULL },
@@ -289,7 +378,10 @@ static void a_protocol_is_agreed_on(void **state)
 			SSL_get0_alpn_selected(client.ssl, &name, &size);
 			assert_int_equal(size, strlen(cases[i].chosen));
 			assert_memory_equal(name, cases[i].chosen, size);
-			assert_served(&client);
+			if (size == 2)
+				assert_served_by_http2(&client);
+			else
+				assert_served(&client);
 		}
 		client_done(&client);
 	}
@@ -395,6 +487,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(both_versions_are_spoken, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_certificate_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_are_resumed_for_a_while, setup, teardown),
+		cmocka_unit_test_setup_teardown(renegotiation_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_certificate_there_is_an_alert,
 						setup_without, teardown),
 		cmocka_unit_test_setup_teardown(plain_http_is_redirected, setup, teardown),
