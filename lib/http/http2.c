@@ -19,12 +19,17 @@
 #define ACKS_MAX 100 /* of pings and settings, that wait */
 #define SETTINGS_MAX 32 /* in one frame */
 #define CONTINUATIONS_MAX 8 /* frames of one head */
+#define UNPACKED_MAX                                                                               \
+	(4U *                                                                                      \
+	 HTTP_HEAD_MAX) /* bytes of the fields of a stream; behind HTTP_HEAD_MAX it is refused, \
+			      * behind this one it is reset */
 
 #define CALM_MAX 500 /* tokens */
 #define CALM_PER_S 50
 #define CALM_BYTES 2048 /* that the client takes bring one */
-#define CALM_RESET 10 /* what a request costs that its client takes back */
+#define CALM_RESET 10 /* what a stream costs that ends before its answer */
 
+#define FIELD_OVERHEAD 32 /* bytes that a field counts besides its own: RFC 9113 section 6.5.2 */
 #define ANSWER_FIELDS_MAX 64
 #define FIELD_NAME_MAX 64
 
@@ -55,6 +60,7 @@ struct stream {
 	struct http_request *request; /* NULL: answered, or a socket */
 	struct http_socket *socket;
 	unsigned refused; /* status; the head is no good */
+	size_t unpacked; /* bytes of its fields */
 	bool is_socket_request; /* CONNECT with :protocol websocket, RFC 8441 */
 	bool head_done; /* the head is whole */
 	bool in_body; /* counted in `bodies` */
@@ -413,6 +419,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	int r;
 
+	/* A byte of a head may stand for a whole field that came before, so a few frames for hundreds of
+	 * megabytes. What follows this is unpacked, but not looked at. */
+	if (s && (s->unpacked += name_size + size + FIELD_OVERHEAD) > UNPACKED_MAX)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	/* Trailer fields are forgotten. */
 	if (!s || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST ||
 	    !s->request || s->refused)
@@ -542,16 +552,15 @@ static void on_remote_end(struct stream *s)
 }
 
 /* What a frame costs that serves no request. */
-static size_t cost_of(const nghttp2_frame *frame, const struct stream *s)
+static size_t cost_of(const nghttp2_frame *frame)
 {
 	switch (frame->hd.type) {
 	case NGHTTP2_PING:
 	case NGHTTP2_SETTINGS:
 	case NGHTTP2_PRIORITY:
 	case NGHTTP2_WINDOW_UPDATE:
-		return 1;
 	case NGHTTP2_RST_STREAM:
-		return s && !s->answered && !s->socket ? CALM_RESET : 1;
+		return 1;
 	case NGHTTP2_DATA:
 		return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
 	default:
@@ -564,7 +573,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct http2 *h = user;
 	struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
-	pay(h, cost_of(frame, s));
+	pay(h, cost_of(frame));
 	if (!s || h->over || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -598,10 +607,13 @@ static int on_stream_closed(nghttp2_session *session, int32_t id, uint32_t error
 {
 	struct stream *s = nghttp2_session_get_stream_user_data(session, id);
 
-	if (s) {
-		(void)nghttp2_session_set_stream_user_data(session, id, NULL);
-		stream_free(s);
-	}
+	if (!s)
+		return 0;
+	/* Whoever of the two has reset it: a client can make us do it, too. */
+	if (!s->answered && !s->socket)
+		pay(s->h, CALM_RESET);
+	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
+	stream_free(s);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "http/test_host.h"
 
 #define BIG_SIZE 1000000
+#define FRAME_MAX 16384
 #define STREAMS_MAX 128 /* of a test, by odd ids */
 
 /* What the client knows of a stream. */
@@ -541,6 +542,125 @@ static void rapid_resets_are_calmed(void **state)
 	assert_int_equal(p->t.engine->ops->ending(p->t.engine), HTTP_OVER_UNREAD);
 }
 
+/* A stream that the client makes the server reset is no cheaper: CVE-2025-8671. */
+static void provoked_resets_are_calmed(void **state)
+{
+	struct pair *p = *state;
+	unsigned asked = 0;
+
+	p->upload = "more than it says";
+	for (; asked < STREAMS_MAX && !p->goaway; asked++) {
+		static const struct http_field length[] = { { "content-length", "1" }, { 0 } };
+
+		p->upload_size = strlen(p->upload);
+		(void)ask_with(p, "POST", "/", length);
+		talk(p);
+	}
+	assert_true(p->goaway);
+	assert_int_equal(p->goaway_error, NGHTTP2_ENHANCE_YOUR_CALM);
+	assert_in_range(asked, 10, STREAMS_MAX - 1);
+}
+
+/* --- frames that nghttp2's client would not make --- */
+
+static void put_frame(struct text *to, size_t size, uint8_t type, uint8_t flags, uint8_t id)
+{
+	const uint8_t head[9] = {
+		(uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size, type, flags, 0, 0, 0, id
+	};
+
+	text_append_bytes(to, head, sizeof(head));
+}
+
+/* Takes out what the engine says. Returns the error that it reset a stream with, or -1. */
+static int64_t reset_error(struct pair *p, uint8_t id)
+{
+	CLEANUP(text_done) struct text out = { 0 };
+	unsigned char bytes[4096];
+	size_t size;
+	int64_t error = -1;
+
+	while ((size = p->t.engine->ops->pull(p->t.engine, bytes, sizeof(bytes))) > 0)
+		text_append_bytes(&out, bytes, size);
+	for (size_t at = 0; at < out.size;) {
+		const uint8_t *frame = (const uint8_t *)out.data + at;
+
+		if (frame[3] == NGHTTP2_RST_STREAM && frame[8] == id)
+			error = frame[12];
+		at += 9U + (size_t)(frame[0] << 16 | frame[1] << 8 | frame[2]);
+	}
+	return error;
+}
+
+/* A field of 4000 bytes, and then a byte for each time that it is there again: 500 MB of head in a few
+ * frames. It is not looked at to its end, and the next request of the connection is served. */
+static void heads_that_unpack_to_far_too_much_are_reset(void **state)
+{
+	struct pair *p = *state;
+	static const uint8_t field_of_4000[] = { 0x40, 1, 'x', 0x7f, 0xa1, 0x1e };
+	static char value[4000], again[FRAME_MAX];
+	CLEANUP(text_done) struct text bytes = { 0 };
+	/* Those that a request has to have, from the static table. */
+	static const uint8_t request[] = { 0x82, 0x87, 0x84, 0x41, 1, 'a' };
+	unsigned frames = 7;
+
+	talk(p);
+	memset(value, 'v', sizeof(value));
+	memset(again, 0xbe, sizeof(again));
+	put_frame(&bytes, sizeof(request) + sizeof(field_of_4000) + sizeof(value), NGHTTP2_HEADERS,
+		  NGHTTP2_FLAG_END_STREAM, 1);
+	text_append_bytes(&bytes, request, sizeof(request));
+	text_append_bytes(&bytes, field_of_4000, sizeof(field_of_4000));
+	text_append_bytes(&bytes, value, sizeof(value));
+	while (frames-- > 0) {
+		put_frame(&bytes, sizeof(again), NGHTTP2_CONTINUATION,
+			  frames ? 0 : NGHTTP2_FLAG_END_HEADERS, 1);
+		text_append_bytes(&bytes, again, sizeof(again));
+	}
+	put_frame(&bytes, sizeof(request), NGHTTP2_HEADERS,
+		  NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 3);
+	text_append_bytes(&bytes, request, sizeof(request));
+	assert_int_equal(p->t.engine->ops->receive(p->t.engine, bytes.data, bytes.size), 0);
+	assert_int_equal(reset_error(p, 1), NGHTTP2_INTERNAL_ERROR);
+	assert_string_equal(text_string(&p->t.log), "GET /? @a :\n");
+}
+
+/* A head in endless frames: CVE-2024-28182. */
+static void heads_in_endless_frames_end_the_connection(void **state)
+{
+	struct pair *p = *state;
+	CLEANUP(text_done) struct text bytes = { 0 };
+	int r = 0;
+
+	talk(p);
+	put_frame(&bytes, 0, NGHTTP2_HEADERS, 0, 1);
+	assert_int_equal(p->t.engine->ops->receive(p->t.engine, bytes.data, bytes.size), 0);
+	for (unsigned sent = 0; sent < 100 && r == 0; sent++) {
+		text_clear(&bytes);
+		put_frame(&bytes, 0, NGHTTP2_CONTINUATION, 0, 1);
+		r = p->t.engine->ops->receive(p->t.engine, bytes.data, bytes.size);
+	}
+	assert_int_equal(r, -EPROTO);
+}
+
+static void settings_floods_end_the_connection(void **state)
+{
+	struct pair *p = *state;
+	static const uint8_t settings[] = { 0, 0, 0, NGHTTP2_SETTINGS, 0, 0, 0, 0, 0 };
+	uint64_t begun_ns = clock_monotonic_ns();
+	unsigned sent = 0;
+
+	talk(p);
+	while (p->t.engine->ops->wants_bytes(p->t.engine)) {
+		assert_int_equal(p->t.engine->ops->receive(p->t.engine, settings, sizeof(settings)),
+				 0);
+		(void)reset_error(p, 1); /* read */
+		sent++;
+	}
+	assert_in_range(sent, 100, 1000 + 100 * ((clock_monotonic_ns() - begun_ns) / NS_PER_S + 1));
+	assert_int_equal(p->t.engine->ops->ending(p->t.engine), HTTP_OVER_UNREAD);
+}
+
 static void ping_floods_are_calmed(void **state)
 {
 	struct pair *p = *state;
@@ -720,6 +840,10 @@ int main(void)
 		TEST(slow_bodies_are_refused),
 		TEST(slow_heads_end_the_connection),
 		TEST_LATE(rapid_resets_are_calmed),
+		TEST_LATE(provoked_resets_are_calmed),
+		TEST(heads_that_unpack_to_far_too_much_are_reset),
+		TEST(heads_in_endless_frames_end_the_connection),
+		TEST(settings_floods_end_the_connection),
 		TEST(ping_floods_are_calmed),
 		TEST(unread_acknowledgements_stop_reading),
 		TEST_LATE(shutting_down_lets_answers_out),
