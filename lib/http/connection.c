@@ -469,7 +469,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		http_connection_close(c);
 		return;
 	}
-	if (events & UV_READABLE)
+	/* Reading may have had to write first, for TLS. */
+	if ((events & UV_READABLE) || c->tls_wants_write)
 		c->readable = true;
 	http_connection_work(c);
 }

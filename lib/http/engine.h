@@ -42,6 +42,10 @@ enum http_ending {
 struct http_budget {
 	size_t used;
 	size_t max;
+
+	/* Nothing is left: closes a connection that owes the rest of a body, never the one that asks.
+	 * Returns whether there was one. NULL: there is no other. */
+	bool (*reclaim)(struct http_budget *budget);
 };
 
 /* What an engine sees of its connection, which embeds it. Engines change nothing here. */

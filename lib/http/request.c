@@ -243,8 +243,9 @@ static int body_reserve(struct http_request *request, size_t size)
 		capacity *= 2;
 	if (capacity > request->body_max)
 		capacity = request->body_max;
-	if (capacity - request->body_capacity > budget->max - budget->used)
-		return -ENOBUFS;
+	while (capacity - request->body_capacity > budget->max - budget->used)
+		if (!budget->reclaim || !budget->reclaim(budget))
+			return -ENOBUFS;
 	body = malloc(capacity);
 	if (!body)
 		return -ENOMEM;

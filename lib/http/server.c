@@ -117,7 +117,29 @@ static struct http_connection *idlest(struct list *list, const struct http_sourc
 	return found;
 }
 
-/* Closes a connection that owes us something. Returns whether there was one. */
+/* The one that reads too slowly what waits for it; chosen alike. */
+static struct http_connection *slowest(struct http_server *server, const struct http_source *source)
+{
+	struct http_connection *found = NULL;
+	unsigned busiest = 1; /* a source's only connection is left alone */
+
+	list_foreach(node, &server->timers.lists[HTTP_TIMEOUT_PROGRESS]) {
+		struct http_connection *c =
+			container_of(container_of(node, struct http_deadline, node),
+				     struct http_connection, progress);
+
+		if (c->inside || !c->source || (source && c->source != source))
+			continue;
+		if (c->source->count > busiest) {
+			found = c;
+			busiest = c->source->count;
+		}
+	}
+	return found;
+}
+
+/* Closes a connection that owes us something; where there is none, one whose client does not keep up
+ * with its answers. Returns whether there was one. */
 static bool make_room(struct http_server *server, const struct http_source *source)
 {
 	struct http_connection *c = idlest(&server->lingering, source);
@@ -127,9 +149,22 @@ static bool make_room(struct http_server *server, const struct http_source *sour
 	if (!c)
 		c = idlest(&server->owe_body, source);
 	if (!c)
+		c = slowest(server, source);
+	if (!c)
 		return false;
 	http_connection_close(c);
 	return true;
+}
+
+/* Bodies that stand still keep none out that comes. */
+static bool reclaim_bodies(struct http_budget *bodies)
+{
+	struct http_server *server = container_of(bodies, struct http_server, bodies);
+	struct http_connection *c = idlest(&server->owe_body, NULL);
+
+	if (c)
+		http_connection_close(c);
+	return c != NULL;
 }
 
 /* Tells a client that there is no room, as far as that goes without waiting for it. */
@@ -487,7 +522,9 @@ int http_server_new(uv_loop_t *loop, const struct http_server_options *options,
 						 ? options->source_connections_max
 						 : HTTP_SOURCE_CONNECTIONS_MAX;
 	server->loopback_is_source = options->loopback_is_source;
-	server->bodies.max = HTTP_BODIES_MAX;
+	server->bodies = (struct http_budget){ .max = options->bodies_max ? options->bodies_max
+									  : HTTP_BODIES_MAX,
+					       .reclaim = reclaim_bodies };
 	list_init(&server->listeners);
 	list_init(&server->connections);
 	list_init(&server->owe_head);

@@ -8,8 +8,9 @@
  *
  * Everything is bounded: connections in all and for each source address, heads, bodies, bodies in all,
  * streams, queued frames, and the time for each. Where connections are too many, the idlest one
- * that owes us something gives way, those of the busiest source first. A connection on which nothing
- * moves ends.
+ * that owes us something gives way, those of the busiest source first, or one that reads slowly, of a
+ * source with several; where bodies are too large in all, one whose body is not whole. A connection on
+ * which nothing moves ends.
  *
  *	http_server_new(loop, &(struct http_server_options){ .handlers = &handlers, .context = front },
  *			&server);
@@ -79,6 +80,7 @@ struct http_server_options {
 	const struct http_handlers *handlers; /* borrowed */
 	void *context; /* of the handlers */
 	unsigned connections_max; /* 0: HTTP_CONNECTIONS_MAX */
+	size_t bodies_max; /* 0: HTTP_BODIES_MAX */
 	unsigned source_connections_max; /* 0: HTTP_SOURCE_CONNECTIONS_MAX; loopback is not counted */
 	const unsigned *timeouts_ms; /* of timers.h, for tests; NULL: as above */
 	bool loopback_is_source; /* it is counted like others, for tests */

@@ -349,6 +349,62 @@ static void the_busiest_source_gives_way(void **state)
 	(void)close(old);
 }
 
+/* Nor do slow readers: where nobody owes a request, they give way, those of the busiest source first. */
+static void slow_readers_keep_nobody_out(void **state)
+{
+	struct server_fixture *f = *state;
+	int fds[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = connect_from(f, i % 2 ? "127.0.0.2" : "127.0.0.3");
+		(void)send(fds[i], GET("/big"), strlen(GET("/big")), MSG_NOSIGNAL);
+	}
+	for (int i = 0; i < 20; i++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+		cleanup_close int fd = connect_from(f, "127.0.0.9");
+
+		client_send(fd, GET("/x"));
+		assert_false(client_receive(fd, "plain:", &answer));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		(void)close(fds[i]);
+}
+
+#define BODY_SIZE 60000
+
+static int setup_few_bodies(void **state)
+{
+	*state = server_start(&(struct http_server_options){ .bodies_max = 2 * BODY_SIZE }, NULL);
+	return 0;
+}
+
+/* Bodies that stand still use up the memory for bodies; one that comes whole gets its share. */
+static void bodies_that_stand_still_keep_none_out(void **state)
+{
+	static char body[BODY_SIZE];
+	struct server_fixture *f = *state;
+	int fds[16];
+
+	memset(body, 'b', sizeof(body));
+	for (int round = 0; round < 5; round++) {
+		CLEANUP(text_done) struct text request = { 0 };
+		CLEANUP(text_done) struct text answer = { 0 };
+
+		text_printf(&request, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
+			    BODY_SIZE);
+		text_append_bytes(&request, body, sizeof(body) - 1);
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+			fds[i] = client_connect(f);
+			client_send(fds[i], text_string(&request));
+		}
+		text_append_bytes(&request, ".", 1);
+		exchange(f, text_string(&request), "b.", &answer);
+		assert_contains(text_string(&answer), "HTTP/1.1 200 OK\r\n");
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+			(void)close(fds[i]);
+	}
+}
+
 /* --- WebSocket --- */
 
 #define ASK_SOCKET                                                                                     \
@@ -513,6 +569,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_source_has_a_limit, setup_sources, teardown),
 		cmocka_unit_test_setup_teardown(the_busiest_source_gives_way, setup_sources,
 						teardown),
+		cmocka_unit_test_setup_teardown(slow_readers_keep_nobody_out, setup_sources,
+						teardown),
+		cmocka_unit_test_setup_teardown(bodies_that_stand_still_keep_none_out,
+						setup_few_bodies, teardown),
 		cmocka_unit_test_setup_teardown(a_socket_is_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(sockets_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(silent_sockets_are_pinged, setup_pinging, teardown),
