@@ -49,6 +49,7 @@ struct tunnel {
 	struct gateway_watch *gateways;
 	struct subscriptions *subscriptions; /* NULL: none are served */
 	struct web_listener *web; /* NULL: none is served */
+	struct web_pages *web_pages; /* NULL: nobody has asked yet */
 	struct access *access;
 	void (*session_ended)(void *context, const char *id); /* NULL: nobody asked to be told */
 	void *session_ended_context;

@@ -12,6 +12,7 @@
 #include "tunnel/migrations.h"
 #include "tunnel/subscribe.h"
 #include "tunnel/web_listener.h"
+#include "tunnel/web_routes.h"
 
 #define OWN_JOBS_MAX 16 /* the daemon's own, which no caller would repeat */
 
@@ -602,6 +603,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 	if (!tunnel)
 		return NULL;
 	(void)web_listener_free(tunnel->web);
+	(void)web_pages_free(tunnel->web_pages);
 	(void)subscriptions_free(tunnel->subscriptions);
 	(void)access_free(tunnel->access);
 	(void)gateway_watch_free(tunnel->gateways);

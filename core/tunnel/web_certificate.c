@@ -344,6 +344,8 @@ int web_certificate_root(const json_t *document, enum web_root_form form, struct
 	case WEB_ROOT_FINGERPRINT:
 		text_append(to, certificate_fingerprint(root, 0, fingerprint));
 		return text_error(to);
+	case WEB_ROOT_FORMS:
+		break;
 	}
 	return -EINVAL;
 }

@@ -52,6 +52,7 @@ enum web_root_form {
 	WEB_ROOT_PROFILE, /* configuration profile of Apple's systems */
 	WEB_ROOT_FACTS, /* JSON: fingerprint, subject, notAfter */
 	WEB_ROOT_FINGERPRINT, /* "AB:CD:..." */
+	WEB_ROOT_FORMS,
 };
 
 /* Appends it. Returns 0, -ENOENT (there is none), or -ENOMEM. */

@@ -14,5 +14,10 @@
 
 #define WEB_ROUTES 4 /* with the end of the table */
 
+struct web_pages;
+
+/* Forgets what is kept of the pages. NULL is fine. Returns NULL. */
+struct web_pages *web_pages_free(struct web_pages *pages);
+
 /* Fills a table for the front, which borrows it and the tunnel. */
 void web_routes(struct tunnel *tunnel, struct rpc_route ret[WEB_ROUTES]);

@@ -637,11 +637,25 @@ static void assert_page(const struct rpc_route *route, const char *type, const c
 	free(page.body);
 }
 
+/* The page's bytes, with a NUL. */
+static char *page_text(const struct rpc_route *route)
+{
+	struct rpc_page page;
+	char *text;
+
+	assert_int_equal(route->make(route->context, &page), 0);
+	text = strndup(page.body, page.size);
+	assert_non_null(text);
+	free(page.body);
+	return text;
+}
+
 static void anybody_may_have_the_root(void **state)
 {
 	struct fixture *f = *state;
 	struct rpc_route routes[WEB_ROUTES];
 	struct rpc_page page;
+	cleanup_free char *before = NULL, *again = NULL, *after = NULL;
 
 	web_routes(f->tunnel, routes);
 	for (size_t i = 0; routes[i].path; i++)
@@ -653,6 +667,14 @@ static void anybody_may_have_the_root(void **state)
 	assert_page(&routes[1], "application/x-apple-aspen-config",
 		    "attachment; filename=\"2001-db8--7.mobileconfig\"");
 	assert_page(&routes[2], "application/json", NULL);
+	before = page_text(&routes[0]);
+	again = page_text(&routes[0]);
+	assert_string_equal(again, before);
+	succeeds(f, "web.generate-certificate", "'subject':['a.example'],'newRoot':true");
+	assert_page(&routes[0], "application/x-x509-ca-cert",
+		    "attachment; filename=\"a.example.crt\"");
+	after = page_text(&routes[0]);
+	assert_string_not_equal(after, before);
 }
 
 int main(void)
