@@ -22,6 +22,8 @@
 #include "tunnel/web_listener.h"
 #include "tunnel/web_routes.h"
 
+#define DESCRIPTORS_RESERVED 256 /* for all but connections */
+
 struct daemon {
 	uv_loop_t loop;
 	struct options options;
@@ -196,6 +198,19 @@ static void on_ready(void *context)
 		log_error_errno(r, "the web interface cannot be served");
 }
 
+/* How many connections leave descriptors for everything else, where they are few (allow_connections()). */
+static unsigned connections_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur >= HTTP_CONNECTIONS_MAX + DESCRIPTORS_RESERVED)
+		return HTTP_CONNECTIONS_MAX;
+	return limit.rlim_cur > 2 * DESCRIPTORS_RESERVED
+		       ? (unsigned)limit.rlim_cur - DESCRIPTORS_RESERVED
+		       : (unsigned)limit.rlim_cur / 2;
+}
+
 /* What is served over HTTP, and to whom. Nothing listens yet. What was made when this fails is freed with
  * the rest, in on_idle(). */
 static int begin_front(struct daemon *d)
@@ -224,8 +239,11 @@ static int begin_front(struct daemon *d)
 		return r;
 	rpc_front_set_names(d->front, web_listener_is_host, d->tunnel);
 	return http_server_new(&d->loop,
-			       &(struct http_server_options){ .handlers = &rpc_front_handlers,
-							      .context = d->front },
+			       &(struct http_server_options){
+				       .handlers = &rpc_front_handlers,
+				       .context = d->front,
+				       .connections_max = connections_max(),
+			       },
 			       &d->server);
 }
 
@@ -263,7 +281,7 @@ static void save_memory(void)
 /* A descriptor for each connection, and some for the rest: a shell allows 1,024, as a rule. */
 static void allow_connections(void)
 {
-	const rlim_t wanted = HTTP_CONNECTIONS_MAX + 256;
+	const rlim_t wanted = HTTP_CONNECTIONS_MAX + DESCRIPTORS_RESERVED;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
