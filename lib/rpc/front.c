@@ -17,12 +17,11 @@
 #define EXTENSION_MAX 11 /* letters of a file name's last part */
 
 /*
- * Scripts come from here and from files only. Styles may stand in elements: the components of the pages
- * (Mantine) place things by style attributes. Framing is forbidden, twice for browsers that know one of
- * the two.
+ * Scripts and styles come from here and from files only. Framing is forbidden, twice for browsers that
+ * know one of the two.
  */
 #define POLICY_OF_PAGES                                                                            \
-	"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "                \
+	"default-src 'none'; script-src 'self'; style-src 'self'; "                                \
 	"img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "   \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 #define POLICY_OF_DATA "default-src 'none'; frame-ancestors 'none'"
