@@ -507,6 +507,12 @@ static void on_closed(uv_handle_t *handle)
 	http_server_handle_gone(server);
 }
 
+bool http_connection_is_answering(const struct http_connection *c)
+{
+	return c->phase == HTTP_PHASE_SERVE &&
+	       (c->pending || c->engine->ops->is_answering(c->engine));
+}
+
 void http_connection_shut_down(struct http_connection *c)
 {
 	if (c->phase != HTTP_PHASE_SERVE) {

@@ -82,6 +82,9 @@ struct http_engine_ops {
 
 	enum http_ending (*ending)(const struct http_engine *engine);
 
+	/* Whether a request is whole and its answer has not been pulled to its end. */
+	bool (*is_answering)(const struct http_engine *engine);
+
 	/* What the client owed did not come in time: refuses it (408) and is over after that. */
 	void (*expire)(struct http_engine *engine, enum http_wait wait);
 

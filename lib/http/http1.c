@@ -627,6 +627,13 @@ static enum http_ending http1_ending(const struct http_engine *engine)
 	return h->unread ? HTTP_OVER_UNREAD : HTTP_OVER;
 }
 
+static bool http1_is_answering(const struct http_engine *engine)
+{
+	const struct http1 *h = container_of(engine, struct http1, engine);
+
+	return h->state == STATE_ANSWER || h->has_answer;
+}
+
 static void http1_expire(struct http_engine *engine, enum http_wait wait)
 {
 	struct http1 *h = http1_of(engine);
@@ -751,6 +758,7 @@ int http1_engine_new(struct http_host *host, bool redirect, struct http_engine *
 		.wants_bytes = http1_wants_bytes,
 		.pull = http1_pull,
 		.ending = http1_ending,
+		.is_answering = http1_is_answering,
 		.expire = http1_expire,
 		.shut_down = http1_shut_down,
 		.free = http1_free,

@@ -754,6 +754,19 @@ static enum http_ending http2_ending(const struct http_engine *engine)
 	return HTTP_OPEN;
 }
 
+static bool http2_is_answering(const struct http_engine *engine)
+{
+	const struct http2 *h = container_of(engine, struct http2, engine);
+
+	list_foreach(node, &h->streams) {
+		const struct stream *s = container_of(node, struct stream, node);
+
+		if (s->head_done && !s->in_body && !s->socket)
+			return true;
+	}
+	return h->chunk_size > 0;
+}
+
 static void http2_expire(struct http_engine *engine, enum http_wait wait)
 {
 	struct http2 *h = http2_of(engine);
@@ -920,6 +933,7 @@ int http2_engine_new(struct http_host *host, struct http_engine **ret)
 		.wants_bytes = http2_wants_bytes,
 		.pull = http2_pull,
 		.ending = http2_ending,
+		.is_answering = http2_is_answering,
 		.expire = http2_expire,
 		.shut_down = http2_shut_down,
 		.free = http2_free,

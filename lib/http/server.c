@@ -406,6 +406,17 @@ static void close_handle(struct http_server *server, void *handle)
 	uv_close(generic, on_handle_closed);
 }
 
+/* Moves all of a list behind another. */
+static void list_move(struct list *from, struct list *to)
+{
+	while (!list_empty(from)) {
+		struct list *node = from->next;
+
+		list_remove(node);
+		list_append(to, node);
+	}
+}
+
 /* Everything is closed but the server's own handles. */
 static void finish(struct http_server *server)
 {
@@ -418,13 +429,33 @@ static void finish(struct http_server *server)
 	close_handle(server, &server->close_timer);
 }
 
+/* Closes those that are not answering, or all. Each may close others, by its handlers. */
+static void close_connections(struct http_server *server, bool answering_too)
+{
+	struct list all;
+
+	list_init(&all);
+	list_move(&server->connections, &all);
+	while (!list_empty(&all)) {
+		struct http_connection *c = container_of(all.next, struct http_connection, node);
+
+		list_remove(&c->node);
+		list_append(&server->connections, &c->node);
+		if (answering_too || !http_connection_is_answering(c))
+			http_connection_close(c);
+	}
+}
+
 static void on_close_timer(uv_timer_t *timer)
 {
 	struct http_server *server = container_of(timer, struct http_server, close_timer);
 
-	while (!list_empty(&server->connections))
-		http_connection_close(
-			container_of(server->connections.next, struct http_connection, node));
+	close_connections(server, server->only_answers);
+	if (server->only_answers || server->finished)
+		return;
+	server->only_answers = true;
+	(void)uv_timer_start(timer, on_close_timer, HTTP_CLOSE_ANSWERS_MS - HTTP_CLOSE_TIMEOUT_MS,
+			     0);
 }
 
 /* Tells the connections that the server closes. Each may close others meanwhile, by its handlers. */
@@ -434,12 +465,7 @@ static void tell_connections(struct http_server *server)
 
 	server->told = true;
 	list_init(&all);
-	while (!list_empty(&server->connections)) {
-		struct list *node = server->connections.next;
-
-		list_remove(node);
-		list_append(&all, node);
-	}
+	list_move(&server->connections, &all);
 	while (!list_empty(&all)) {
 		struct list *node = all.next;
 

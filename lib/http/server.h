@@ -44,7 +44,8 @@
 #define HTTP_LINGER_TIMEOUT_MS 1000 /* in which bytes behind a refusal pass by, ... */
 #define HTTP_LINGER_MAX 262144 /* ... and how many */
 #define HTTP_IDLE_TIMEOUT_S 60 /* between two requests */
-#define HTTP_CLOSE_TIMEOUT_MS 100 /* for the answers that run while the server closes */
+#define HTTP_CLOSE_TIMEOUT_MS 100 /* for clients to take note that the server closes, ... */
+#define HTTP_CLOSE_ANSWERS_MS 3000 /* ... and for the answers that run then */
 
 struct http_server;
 struct http_listener;
@@ -113,9 +114,9 @@ int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, 
 unsigned http_server_connections(const struct http_server *server);
 
 /*
- * Stops accepting, gives the answers that run HTTP_CLOSE_TIMEOUT_MS, tells WebSocket peers that the
- * server goes away (1001), closes everything, releases the server and calls @closed (NULL is fine)
- * from the loop. A handler may call this.
+ * Stops accepting, tells WebSocket peers that the server goes away (1001), closes everything: after
+ * HTTP_CLOSE_TIMEOUT_MS at the latest, or HTTP_CLOSE_ANSWERS_MS where an answer runs. Then it releases
+ * the server and calls @closed (NULL is fine) from the loop. A handler may call this.
  */
 void http_server_close(struct http_server *server, void (*closed)(void *context), void *context);
 

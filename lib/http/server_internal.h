@@ -57,6 +57,7 @@ struct http_server {
 	bool loopback_is_source;
 	unsigned handles; /* that are not closed yet */
 	bool closing;
+	bool only_answers; /* it waits for answers alone */
 	bool told; /* the connections know that it closes */
 	bool finished;
 	void (*closed)(void *context);
@@ -123,6 +124,9 @@ void http_connection_close(struct http_connection *connection);
 
 /* Lets its engine finish, or closes it where there is nothing to finish. */
 void http_connection_shut_down(struct http_connection *connection);
+
+/* Whether a request of it is whole, and its answer not written to its end. */
+bool http_connection_is_answering(const struct http_connection *connection);
 
 /* Puts it on the list of those to be worked on. */
 void http_connection_wake(struct http_connection *connection);

@@ -324,8 +324,12 @@ static void a_source_has_a_limit(void **state)
 	assert_false(client_receive(fd, "plain:", &answer));
 	(void)close(fd);
 	give_order(f, ORDER_ANSWER_LATER);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
+		CLEANUP(text_done) struct text later = { 0 };
+
+		assert_false(client_receive(fds[i], "later", &later));
 		(void)close(fds[i]);
+	}
 }
 
 /* Of its idle connections the first gives way to a source's own next one. Where all are too many, those
@@ -527,6 +531,26 @@ static void closing_gives_answers_their_time(void **state)
 	assert_string_equal(text_string(&nothing), "");
 }
 
+/* Sockets and idle connections are not waited for then, but an answer that takes its time is. */
+static void closing_waits_for_an_answer_that_runs(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text answer = { 0 };
+	CLEANUP(text_done) struct text rest = { 0 };
+	cleanup_close int running = client_connect(f);
+	cleanup_close int socket = open_socket(f);
+
+	client_send(running, GET("/later"));
+	wait_for(&f->later_count, 1);
+	server_begin_stop(f);
+	assert_true(client_receive(socket, NULL, &rest)); /* HTTP_CLOSE_TIMEOUT_MS are over */
+	assert_int_equal(f->later_count, 1);
+	give_order(f, ORDER_ANSWER_LATER);
+	assert_true(client_receive(running, NULL, &answer));
+	assert_contains(text_string(&answer), "\r\n\r\nlater");
+	assert_int_equal(f->gone, 0);
+}
+
 static void a_listener_closes_alone(void **state)
 {
 	struct server_fixture *f = *state;
@@ -577,6 +601,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sockets_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(silent_sockets_are_pinged, setup_pinging, teardown),
 		cmocka_unit_test_setup_teardown(closing_gives_answers_their_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(closing_waits_for_an_answer_that_runs, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_listener_closes_alone, setup, teardown),
 	};
 

@@ -39,6 +39,7 @@ struct server_fixture {
 	struct http_socket *socket;
 	atomic_int order; /* enum, for the thread; 0: none */
 	bool closed;
+	bool stopping; /* it was told to */
 	bool stopped;
 };
 
@@ -164,6 +165,7 @@ static void on_server_closed(void *context)
 	struct server_fixture *f = context;
 
 	f->closed = true;
+	uv_close((uv_handle_t *)&f->command, NULL);
 }
 
 static void answer_later(struct server_fixture *f)
@@ -183,7 +185,6 @@ static void on_command(uv_async_t *async)
 		if (f->server)
 			http_server_close(f->server, on_server_closed, f);
 		f->server = NULL;
-		uv_close((uv_handle_t *)async, NULL);
 		break;
 	case ORDER_ANSWER_LATER:
 		answer_later(f);
@@ -266,11 +267,18 @@ static struct server_fixture *server_start(const struct http_server_options *lim
 	return f;
 }
 
+static void server_begin_stop(struct server_fixture *f)
+{
+	if (!f->stopping)
+		give_order(f, ORDER_STOP);
+	f->stopping = true;
+}
+
 static void server_stop(struct server_fixture *f)
 {
 	if (f->stopped)
 		return;
-	give_order(f, ORDER_STOP);
+	server_begin_stop(f);
 	assert_int_equal(pthread_join(f->thread, NULL), 0);
 	assert_true(f->closed);
 	f->stopped = true;
