@@ -1,6 +1,5 @@
 """Who may call: logins, sessions, the limiter, and requests signed by key, from another machine over HTTPS."""
 
-import http.client
 import json
 import random
 import ssl
@@ -11,87 +10,13 @@ import pytest
 from lab import wait_until
 from product import COOKIE, RpcError
 from request_signer import Key
-
-VPS = "198.18.0.2"
-PORT = 8443
-ADDRESS = f"{VPS}:{PORT}"
-NAME = "vpn.example.com"
-PASSWORD = "grey-otters-swim-at-dawn"
-
-
-class Remote:
-    """A client on another machine, with a cookie or without."""
-
-    def __init__(self, host, root):
-        self.host = host
-        self.context = ssl.create_default_context(cadata=root)
-        self.cookie = None
-
-    def connect(self):
-        plain = self.host.connect(VPS, PORT, 30)
-        connection = http.client.HTTPSConnection(VPS, PORT, timeout=60)
-        connection.sock = self.context.wrap_socket(plain, server_hostname=VPS)
-        return connection
-
-    def post(self, body, headers=None, connection=None):
-        """Returns (headers, answer)."""
-        used = connection or self.connect()
-        try:
-            fields = {"Content-Type": "application/json", "User-Agent": "test/1"}
-            if self.cookie:
-                fields["Cookie"] = f"session={self.cookie}"
-            used.request("POST", "/rpc/v1", body, fields | (headers or {}))
-            response = used.getresponse()
-            data = response.read()
-            assert response.status == 200, (response.status, data)
-            return response.headers, json.loads(data)
-        finally:
-            if not connection:
-                used.close()
-
-    def call(self, method, headers=None, **params):
-        body = json.dumps({"method": method, "params": params})
-        answer = self.post(body, headers)[1]
-        if "error" in answer:
-            raise RpcError(answer["error"])
-        return answer["result"]
-
-    def log_in(self, password=PASSWORD, **params):
-        """Logs in, waiting where there were too many tries. Returns the headers of the answer."""
-        body = json.dumps({"method": "auth.login", "params": {"password": password, **params}})
-        tries = []
-
-        def succeeds():
-            tries.append(self.post(body))
-            error = tries[-1][1].get("error")
-            if error and error["code"] != 37:
-                raise RpcError(error)
-            return not error
-
-        wait_until(succeeds, "a login is let through", 60)
-        headers, answer = tries[-1]
-        self.cookie = answer["result"]["session"]
-        return headers
-
-
-def code_of(call, *arguments, **params):
-    """The code that a call fails with, or None."""
-    try:
-        call(*arguments, **params)
-    except RpcError as error:
-        return error.code
-    return None
+from web_client import ADDRESS, NAME, PASSWORD, VPS, Remote, code_of, serve, wait_until_served
 
 
 @pytest.fixture(scope="module")
 def interface(tunnel):
     """The web interface, served; and its root."""
-    tunnel.call("auth.set-password", password=PASSWORD)
-    tunnel.call("web.set-listen", listen=ADDRESS)
-    tunnel.call("web.generate-certificate", subject=[VPS, NAME])
-    tunnel.call("web.enable")
-    wait_until(lambda: tunnel.call("status")["web"]["listening"], "the interface listens")
-    return tunnel.call("web.get-root")
+    return serve(tunnel)
 
 
 @pytest.fixture
@@ -140,7 +65,7 @@ def test_logout_survives_a_restart(tunnel, remote, lab, interface):
     remote.call("auth.logout")
     assert tunnel.stop() == 0
     tunnel.start()
-    wait_until(lambda: tunnel.call("status")["web"]["listening"], "the interface listens again")
+    wait_until_served(tunnel)
     assert code_of(remote.call, "status") == 34
     assert kept.call("status")["network"]["inSync"] is True
 
@@ -295,7 +220,7 @@ def test_signatures_of_before_the_start_are_refused(tunnel, remote, key):
     assert tunnel.stop() == 0
     wait_until(lambda: int(time.time()) > signed_at, "the next second")
     tunnel.start()
-    wait_until(lambda: tunnel.call("status")["web"]["listening"], "the interface listens again")
+    wait_until_served(tunnel)
     assert signed(remote, header) == 34
     assert signed(remote, key.header(BODY, VPS)) is None
 
