@@ -90,81 +90,73 @@ static void source_remove(struct http_server *server, struct http_source *source
 
 /* --- room --- */
 
-/* Whether it may be closed for another. An answer that is on its way is not cut off. */
-static bool may_go(const struct http_connection *c)
+/* Who gives way: of the busiest source, and among those who comes first in the lists. */
+struct choice {
+	const struct http_source *source; /* only of this one; NULL: of any */
+	unsigned least; /* only of sources with so many */
+	struct http_connection *found;
+	unsigned busiest; /* the connections of its source */
+};
+
+static void consider(struct choice *choice, struct http_connection *c, unsigned least)
 {
-	return !c->inside && !c->pending;
+	unsigned count = c->source ? c->source->count : 1;
+
+	if (c->inside || (choice->source && c->source != choice->source))
+		return;
+	if (count < least || count < choice->least || count <= choice->busiest)
+		return;
+	choice->found = c;
+	choice->busiest = count;
 }
 
-/* The one of the busiest source in a list, among those the one that is idle longest. @source: of this
- * one only; NULL: of any. */
-static struct http_connection *idlest(struct list *list, const struct http_source *source)
+/* Of those in a list of the server, the one that has been in it longest comes first. An answer that is on
+ * its way is not cut off. */
+static void consider_owing(struct choice *choice, const struct list *list)
 {
-	struct http_connection *found = NULL;
-	unsigned busiest = 0;
-
 	list_foreach(node, list) {
 		struct http_connection *c = container_of(node, struct http_connection, owes);
-		unsigned count = c->source ? c->source->count : 1;
 
-		if (!may_go(c) || (source && c->source != source))
-			continue;
-		if (count > busiest) {
-			found = c;
-			busiest = count;
-		}
+		if (!c->pending)
+			consider(choice, c, 1);
 	}
-	return found;
 }
 
-/* The one that reads too slowly what waits for it; chosen alike. */
-static struct http_connection *slowest(struct http_server *server, const struct http_source *source)
+/* Of those that do not read what waits for them; but a source's only connection is left alone. */
+static void consider_slow(struct choice *choice, const struct http_server *server)
 {
-	struct http_connection *found = NULL;
-	unsigned busiest = 1; /* a source's only connection is left alone */
-
 	list_foreach(node, &server->timers.lists[HTTP_TIMEOUT_PROGRESS]) {
-		struct http_connection *c =
-			container_of(container_of(node, struct http_deadline, node),
-				     struct http_connection, progress);
+		struct http_deadline *deadline = container_of(node, struct http_deadline, node);
 
-		if (c->inside || !c->source || (source && c->source != source))
-			continue;
-		if (c->source->count > busiest) {
-			found = c;
-			busiest = c->source->count;
-		}
+		consider(choice, container_of(deadline, struct http_connection, progress), 2);
 	}
-	return found;
 }
 
-/* Closes a connection that owes us something; where there is none, one whose client does not keep up
- * with its answers. Returns whether there was one. */
-static bool make_room(struct http_server *server, const struct http_source *source)
+/* Closes a connection that owes us something, or whose client does not keep up with its answers. Returns
+ * whether there was one. @source: of this one only; NULL: of any that has @least connections. */
+static bool make_room(struct http_server *server, const struct http_source *source, unsigned least)
 {
-	struct http_connection *c = idlest(&server->lingering, source);
+	struct choice choice = { .source = source, .least = least };
 
-	if (!c)
-		c = idlest(&server->owe_head, source);
-	if (!c)
-		c = idlest(&server->owe_body, source);
-	if (!c)
-		c = slowest(server, source);
-	if (!c)
-		return false;
-	http_connection_close(c);
-	return true;
+	consider_owing(&choice, &server->lingering);
+	consider_owing(&choice, &server->owe_head);
+	consider_owing(&choice, &server->owe_body);
+	consider_slow(&choice, server);
+	if (choice.found)
+		http_connection_close(choice.found);
+	return choice.found != NULL;
 }
 
 /* Bodies that stand still keep none out that comes. */
 static bool reclaim_bodies(struct http_budget *bodies)
 {
 	struct http_server *server = container_of(bodies, struct http_server, bodies);
-	struct http_connection *c = idlest(&server->owe_body, NULL);
+	struct choice choice = { 0 };
 
-	if (c)
-		http_connection_close(c);
-	return c != NULL;
+	consider_owing(&choice, &server->owe_body);
+	if (choice.found)
+		http_connection_close(choice.found);
+	return choice.found != NULL;
 }
 
 /* Tells a client that there is no room, as far as that goes without waiting for it. */
@@ -230,14 +222,17 @@ static bool is_full(struct http_server *server)
 	return server->connection_count >= server->connections_max;
 }
 
-/* Whether a connection more of an address may be made; others of it give way first. */
-static bool source_has_room(struct http_server *server, const struct ip_address *address)
+/* Whether a connection more of an address may be made. Others give way to it: its own, where it has as
+ * many as a source may, and those of sources that have no fewer. */
+static bool has_room(struct http_server *server, const struct ip_address *address)
 {
 	struct http_source *source = is_exempt(server, address) ? NULL
 								: source_find(server, address);
+	unsigned count = source ? source->count : 0;
 
-	return !source || source->count < server->source_connections_max ||
-	       make_room(server, source);
+	if (count >= server->source_connections_max)
+		return make_room(server, source, 0);
+	return !is_full(server) || make_room(server, NULL, count);
 }
 
 int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, void *tag)
@@ -247,8 +242,7 @@ int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, 
 	int r;
 
 	peer_of(fd, &peer);
-	if (server->closing || !source_has_room(server, &peer.address) ||
-	    (is_full(server) && !make_room(server, NULL))) {
+	if (server->closing || !has_room(server, &peer.address)) {
 		turn_away(fd, tls != NULL);
 		return -EBUSY;
 	}
@@ -296,7 +290,7 @@ static bool accept_one(struct http_listener *listener)
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-		if (make_room(server, NULL))
+		if (make_room(server, NULL, 0))
 			return true;
 		listeners_set(server, false); /* it would call again at once */
 		(void)uv_timer_start(&server->accept_timer, on_accept_timer, ACCEPT_PAUSE_MS, 0);

