@@ -221,6 +221,10 @@ static const struct rpc_method methods[] = {
 	  .local = database_apply_local },
 	{ .name = "db.dump",
 	  .summary = "Show the document, secrets included",
+	  .description =
+		  "The result is the document's revision in id, and in value the part at the "
+		  "pointer, or null. A session, such as a browser's, gets every member too, but "
+		  "secrets are empty.",
 	  .params = dump_params,
 	  .output = RPC_JSON,
 	  .handle = database_dump,
@@ -286,6 +290,13 @@ static const struct rpc_method methods[] = {
 	{ .name = "restart", .summary = "Reboot this server", .handle = machine_restart },
 	{ .name = "status",
 	  .summary = "Show the interface, the devices, the forwards and what was repaired",
+	  .description =
+		  "The result has the members version; revision, of the document; interface (name, "
+		  "backend, up, mtu, listenPort, publicKey); network (inSync, and in problem why not); "
+		  "drift (found, repaired, last, lastAt: what others changed); web (listening, problem, "
+		  "url); devices (subnet, ip, name, kind, publicKey, online, endpoint, lastHandshake, "
+		  "rxBytes, txBytes); and forwards (source, target, count, label, state, rxBytes, "
+		  "txBytes). Received is what came from the device, sent what went to it.",
 	  .output = RPC_TABLE,
 	  .handle = status_get,
 	  .show = show_status },
@@ -324,14 +335,17 @@ static const struct rpc_method methods[] = {
 	  .handle = web_generate_certificate },
 	{ .name = "web.get-available-ips",
 	  .summary = "List the addresses of this machine",
+	  .description = "The result is a list of IPv4 and IPv6 addresses, each once.",
 	  .output = RPC_JSON,
 	  .handle = web_get_available_ips },
 	{ .name = "web.get-certificate",
 	  .summary = "Show the certificates of the web interface",
+	  .description = "The result is a PEM stack, the interface's own first, or null for none.",
 	  .output = RPC_PLAIN,
 	  .handle = web_get_certificate },
 	{ .name = "web.get-listen",
 	  .summary = "Show the address of the web interface",
+	  .description = "The result is an address with its port, or null where none is set.",
 	  .output = RPC_JSON,
 	  .handle = web_get_listen },
 	{ .name = "web.get-root",

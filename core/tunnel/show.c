@@ -184,20 +184,24 @@ static void show_device_states(const json_t *result, struct text *to)
 
 static void show_forward_states(const json_t *result, struct text *to)
 {
-	static const char *const columns[] = { "FORWARD", "PORTS", "TARGET", "LABEL", "STATE" };
+	static const char *const columns[] = { "FORWARD", "PORTS",    "TARGET", "LABEL",
+					       "STATE",	  "RECEIVED", "SENT" };
 	CLEANUP(grid_done) struct grid grid = { 0 };
 	const json_t *forward;
 	size_t i;
 
 	grid_header(&grid, columns, ARRAY_SIZE(columns));
 	json_array_foreach(json_object_get(result, "forwards"), i, forward) {
-		char count[24];
+		char count[24], rx[32], tx[32];
 
 		(void)snprintf(count, sizeof(count), "%lld",
 			       (long long)json_integer_value(json_object_get(forward, "count")));
-		grid_row(&grid, (const char *const[]){
-					member(forward, "source"), count, member(forward, "target"),
-					member(forward, "label"), member(forward, "state") });
+		show_bytes(json_integer_value(json_object_get(forward, "rxBytes")), rx);
+		show_bytes(json_integer_value(json_object_get(forward, "txBytes")), tx);
+		grid_row(&grid,
+			 (const char *const[]){ member(forward, "source"), count,
+						member(forward, "target"), member(forward, "label"),
+						member(forward, "state"), rx, tx });
 	}
 	grid_write(&grid, to);
 }

@@ -271,3 +271,22 @@ def test_vps_behind_1_to_1_nat(lab):
     finally:
         peer.leave()
         tunnel.stop_everything()
+
+
+@pytest.mark.parametrize("directory, options, words", [
+    ("/var/lib/start-tunnel", ("--listen", "198.18.0.99:5960"),
+     "cannot listen on 198.18.0.99:5960: Cannot assign requested address"),
+    ("/var/lib/spoiled", (), "/var/lib/spoiled/tunnel.sqlite"),
+])
+def test_a_start_that_fails_says_why(tunnel, directory, options, words):
+    """Whatever it had made by then is released: leaks would be told by the sanitized build."""
+    tunnel.stop()
+    tunnel.host.run("mkdir", "-p", "/var/lib/spoiled")
+    tunnel.host.write_file("/var/lib/spoiled/tunnel.sqlite", "This is no database. " * 100)
+    tunnel.host.run("chown", "start-tunnel:", "/var/lib/spoiled/tunnel.sqlite")
+    other = Tunnel(tunnel.host, data_dir=directory)
+    other.start(*options, wait=False)
+    assert 0 < other.process.wait(30.0) < 128
+    assert words in other.process.output() and not other.findings()
+    wait_until(lambda: not tunnel.host.processes("start-netd"), "start-netd ends too")
+    tunnel.start()
