@@ -84,9 +84,6 @@ uint64_t sweep_due_ns(const struct network *network);
 int watch_new(struct watch **ret);
 struct watch *watch_free(struct watch *watch);
 
-/* Takes the notifications in. */
-void watch_drain(struct network *network);
-
 /* Something happened that was not our own doing, or may have. */
 bool watch_is_dirty(const struct watch *watch);
 void watch_set_dirty(struct watch *watch);

@@ -164,7 +164,8 @@ static int on_netfilter(const struct nlmsghdr *message, void *context)
 	return 0;
 }
 
-void watch_drain(struct network *network)
+/* Takes the notifications in. */
+static void drain(struct network *network)
 {
 	struct watch *watch = network->watch;
 
@@ -213,7 +214,7 @@ bool network_run(struct network *network, const char **ret_text, int *ret_error)
 	uint64_t now = clock_monotonic_ns();
 	bool different = false;
 
-	watch_drain(network);
+	drain(network);
 	if (!watch->dirty || !network->synced || now < watch->not_before_ns)
 		return false;
 	watch->dirty = false;

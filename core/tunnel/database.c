@@ -94,7 +94,7 @@ static void run_apply(struct job *job)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	const char *filter = param_string(rpc_params(job->call), "expr");
-	int r = jq_run(job->tunnel->loop, filter, job_document(job), NULL, on_filtered, job, NULL);
+	int r = jq_run(job->tunnel->loop, filter, job_document(job), NULL, on_filtered, job);
 
 	if (r == 0)
 		return;

@@ -17,7 +17,7 @@ struct jq_job {
 	unsigned handles; /* that are not closed yet */
 	struct text received;
 	char buffer[16384];
-	void (*done)(void *context, json_t *result, struct fault *fault); /* NULL: cancelled */
+	void (*done)(void *context, json_t *result, struct fault *fault);
 	void *context;
 };
 
@@ -111,8 +111,6 @@ static void finish(struct jq_job *job)
 	job->pid = 0;
 	uv_close((uv_handle_t *)&job->pipe, on_closed);
 	uv_close((uv_handle_t *)&job->timer, on_closed);
-	if (!job->done)
-		return;
 	result = take_result(job, status, &fault);
 	job->done(job->context, result, &fault);
 	fault_done(&fault);
@@ -198,8 +196,7 @@ static void job_abandon(struct jq_job *job)
 
 int jq_run(uv_loop_t *loop, const char *filter, const json_t *document,
 	   const struct jq_limits *limits,
-	   void (*done)(void *context, json_t *result, struct fault *fault), void *context,
-	   struct jq_job **ret)
+	   void (*done)(void *context, json_t *result, struct fault *fault), void *context)
 {
 	static const struct jq_limits usual = JQ_LIMITS_DEFAULT;
 	cleanup_close int ours = -EBADF;
@@ -230,15 +227,7 @@ int jq_run(uv_loop_t *loop, const char *filter, const json_t *document,
 	job->context = context;
 	(void)uv_read_start((uv_stream_t *)&job->pipe, on_room, on_read);
 	(void)uv_timer_start(&job->timer, on_timer, UINT64_C(3000) * limits->cpu_s, 0);
-	if (ret)
-		*ret = job;
 	return 0;
-}
-
-void jq_cancel(struct jq_job *job)
-{
-	job->done = NULL;
-	(void)kill(job->pid, SIGKILL);
 }
 
 struct outcome {
@@ -266,7 +255,7 @@ int jq_run_now(const char *filter, const json_t *document, const struct jq_limit
 
 	r = uv_loop_init(&loop);
 	if (r == 0) {
-		r = jq_run(&loop, filter, document, limits, note_outcome, &outcome, NULL);
+		r = jq_run(&loop, filter, document, limits, note_outcome, &outcome);
 		(void)uv_run(&loop, UV_RUN_DEFAULT);
 		(void)uv_loop_close(&loop);
 	}

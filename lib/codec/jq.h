@@ -29,8 +29,6 @@ struct jq_limits {
 		.cpu_s = 10, .memory = (size_t)512 << 20                                           \
 	}
 
-struct jq_job;
-
 /*
  * Starts @filter on @document, which must not change until this returns; both are borrowed until
  * then.
@@ -39,17 +37,11 @@ struct jq_job;
  * - FAULT_INVALID_REQUEST: the filter does not compile, or gives no result or more than one;
  * - FAULT_DESERIALIZATION: it failed while it ran, or went beyond its memory;
  * - FAULT_TIMEOUT: it went beyond its time.
- * @ret: NULL is fine; valid until @done.
  * Returns 0 or a negative errno, and then @done is not called.
  */
 int jq_run(uv_loop_t *loop, const char *filter, const json_t *document,
 	   const struct jq_limits *limits,
-	   void (*done)(void *context, json_t *result, struct fault *fault), void *context,
-	   struct jq_job **ret);
-
-/* Ends a filter before it is done; @done is not called. The loop still runs until its process is
- * gone. */
-void jq_cancel(struct jq_job *job);
+	   void (*done)(void *context, json_t *result, struct fault *fault), void *context);
 
 /* The same for a program without a loop: waits. Returns 0, or a negative errno with a fault. */
 int jq_run_now(const char *filter, const json_t *document, const struct jq_limits *limits,

@@ -62,7 +62,8 @@ int pointer_index(const char *token, size_t *ret)
 	return 0;
 }
 
-json_t *pointer_member(const json_t *parent, const char *token)
+/* The member of an object or the element of an array that an unescaped token names, or NULL. */
+static json_t *member_of(const json_t *parent, const char *token)
 {
 	size_t index;
 
@@ -85,7 +86,7 @@ json_t *pointer_get(const json_t *document, const char *pointer)
 		pointer = next_token(pointer, token);
 		if (!pointer)
 			return NULL;
-		value = pointer_member(value, token);
+		value = member_of(value, token);
 	}
 	return value;
 }

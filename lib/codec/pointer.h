@@ -18,9 +18,6 @@ bool pointer_valid(const char *pointer);
 /* The value, or NULL where there is none or the pointer is malformed. */
 json_t *pointer_get(const json_t *document, const char *pointer);
 
-/* The member of an object or the element of an array that an unescaped token names, or NULL. */
-json_t *pointer_member(const json_t *parent, const char *token);
-
 /* An array index: decimal, no leading zeroes. Returns 0 or -EINVAL. */
 int pointer_index(const char *token, size_t *ret);
 

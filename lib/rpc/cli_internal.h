@@ -117,6 +117,3 @@ void cli_complete(const struct rpc_table *table, size_t count, char **words, str
 
 /* Writes the pages into a directory that exists. Returns 0, or a negative errno with a fault. */
 int cli_man(const struct rpc_table *table, const char *directory, struct fault *fault);
-
-/* A page as text, for a path as in cli_help(). */
-void cli_man_page(const struct rpc_table *table, const char *path, struct text *to);

@@ -266,7 +266,8 @@ static void common_sections(const struct rpc_table *table, const char *path, str
 		text_printf(to, ".Sh SEE ALSO\n.Xr %s 1\n", table->program);
 }
 
-void cli_man_page(const struct rpc_table *table, const char *path, struct text *to)
+/* A page as text, for a path as in cli_help(). */
+static void page_of(const struct rpc_table *table, const char *path, struct text *to)
 {
 	const struct rpc_method *method = cli_method(table, path);
 	CLEANUP(text_done) struct text name = { 0 };
@@ -313,7 +314,7 @@ static int write_page(const struct rpc_table *table, const char *directory, cons
 	text_printf(&file, "%s/", directory);
 	page_name(table, path, &file);
 	text_append(&file, ".1");
-	cli_man_page(table, path, &page);
+	page_of(table, path, &page);
 	if (text_error(&file) < 0 || text_error(&page) < 0)
 		return fault_set_errno(fault, -ENOMEM, FAULT_FILESYSTEM, "writing manual pages");
 	fd = open(file.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -213,7 +213,8 @@ static int check_form(const struct rpc_param *param, const json_t *value, struct
 	return reason ? refuse(fault, param, value, reason) : 0;
 }
 
-int rpc_param_check(const struct rpc_param *param, const json_t *value, struct fault *fault)
+/* Checks one value, which is not null. Returns 0, or a negative errno with a fault. */
+static int check_value(const struct rpc_param *param, const json_t *value, struct fault *fault)
 {
 	switch (param->type) {
 	case RPC_STRING:
@@ -273,7 +274,7 @@ int rpc_param_parse(const struct rpc_param *param, const char *text, json_t **re
 	else if (json_is_string(value) && param->type == RPC_BOOL)
 		r = refuse(fault, param, value, "is neither true nor false");
 	else
-		r = rpc_param_check(param, value, fault);
+		r = check_value(param, value, fault);
 	if (r < 0) {
 		json_decref(value);
 		return r;
@@ -288,7 +289,7 @@ static json_t *value_of(const struct rpc_param *param, const json_t *given, stru
 	json_t *value = json_object_get(given, param->name);
 
 	if (value && !json_is_null(value)) {
-		if (rpc_param_check(param, value, fault) < 0)
+		if (check_value(param, value, fault) < 0)
 			return NULL;
 		return json_incref(value);
 	}

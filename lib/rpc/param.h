@@ -12,9 +12,6 @@
 
 #define RPC_STRING_MAX 256 /* bytes of a string whose row states no other maximum */
 
-/* Checks one value, which is not null. Returns 0, or a negative errno with a fault. */
-int rpc_param_check(const struct rpc_param *param, const json_t *value, struct fault *fault);
-
 /*
  * Makes the value that a text stands for, and checks it: a number for RPC_U16, true or false for
  * RPC_BOOL, an array of one for RPC_STRINGS, else a string.

@@ -315,7 +315,8 @@ static int put(struct store_txn *txn, const char *pointer, const json_t *value, 
 	return 0;
 }
 
-int store_put_mode(struct store_txn *txn, const char *pointer, json_t *value, enum edit_mode mode)
+/* As store_put(); with EDIT_ADD, adds or inserts as RFC 6902 does. */
+static int put_mode(struct store_txn *txn, const char *pointer, json_t *value, enum edit_mode mode)
 {
 	json_t *own;
 	int r;
@@ -343,7 +344,7 @@ int store_put(struct store_txn *txn, const char *pointer, json_t *value)
 		json_decref(value);
 		return 0;
 	}
-	return store_put_mode(txn, pointer, value, EDIT_REPLACE);
+	return put_mode(txn, pointer, value, EDIT_REPLACE);
 }
 
 int store_remove(struct store_txn *txn, const char *pointer)
@@ -374,8 +375,8 @@ static int run_operation(struct store_txn *txn, const json_t *operation)
 
 	if (strcmp(name, "remove") == 0)
 		return store_remove(txn, path);
-	return store_put_mode(txn, path, json_incref(value),
-			      strcmp(name, "add") == 0 ? EDIT_ADD : EDIT_REPLACE);
+	return put_mode(txn, path, json_incref(value),
+			strcmp(name, "add") == 0 ? EDIT_ADD : EDIT_REPLACE);
 }
 
 /* Runs a patch of json_diff(): all of it or nothing. */

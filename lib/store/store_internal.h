@@ -36,8 +36,5 @@ struct store {
 	bool telling; /* subscribers are being told: the list keeps its nodes */
 };
 
-/* Adds or inserts, as RFC 6902 does; otherwise as store_put(). */
-int store_put_mode(struct store_txn *txn, const char *pointer, json_t *value, enum edit_mode mode);
-
 /* Tells the subscribers of the revision that was just made. */
 void store_tell(struct store *store, const json_t *patch);

@@ -195,9 +195,6 @@ DEFINE_CLEANUP(struct wg_peer *, peer_free);
 /* Makes the peer as if it were new: no settings, sessions, networks, counters. */
 void peer_reset(struct wg_peer *peer);
 
-/* Forgets the handshake that we began. */
-void peer_forget_handshake(struct wg_peer *peer);
-
 /* Forgets every session, and the handshake. */
 void peer_forget_sessions(struct wg_peer *peer);
 

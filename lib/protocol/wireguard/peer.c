@@ -56,7 +56,8 @@ void peer_reset(struct wg_peer *peer)
 	peer_init(peer, device, public_key);
 }
 
-void peer_forget_handshake(struct wg_peer *peer)
+/* The one that we began. */
+static void forget_handshake(struct wg_peer *peer)
 {
 	index_table_remove(&peer->device->indices, peer->handshake_index);
 	peer->handshake_index = 0;
@@ -65,7 +66,7 @@ void peer_forget_handshake(struct wg_peer *peer)
 
 void peer_forget_sessions(struct wg_peer *peer)
 {
-	peer_forget_handshake(peer);
+	forget_handshake(peer);
 	peer->previous = session_free(peer->previous);
 	peer->current = session_free(peer->current);
 	peer->next = session_free(peer->next);
