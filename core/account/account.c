@@ -3,9 +3,13 @@
 #include "account/login_limiter.h"
 #include "account/nonce_cache.h"
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/secret.h"
 #include "crypto/signature_header.h"
 #include "crypto/signing_key.h"
+
+/* The clock may be set meanwhile: no timer waits for longer. */
+#define LOOK_AGAIN_S 3600
 
 struct key {
 	uint8_t bytes[ED25519_PUBLIC_SIZE];
@@ -20,6 +24,8 @@ struct account {
 	struct nonce_cache *nonces;
 	struct password_worker *worker;
 	uv_timer_t write_timer;
+	uv_timer_t end_timer;
+	int open_timers;
 	char *local_secret; /* or NULL */
 	char *password; /* encoded hash, or NULL */
 	struct key *keys;
@@ -67,6 +73,34 @@ static void on_write_timer(uv_timer_t *timer)
 		account->events->write_wanted(account->context);
 }
 
+static void watch_ends(struct account *account);
+
+/* A session nobody uses any more may still have a socket, which would go on for good. */
+static void on_end_timer(uv_timer_t *timer)
+{
+	struct account *account = timer->data;
+
+	if (session_table_end_old(account->sessions, now_s()))
+		account->events->write_wanted(account->context);
+	watch_ends(account);
+}
+
+static void watch_ends(struct account *account)
+{
+	uint64_t end_s, now, wait_s;
+
+	if (uv_is_active((uv_handle_t *)&account->end_timer))
+		return;
+	end_s = session_table_next_end(account->sessions);
+	if (end_s == UINT64_MAX)
+		return;
+	now = now_s();
+	wait_s = end_s > now ? end_s - now : 0;
+	if (wait_s > LOOK_AGAIN_S)
+		wait_s = LOOK_AGAIN_S;
+	(void)uv_timer_start(&account->end_timer, on_end_timer, wait_s * 1000, 0);
+}
+
 static bool check_session(struct account *account, const struct rpc_credentials *credentials,
 			  struct rpc_caller *ret)
 {
@@ -79,6 +113,7 @@ static bool check_session(struct account *account, const struct rpc_credentials 
 	    !uv_is_active((uv_handle_t *)&account->write_timer))
 		(void)uv_timer_start(&account->write_timer, on_write_timer, SESSION_WRITE_S * 1000,
 				     0);
+	watch_ends(account);
 	ret->kind = RPC_CALLER_SESSION;
 	ret->session = id;
 	return true;
@@ -104,10 +139,23 @@ static bool is_authorized(const struct account *account, const uint8_t key[ED255
 	return false;
 }
 
-static bool fits_a_context(const struct account *account, const struct signature_header *header)
+static bool is_context(const struct account *account, const char *host)
 {
 	for (size_t i = 0; i < account->context_count; i++)
-		if (signature_header_verify(header, account->contexts[i]))
+		if (host_is_for(account->contexts[i], host))
+			return true;
+	return false;
+}
+
+/* Nearly always it is the host that the request names itself; so that one comes first. */
+static bool fits_a_context(const struct account *account, const struct signature_header *header,
+			   const char *host)
+{
+	if (host && is_context(account, host) && signature_header_verify(header, host))
+		return true;
+	for (size_t i = 0; i < account->context_count; i++)
+		if ((!host || strcmp(account->contexts[i], host) != 0) &&
+		    signature_header_verify(header, account->contexts[i]))
 			return true;
 	return false;
 }
@@ -121,7 +169,8 @@ static bool check_signature(struct account *account, const struct rpc_credential
 	if (account->key_count == 0 || account->context_count == 0 ||
 	    signature_header_parse(credentials->signature, &header, NULL) < 0 ||
 	    !is_authorized(account, header.signer) || header.timestamp < now - NONCE_WINDOW_S ||
-	    header.timestamp > now + NONCE_WINDOW_S || !fits_a_context(account, &header) ||
+	    header.timestamp > now + NONCE_WINDOW_S ||
+	    !fits_a_context(account, &header, credentials->host) ||
 	    nonce_cache_take(account->nonces, header.signer, header.nonce, header.timestamp, now) !=
 		    NONCE_FRESH)
 		return false;
@@ -311,7 +360,10 @@ int account_new(uv_loop_t *loop, const struct account_events *events, void *cont
 	account->context = context;
 	account->authenticator = (struct rpc_authenticator){ account, authenticate };
 	(void)uv_timer_init(loop, &account->write_timer);
+	(void)uv_timer_init(loop, &account->end_timer);
 	account->write_timer.data = account;
+	account->end_timer.data = account;
+	account->open_timers = 2;
 	r = session_table_new(on_session_ended, account, &account->sessions);
 	if (r == 0)
 		r = login_limiter_new(&account->limiter);
@@ -329,7 +381,10 @@ int account_new(uv_loop_t *loop, const struct account_events *events, void *cont
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct account *account = handle->data;
+
+	if (--account->open_timers == 0)
+		free(account);
 }
 
 struct account *account_free(struct account *account)
@@ -345,5 +400,6 @@ struct account *account_free(struct account *account)
 	free_contexts(account->contexts, account->context_count);
 	free(account->keys);
 	uv_close((uv_handle_t *)&account->write_timer, on_timer_closed);
+	uv_close((uv_handle_t *)&account->end_timer, on_timer_closed);
 	return NULL;
 }

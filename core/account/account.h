@@ -6,8 +6,9 @@
  * thread behind a limiter (login_limiter.h), so that neither the loop nor the owner waits for a guesser.
  *
  * What is durable is the document's, which is another's: account_load() takes over what it says about
- * sessions, keys and the password, each time that it changes. Owned by one event loop. A timer runs only
- * while some session's activity is not in the document yet.
+ * sessions, keys and the password, each time that it changes. Owned by one event loop. Timers run only while
+ * somebody is logged in: one that ends sessions when their time is over, with what hangs on them, and
+ * one while some session's activity is not in the document yet.
  */
 #pragma once
 
@@ -28,7 +29,8 @@ struct account_events {
 	/* A session is over, whatever ended it: its sockets have to end too. */
 	void (*session_ended)(void *context, const char *id);
 
-	/* When sessions were active is to be put into the document (session_table_document()). */
+	/* What became of sessions is to be put into the document (session_table_document()): when they
+	 * were active, or that they are over. */
 	void (*write_wanted)(void *context);
 };
 
@@ -45,8 +47,8 @@ int account_set_local_secret(struct account *account, const char *secret);
 
 /*
  * The contexts under which a signature counts: the listening address as text, and the names and
- * addresses in the certificate; copied. None: no signature counts. Returns 0 or -ENOMEM; the
- * old ones stay then.
+ * addresses in the certificate; copied. "*.example.com" stands for the host that a request is for, where
+ * that is one label below. None: no signature counts. Returns 0 or -ENOMEM; the old ones stay then.
  */
 int account_set_contexts(struct account *account, const char *const *contexts, size_t count);
 

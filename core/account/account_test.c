@@ -53,7 +53,8 @@ static json_t *make_document(struct fixture *f, bool with_key)
 
 static int setup(void **state)
 {
-	static const char *const contexts[] = { "203.0.113.7:8443", "203.0.113.7", "vpn.example" };
+	static const char *const contexts[] = { "203.0.113.7:8443", "203.0.113.7", "vpn.example",
+						"*.wild.example" };
 	struct fixture *f = calloc(1, sizeof(*f));
 	json_t *document;
 
@@ -129,6 +130,7 @@ static void test_local_secret(void **state)
 struct variation {
 	const char *name;
 	const char *context;
+	const char *host; /* that the request names; NULL: none */
 	int64_t later_s; /* of the timestamp */
 	bool foreign_key;
 	bool as_ssh;
@@ -163,19 +165,35 @@ static void test_signatures(void **state)
 {
 	/* The clock moves on between signing and asking, by far less than the margins here. */
 	static const struct variation variations[] = {
-		{ "address", "203.0.113.7", 0, false, false, false, RPC_CALLER_KEY },
-		{ "address and port", "203.0.113.7:8443", 0, false, false, false, RPC_CALLER_KEY },
-		{ "name", "vpn.example", 0, false, false, false, RPC_CALLER_KEY },
-		{ "SSH key", "vpn.example", 0, false, true, false, RPC_CALLER_KEY },
-		{ "clock ahead", "vpn.example", 20, false, false, false, RPC_CALLER_KEY },
-		{ "too far ahead", "vpn.example", 90, false, false, false, RPC_CALLER_NOBODY },
-		{ "too old", "vpn.example", -31, false, false, false, RPC_CALLER_NOBODY },
-		{ "before the start", "vpn.example", -29, false, false, false, RPC_CALLER_NOBODY },
-		{ "other server", "evil.example", 0, false, false, false, RPC_CALLER_NOBODY },
-		{ "other server, SSH", "evil.example", 0, false, true, false, RPC_CALLER_NOBODY },
-		{ "no server", "", 0, false, false, false, RPC_CALLER_NOBODY },
-		{ "unknown key", "vpn.example", 0, true, false, false, RPC_CALLER_NOBODY },
-		{ "broken", "vpn.example", 0, false, false, true, RPC_CALLER_NOBODY },
+		{ "address", "203.0.113.7", NULL, 0, false, false, false, RPC_CALLER_KEY },
+		{ "address and port", "203.0.113.7:8443", NULL, 0, false, false, false,
+		  RPC_CALLER_KEY },
+		{ "name", "vpn.example", NULL, 0, false, false, false, RPC_CALLER_KEY },
+		{ "SSH key", "vpn.example", NULL, 0, false, true, false, RPC_CALLER_KEY },
+		{ "clock ahead", "vpn.example", NULL, 20, false, false, false, RPC_CALLER_KEY },
+		{ "too far ahead", "vpn.example", NULL, 90, false, false, false,
+		  RPC_CALLER_NOBODY },
+		{ "too old", "vpn.example", NULL, -31, false, false, false, RPC_CALLER_NOBODY },
+		{ "before the start", "vpn.example", NULL, -29, false, false, false,
+		  RPC_CALLER_NOBODY },
+		{ "other server", "evil.example", NULL, 0, false, false, false, RPC_CALLER_NOBODY },
+		{ "other server, SSH", "evil.example", NULL, 0, false, true, false,
+		  RPC_CALLER_NOBODY },
+		{ "no server", "", NULL, 0, false, false, false, RPC_CALLER_NOBODY },
+		{ "unknown key", "vpn.example", NULL, 0, true, false, false, RPC_CALLER_NOBODY },
+		{ "broken", "vpn.example", NULL, 0, false, false, true, RPC_CALLER_NOBODY },
+		{ "by its host", "vpn.example", "vpn.example", 0, false, false, false,
+		  RPC_CALLER_KEY },
+		{ "address, by a name", "203.0.113.7", "vpn.example", 0, false, false, false,
+		  RPC_CALLER_KEY },
+		{ "under a star", "a.wild.example", "a.wild.example", 0, false, false, false,
+		  RPC_CALLER_KEY },
+		{ "another one under the star", "b.wild.example", "a.wild.example", 0, false, false,
+		  false, RPC_CALLER_NOBODY },
+		{ "two labels under the star", "b.a.wild.example", "b.a.wild.example", 0, false,
+		  false, false, RPC_CALLER_NOBODY },
+		{ "a host that it claims to be", "evil.example", "evil.example", 0, false, false,
+		  false, RPC_CALLER_NOBODY },
 	};
 	struct fixture *f = *state;
 
@@ -185,8 +203,10 @@ static void test_signatures(void **state)
 		uint8_t expected[32];
 
 		sign(f, &variations[i], &header);
-		if (ask(f, (struct rpc_credentials){ .signature = text_string(&header) }, &body) !=
-		    variations[i].kind)
+		if (ask(f,
+			(struct rpc_credentials){ .signature = text_string(&header),
+						  .host = variations[i].host },
+			&body) != variations[i].kind)
 			fail_msg("%s", variations[i].name);
 		if (variations[i].kind == RPC_CALLER_NOBODY)
 			continue;
@@ -241,6 +261,32 @@ static void test_first_proof_that_fits_counts(void **state)
 				     .session = token, .local = "wrong", .signature = "wrong" },
 			     NULL),
 			 RPC_CALLER_SESSION);
+}
+
+/* Its sockets would go on for good where nobody asks any more. */
+static void test_sessions_end_when_their_time_is_over(void **state)
+{
+	char token[SESSION_TOKEN_SIZE], id[SESSION_ID_SIZE];
+	char logged_in[RFC3339_SIZE], last_active[RFC3339_SIZE];
+	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
+	struct fixture *f = *state;
+	json_t *document;
+
+	session_token(token);
+	session_id(token, id);
+	document = json_pack("{s:{s:{s:s, s:s}}}", "sessions", id, "loggedIn",
+			     rfc3339_format(now_s + 2 - SESSION_LIFE_S, logged_in), "lastActive",
+			     rfc3339_format(now_s, last_active));
+	assert_int_equal(account_load(f->account, document), 0);
+	json_decref(document);
+	/* Where the machine was slow it may be over by now. */
+	(void)ask(f, (struct rpc_credentials){ .session = token }, NULL);
+	while (f->endings == 0)
+		assert_true(uv_run(&f->loop, UV_RUN_ONCE) != 0 || f->endings > 0);
+	assert_int_equal(f->endings, 1);
+	assert_true(clock_realtime_ns() / NS_PER_S >= now_s + 2);
+	assert_int_equal(ask(f, (struct rpc_credentials){ .session = token }, NULL),
+			 RPC_CALLER_NOBODY);
 }
 
 static void on_checked(void *context, int result, const char *hash)
@@ -381,6 +427,7 @@ int main(void)
 		TEST(test_signatures),
 		TEST(test_removed_keys_and_contexts_count_no_more),
 		TEST(test_first_proof_that_fits_counts),
+		TEST(test_sessions_end_when_their_time_is_over),
 		TEST(test_passwords),
 		TEST(test_no_password_is_set),
 		TEST(test_ten_thousand_wrong_passwords),

@@ -90,23 +90,54 @@ static bool is_over(const struct session *session, uint64_t now_s)
 	       now_s >= session->logged_in_s + SESSION_LIFE_S;
 }
 
-static void end_old(struct session_table *table, uint64_t now_s)
+bool session_table_end_old(struct session_table *table, uint64_t now_s)
 {
-	for (size_t i = table->count; i-- > 0;)
-		if (is_over(&table->sessions[i], now_s))
-			end(table, &table->sessions[i]);
+	bool persistent = false;
+
+	for (size_t i = table->count; i-- > 0;) {
+		if (!is_over(&table->sessions[i], now_s))
+			continue;
+		persistent = persistent || table->sessions[i].persistent;
+		end(table, &table->sessions[i]);
+	}
+	return persistent;
 }
 
-static void make_room(struct session_table *table)
+uint64_t session_table_next_end(const struct session_table *table)
 {
-	struct session *idlest = &table->sessions[0];
+	uint64_t next_s = UINT64_MAX;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const struct session *session = &table->sessions[i];
+		uint64_t idle_s = session->last_active_s + SESSION_IDLE_S;
+		uint64_t life_s = session->logged_in_s + SESSION_LIFE_S;
+
+		if (idle_s < next_s)
+			next_s = idle_s;
+		if (life_s < next_s)
+			next_s = life_s;
+	}
+	return next_s;
+}
+
+/* The one that gives way to one more, or NULL where there is room. */
+static struct session *idlest(struct session_table *table)
+{
+	struct session *found = &table->sessions[0];
 
 	if (table->count < SESSIONS_MAX)
-		return;
+		return NULL;
 	for (size_t i = 1; i < table->count; i++)
-		if (table->sessions[i].last_active_s < idlest->last_active_s)
-			idlest = &table->sessions[i];
-	end(table, idlest);
+		if (table->sessions[i].last_active_s < found->last_active_s)
+			found = &table->sessions[i];
+	return found;
+}
+
+const char *session_table_idlest(const struct session_table *table)
+{
+	const struct session *found = idlest((struct session_table *)table);
+
+	return found ? found->id : NULL;
 }
 
 static int copy_user_agent(const char *from, char **ret)
@@ -131,9 +162,13 @@ static int add(struct session_table *table, const struct session *session, const
 	char *copy = NULL;
 	int r = copy_user_agent(user_agent, &copy);
 
+	struct session *giving_way;
+
 	if (r < 0)
 		return r;
-	make_room(table);
+	giving_way = idlest(table);
+	if (giving_way)
+		end(table, giving_way);
 	table->sessions[table->count] = *session;
 	table->sessions[table->count++].user_agent = copy;
 	return 0;
@@ -144,7 +179,7 @@ int session_table_add(struct session_table *table, const char *id, const char *u
 {
 	struct session session = { .logged_in_s = now_s, .last_active_s = now_s };
 
-	end_old(table, now_s);
+	(void)session_table_end_old(table, now_s);
 	memcpy(session.id, id, sizeof(session.id));
 	return add(table, &session, user_agent);
 }
@@ -194,6 +229,7 @@ static int load_one(struct session_table *table, const char *id, const json_t *v
 	const char *logged_in = json_string_value(json_object_get(value, "loggedIn"));
 	const char *last_active = json_string_value(json_object_get(value, "lastActive"));
 	struct session session = { .persistent = true };
+	const struct session *giving_way;
 
 	if (strlen(id) != SESSION_ID_SIZE - 1 || !logged_in || !last_active ||
 	    rfc3339_parse(logged_in, &session.logged_in_s) < 0 ||
@@ -205,6 +241,10 @@ static int load_one(struct session_table *table, const char *id, const json_t *v
 	if (session.last_active_s > now_s)
 		session.last_active_s = now_s;
 	if (find(table, id) || is_over(&session, now_s))
+		return 0;
+	/* Of too many the latest stay, and the same ones each time that the document is read. */
+	giving_way = idlest(table);
+	if (giving_way && session.last_active_s < giving_way->last_active_s)
 		return 0;
 	memcpy(session.id, id, sizeof(session.id));
 	return add(table, &session, json_string_value(json_object_get(value, "userAgent")));
@@ -253,7 +293,7 @@ static json_t *describe_all(struct session_table *table, bool persistent_only, u
 {
 	json_t *all = json_object();
 
-	end_old(table, now_s);
+	(void)session_table_end_old(table, now_s);
 	for (size_t i = 0; all && i < table->count; i++) {
 		const struct session *session = &table->sessions[i];
 

@@ -7,8 +7,9 @@
  * document now and then, never for a single request.
  *
  * A session ends by itself once it was idle for SESSION_IDLE_S, or SESSION_LIFE_S after its login. There
- * are at most SESSIONS_MAX; one more makes the one give way that was idle for longest. Does no I/O and
- * reads no clock: times are passed in, in seconds since 1970. Owned by one event loop.
+ * are at most SESSIONS_MAX; one more makes the one give way that was idle for longest, in the document
+ * too (session_table_idlest()). Does no I/O and reads no clock: times are passed in, in seconds since
+ * 1970. Owned by one event loop.
  */
 #pragma once
 
@@ -63,9 +64,19 @@ bool session_table_end(struct session_table *table, const char *id);
 /* Ends all but the one with this id; NULL: all. */
 void session_table_end_others(struct session_table *table, const char *id);
 
+/* Ends those whose time is over. Returns whether a persistent one was among them. */
+bool session_table_end_old(struct session_table *table, uint64_t now_s);
+
+/* When the next one ends that nobody uses any more; UINT64_MAX where there is none. */
+uint64_t session_table_next_end(const struct session_table *table);
+
+/* The id of the session that gives way to one more, or NULL: there is room. Borrowed until the table
+ * changes. */
+const char *session_table_idlest(const struct session_table *table);
+
 /*
  * Takes over what the document has under /sessions: persistent sessions that are not there end, new ones
- * begin. What is known of a session's activity stays. Returns 0 or -ENOMEM.
+ * begin, of too many the latest. What is known of a session's activity stays. Returns 0 or -ENOMEM.
  */
 int session_table_load(struct session_table *table, const json_t *stored, uint64_t now_s);
 

@@ -163,6 +163,64 @@ static void test_one_too_many_ends_the_idlest(void **state)
 	assert_int_equal(count(f, NOW + 1001), SESSIONS_MAX);
 }
 
+static void test_the_idlest_is_told_before_it_gives_way(void **state)
+{
+	char token[SESSION_TOKEN_SIZE], id[SESSION_ID_SIZE];
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		assert_null(session_table_idlest(f->table));
+		add(f, i, NOW + 100 - i);
+	}
+	token_of(SESSIONS_MAX - 1, token);
+	session_id(token, id);
+	assert_string_equal(session_table_idlest(f->table), id);
+	add(f, SESSIONS_MAX, NOW + 1000);
+	assert_string_equal(f->ended, id);
+}
+
+/* More of them than there may be, from elsewhere: each reading keeps the same ones and ends none. */
+static void test_too_many_in_the_document(void **state)
+{
+	struct fixture *f = *state;
+	json_t *document = json_object();
+
+	for (unsigned i = 0; i < SESSIONS_MAX + 6; i++) {
+		json_t *one = stored(i, NOW, NOW + i);
+
+		assert_int_equal(json_object_update(document, one), 0);
+		json_decref(one);
+	}
+	for (int i = 0; i < 3; i++) {
+		load(f, json_incref(document), NOW + 1000);
+		if (i == 0)
+			f->endings = 0;
+	}
+	assert_int_equal(f->endings, 0);
+	for (unsigned i = 0; i < SESSIONS_MAX + 6; i++)
+		assert_int_equal(touch(f, i, NOW + 1000), i >= 6);
+	json_decref(document);
+}
+
+static void test_the_next_end(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(session_table_next_end(f->table) == UINT64_MAX);
+	assert_false(session_table_end_old(f->table, UINT64_MAX));
+	add(f, 1, NOW);
+	load(f, stored(2, NOW - SESSION_LIFE_S + 10, NOW), NOW);
+	assert_int_equal(session_table_next_end(f->table), NOW + 10);
+	assert_false(session_table_end_old(f->table, NOW + 9));
+	assert_true(session_table_end_old(f->table, NOW + 10)); /* it was the document's */
+	assert_int_equal(f->endings, 1);
+	assert_int_equal(session_table_next_end(f->table), NOW + SESSION_IDLE_S);
+	assert_true(touch(f, 1, NOW + 60));
+	assert_int_equal(session_table_next_end(f->table), NOW + 60 + SESSION_IDLE_S);
+	assert_false(session_table_end_old(f->table, NOW + 60 + SESSION_IDLE_S));
+	assert_int_equal(f->endings, 2);
+}
+
 static void test_persistent_sessions_follow_the_document(void **state)
 {
 	struct fixture *f = *state;
@@ -286,6 +344,9 @@ int main(void)
 		TEST(test_idle_sessions_end),
 		TEST(test_busy_sessions_end_after_30_days),
 		TEST(test_one_too_many_ends_the_idlest),
+		TEST(test_the_idlest_is_told_before_it_gives_way),
+		TEST(test_too_many_in_the_document),
+		TEST(test_the_next_end),
 		TEST(test_persistent_sessions_follow_the_document),
 		TEST(test_what_is_no_session_is_passed_over),
 		TEST(test_records_of_the_future_are_of_now),

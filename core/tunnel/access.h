@@ -2,8 +2,7 @@
  * The account of the owner, kept in the document
  *
  * Binds core/account to the document: what it says about sessions, keys and the password reaches the account
- * at each change of theirs; what the account wants kept becomes edits. The methods auth.* are in access.c.
- * Owned by the tunnel.
+ * at each change of theirs; what the account wants kept becomes edits. Owned by the tunnel.
  */
 #pragma once
 

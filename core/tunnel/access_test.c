@@ -263,6 +263,16 @@ static const json_t *stored(struct fixture *f, const char *id)
 
 /* --- the tests --- */
 
+/* A record of a session, logged in and last active so long ago. */
+static json_t *aged(uint64_t age_s, uint64_t idle_s)
+{
+	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
+	char logged_in[RFC3339_SIZE], last_active[RFC3339_SIZE];
+
+	return json_pack("{s:s, s:s, s:n}", "loggedIn", rfc3339_format(now_s - age_s, logged_in),
+			 "lastActive", rfc3339_format(now_s - idle_s, last_active), "userAgent");
+}
+
 static void login_makes_a_session_and_a_cookie(void **state)
 {
 	struct fixture *f = *state;
@@ -310,6 +320,31 @@ static void ephemeral_sessions_are_not_in_the_document(void **state)
 	finish(f);
 	begin(f);
 	assert_false(is_let_in(f, token));
+}
+
+static void one_login_too_many_ends_the_idlest_session(void **state)
+{
+	struct fixture *f = *state;
+	char first[SESSION_TOKEN_SIZE], token[SESSION_TOKEN_SIZE];
+	json_t *sessions = json_object();
+
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		char id[SESSION_ID_SIZE];
+
+		session_token(token);
+		session_id(token, id);
+		json_object_set_new(sessions, id, aged(3600, 3600 - i));
+		if (i == 0)
+			memcpy(first, token, sizeof(first));
+	}
+	put(f, "/sessions", sessions);
+	log_in(f, false, token);
+	/* It is gone from the document too, or the next change would bring it back. */
+	assert_int_equal(json_object_size(store_get(f->tunnel->store, "/sessions")), SESSIONS_MAX);
+	put(f, "/authPubkeys", json_pack("{s:{s:s}}", PEM, "name", "laptop"));
+	assert_false(is_let_in(f, first));
+	assert_true(is_let_in(f, token));
+	assert_int_equal(f->endings, 1);
 }
 
 static void wrong_passwords_and_none(void **state)
@@ -442,16 +477,6 @@ static void authenticated_requests_make_no_revision(void **state)
 		assert_true(is_let_in(f, token));
 	(void)call(f, "auth.session.list", json_object());
 	assert_int_equal(store_revision(f->tunnel->store), revision);
-}
-
-/* A record of a session, logged in and last active so long ago. */
-static json_t *aged(uint64_t age_s, uint64_t idle_s)
-{
-	uint64_t now_s = clock_realtime_ns() / NS_PER_S;
-	char logged_in[RFC3339_SIZE], last_active[RFC3339_SIZE];
-
-	return json_pack("{s:s, s:s, s:n}", "loggedIn", rfc3339_format(now_s - age_s, logged_in),
-			 "lastActive", rfc3339_format(now_s - idle_s, last_active), "userAgent");
 }
 
 static void activity_is_written_at_the_end(void **state)
@@ -606,6 +631,7 @@ int main(void)
 		TEST(login_makes_a_session_and_a_cookie),
 		TEST(cookies_of_tls_are_secure),
 		TEST(ephemeral_sessions_are_not_in_the_document),
+		TEST(one_login_too_many_ends_the_idlest_session),
 		TEST(wrong_passwords_and_none),
 		TEST(too_many_tries_are_refused_at_once),
 		TEST(logout_ends_the_session_for_good),

@@ -167,13 +167,13 @@ int database_dump_local(struct rpc_client *client, const json_t *params, json_t 
 			struct fault *fault);
 int database_apply_local(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			 struct fault *fault);
-void auth_login(struct rpc_call *call); /* access.c */
+void auth_login(struct rpc_call *call); /* access_sessions.c */
 void auth_logout(struct rpc_call *call);
 void auth_session_list(struct rpc_call *call);
 void auth_session_kill(struct rpc_call *call);
-void auth_set_password(struct rpc_call *call);
+void auth_set_password(struct rpc_call *call); /* access_password.c */
 void auth_reset_password(struct rpc_call *call);
-void auth_key_add(struct rpc_call *call);
+void auth_key_add(struct rpc_call *call); /* access_keys.c */
 void auth_key_remove(struct rpc_call *call);
 void auth_key_list(struct rpc_call *call);
 void web_set_listen(struct rpc_call *call); /* web.c */

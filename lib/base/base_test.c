@@ -131,6 +131,18 @@ static void secrets_compare(void **state)
 	assert_false(secret_equal("abc", "abd", 3));
 }
 
+static void stars_stand_for_one_label(void **state)
+{
+	assert_true(host_is_for("vpn.example", "vpn.example"));
+	assert_true(host_is_for("*.vpn.example", "a.vpn.example"));
+	assert_false(host_is_for("vpn.example", "a.vpn.example"));
+	assert_false(host_is_for("*.vpn.example", "vpn.example"));
+	assert_false(host_is_for("*.vpn.example", ".vpn.example"));
+	assert_false(host_is_for("*.vpn.example", "b.a.vpn.example"));
+	assert_false(host_is_for("*.vpn.example", "avpn.example"));
+	assert_false(host_is_for("a*.vpn.example", "ab.vpn.example"));
+}
+
 static void host_names_are_strict(void **state)
 {
 	static const char *const names[] = { "a",	   "localhost", "a.example",
@@ -172,6 +184,7 @@ int main(void)
 		cmocka_unit_test(the_first_fault_stays),
 		cmocka_unit_test(secrets_compare),
 		cmocka_unit_test(host_names_are_strict),
+		cmocka_unit_test(stars_stand_for_one_label),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,3 +45,13 @@ bool host_is_name(const char *text)
 		text += size + 1;
 	}
 }
+
+bool host_is_for(const char *pattern, const char *host)
+{
+	const char *rest = strchr(host, '.');
+
+	if (strcmp(pattern, host) == 0)
+		return true;
+	return strncmp(pattern, "*.", 2) == 0 && rest && rest != host &&
+	       strcmp(pattern + 1, rest) == 0;
+}

@@ -13,3 +13,7 @@
  * that is an IPv4 address, or whose last label is a number, is none.
  */
 bool host_is_name(const char *text);
+
+/* Whether a name of a certificate, perhaps "*.example.com", is for a host; both in lower case (RFC 6125
+ * section 6.4.3: the star stands for one label, the first). */
+bool host_is_for(const char *pattern, const char *host);

@@ -15,6 +15,8 @@ struct rpc_credentials {
 	const char *session; /* the cookie `session` */
 	const char *signature; /* X-StartOS-Auth-Sig, undecoded */
 	const char *user_agent;
+	const char
+		*host; /* whom the request is for: the Host field without its port, in lower case */
 	struct ip_address source;
 	bool secure; /* the request came over TLS */
 };

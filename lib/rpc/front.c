@@ -177,6 +177,7 @@ static int authenticate(struct rpc_front *front, struct http_request *request,
 		.signature = session_only ? NULL
 					  : http_request_field(request, "x-startos-auth-sig"),
 		.user_agent = http_request_field(request, "user-agent"),
+		.host = sender->site.host,
 		.source = http_request_peer(request)->address,
 		.secure = http_request_is_secure(request),
 	};
