@@ -122,6 +122,7 @@ static void show_web(const json_t *web, struct text *to)
 {
 	const char *url = json_string_value(json_object_get(web, "url"));
 	const char *problem = json_string_value(json_object_get(web, "problem"));
+	const char *warning = json_string_value(json_object_get(web, "warning"));
 
 	text_printf(to, "Web         %s%s%s%s\n",
 		    url	      ? url
@@ -129,6 +130,8 @@ static void show_web(const json_t *web, struct text *to)
 			      : "disabled",
 		    url && !json_is_true(json_object_get(web, "listening")) ? ", NOT served" : "",
 		    problem ? ": " : "", problem ? problem : "");
+	if (warning)
+		text_printf(to, "Warning     %s\n", warning);
 }
 
 static void show_interface(const json_t *result, struct text *to)

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include "base/host.h"
 #include "base/log.h"
 #include "tunnel/job.h"
 #include "tunnel/web_certificate.h"
@@ -26,7 +27,7 @@ struct web_listener {
 	struct certificate_names hosts; /* of the certificate */
 	char *bind_problem; /* or NULL */
 	char *certificate_problem;
-	char *warning; /* the last one that was logged */
+	char *warning; /* what ends soon, as it was logged; "" or NULL: nothing */
 };
 
 /* --- what is wanted --- */
@@ -223,23 +224,29 @@ static void set_certificate(struct web_listener *web)
 	note_certificate_problem(web, r < 0 ? &fault : NULL);
 }
 
-/* Hosts of the certificate. None where it has none, or memory is short. */
-static void certificate_hosts(const struct tunnel *tunnel, struct certificate_names *ret)
+/* Hosts of the certificate; none where it has none. Returns 0 or -ENOMEM. */
+static int certificate_hosts(const struct tunnel *tunnel, struct certificate_names *ret)
 {
 	CLEANUP(certificate_chain_free) struct certificate_chain *chain = NULL;
 	const char *text = member(setting(tunnel, "certificate"), "cert");
+	int r = text ? certificate_chain_read(text, &chain, NULL) : -ENODATA;
 
-	if (text && certificate_chain_read(text, &chain, NULL) == 0)
-		(void)certificate_names(chain, ret);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	return certificate_names(chain, ret);
 }
 
 static void set_names(struct web_listener *web)
 {
-	struct certificate_names old = web->hosts;
+	struct certificate_names hosts = { 0 }, old = web->hosts;
 	struct web_names names = { 0 };
+	int r = certificate_hosts(web->tunnel, &hosts);
 
-	web->hosts = (struct certificate_names){ 0 };
-	certificate_hosts(web->tunnel, &web->hosts);
+	if (r < 0) {
+		log_error_errno(r, "cannot note the names of the certificate; the old ones stay");
+		return;
+	}
+	web->hosts = hosts;
 	names.listen = json_string_value(setting(web->tunnel, "listen"));
 	names.hosts = (const char *const *)web->hosts.names;
 	names.host_count = web->hosts.count;
@@ -247,23 +254,12 @@ static void set_names(struct web_listener *web)
 	certificate_names_done(&old);
 }
 
-/* Whether a name of a certificate, perhaps "*.example.com", is for a host (RFC 6125 section 6.4.3). */
-static bool is_for(const char *pattern, const char *name)
-{
-	const char *rest = strchr(name, '.');
-
-	if (strcmp(pattern, name) == 0)
-		return true;
-	return strncmp(pattern, "*.", 2) == 0 && rest && rest != name &&
-	       strcmp(pattern + 1, rest) == 0;
-}
-
 bool web_listener_is_host(void *tunnel, const char *name)
 {
 	const struct web_listener *web = ((const struct tunnel *)tunnel)->web;
 
 	for (size_t i = 0; web && i < web->hosts.count; i++)
-		if (is_for(web->hosts.names[i], name))
+		if (host_is_for(web->hosts.names[i], name))
 			return true;
 	return false;
 }
@@ -465,6 +461,13 @@ static const char *problem_of(const struct tunnel *tunnel)
 	return web->certificate_problem;
 }
 
+static const char *warning_of(const struct tunnel *tunnel)
+{
+	const struct web_listener *web = tunnel->web;
+
+	return web && is_enabled(tunnel) && web->warning && *web->warning ? web->warning : NULL;
+}
+
 json_t *web_listener_status(const struct tunnel *tunnel)
 {
 	CLEANUP(text_done) struct text url = { 0 };
@@ -479,6 +482,6 @@ json_t *web_listener_status(const struct tunnel *tunnel)
 	}
 	if (text_error(&url) < 0)
 		return NULL;
-	return json_pack("{s:b, s:s?, s:s?}", "listening", listening ? 1 : 0, "problem",
-			 problem_of(tunnel), "url", url.data);
+	return json_pack("{s:b, s:s?, s:s?, s:s?}", "listening", listening ? 1 : 0, "problem",
+			 problem_of(tunnel), "url", url.data, "warning", warning_of(tunnel));
 }

@@ -62,6 +62,7 @@ bool web_listener_has(const struct tunnel *tunnel, const struct endpoint *endpoi
 /* Whether the interface's certificate is for a host, given in lower case. For rpc_front_set_names(). */
 bool web_listener_is_host(void *tunnel, const char *name);
 
-/* {"listening", "problem", "url"} as status shows it: whether the wanted address is served, which may be
- * false while the one before still is; problem and url may be null. NULL: no memory. */
+/* {"listening", "problem", "url", "warning"} as status shows it: whether the wanted address is served, which
+ * may be false while the one before still is; what ends soon and does not renew itself. All but the first
+ * may be null. NULL: no memory. */
 json_t *web_listener_status(const struct tunnel *tunnel);

@@ -523,6 +523,7 @@ static void an_old_leaf_is_renewed_under_the_same_root(void **state)
 	CLEANUP(certificate_names_done) struct certificate_names names = { 0 };
 	uint8_t root[CERTIFICATE_DIGEST_SIZE], same[CERTIFICATE_DIGEST_SIZE];
 	uint64_t revision;
+	json_t *web;
 
 	enable(f);
 	first = current_chain(f);
@@ -550,6 +551,10 @@ static void an_old_leaf_is_renewed_under_the_same_root(void **state)
 	succeeds(f, "web.enable", "");
 	assert_status(f, true, NULL);
 	assert_int_equal(store_revision(f->tunnel->store), revision + 2);
+	/* That one is the owner's to replace, who is told. */
+	web = call(f, "/result/web", "status", "");
+	assert_non_null(strstr(json_string_value(json_object_get(web, "warning")), "successor"));
+	json_decref(web);
 }
 
 static void assert_warning(struct fixture *f, int64_t in_days, const char *wanted)

@@ -240,61 +240,78 @@ void certificate_names_done(struct certificate_names *names)
 	*names = (struct certificate_names){ 0 };
 }
 
-/* A DNS name of printable ASCII, in lower case; NULL for anything else. May be "*.example.com". */
-static char *dns_text(const ASN1_IA5STRING *string)
+/* Makes the text of a DNS name of printable ASCII, in lower case, perhaps "*.example.com"; NULL for anything
+ * else. Returns 0 or -ENOMEM, as the next one. */
+static int dns_text(const ASN1_IA5STRING *string, char **ret)
 {
 	const unsigned char *data = ASN1_STRING_get0_data(string);
 	int size = ASN1_STRING_length(string);
-	char *text;
 
+	*ret = NULL;
 	if (size <= 0 || size > 255)
-		return NULL;
+		return 0;
 	for (int i = 0; i < size; i++)
 		if (data[i] <= ' ' || data[i] >= 0x7f)
-			return NULL;
-	text = strndup((const char *)data, (size_t)size);
-	for (char *c = text; c && *c; c++)
+			return 0;
+	*ret = strndup((const char *)data, (size_t)size);
+	if (!*ret)
+		return -ENOMEM;
+	for (char *c = *ret; *c; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c - 'A' + 'a');
-	return text;
+	return 0;
 }
 
-static char *address_text(const ASN1_OCTET_STRING *string)
+static int address_text(const ASN1_OCTET_STRING *string, char **ret)
 {
 	int size = ASN1_STRING_length(string);
 	struct ip_address address = { .family = size == 4 ? AF_INET : AF_INET6 };
 	char text[IP_TEXT_MAX];
 
+	*ret = NULL;
 	if (size != 4 && size != 16)
-		return NULL;
+		return 0;
 	memcpy(address.bytes, ASN1_STRING_get0_data(string), (size_t)size);
-	return strdup(ip_format(&address, text));
+	*ret = strdup(ip_format(&address, text));
+	return *ret ? 0 : -ENOMEM;
 }
 
-static void add_names(GENERAL_NAMES *all, int type, struct certificate_names *names)
+static int add_names(GENERAL_NAMES *all, int type, struct certificate_names *names)
 {
 	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
 		char *text;
+		int r;
 
 		if (name->type != type || names->count == CERTIFICATE_NAMES_MAX)
 			continue;
-		text = type == GEN_DNS ? dns_text(name->d.dNSName)
-				       : address_text(name->d.iPAddress);
+		r = type == GEN_DNS ? dns_text(name->d.dNSName, &text)
+				    : address_text(name->d.iPAddress, &text);
+		if (r < 0)
+			return r;
 		if (text)
 			names->names[names->count++] = text;
 	}
+	return 0;
 }
 
 int certificate_names(const struct certificate_chain *chain, struct certificate_names *ret)
 {
+	CLEANUP(certificate_names_done) struct certificate_names names = { 0 };
 	GENERAL_NAMES *all = X509_get_ext_d2i(chain->certs[0], NID_subject_alt_name, NULL, NULL);
+	bool no_memory = !all && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+	int r = no_memory ? -ENOMEM : 0;
 
-	*ret = (struct certificate_names){ 0 };
 	ERR_clear_error();
-	add_names(all, GEN_DNS, ret);
-	add_names(all, GEN_IPADD, ret);
+	if (r == 0)
+		r = add_names(all, GEN_DNS, &names);
+	if (r == 0)
+		r = add_names(all, GEN_IPADD, &names);
 	GENERAL_NAMES_free(all);
+	if (r < 0)
+		return r;
+	*ret = names;
+	names = (struct certificate_names){ 0 };
 	return 0;
 }
 

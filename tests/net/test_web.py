@@ -283,7 +283,8 @@ def test_another_machine_is_served_over_https(served):
     for version in ("--http1.1", "--http2"):
         status, output = served.curl(f"https://{VPS}:8443/static/local-root-ca.json", version)
         assert status == 0 and "fingerprint" in output
-    assert served.status() == {"listening": True, "problem": None, "url": f"https://{VPS}:8443"}
+    assert served.status() == {"listening": True, "problem": None, "warning": None,
+                               "url": f"https://{VPS}:8443"}
     served.trust(make_chain(served.host)[2])
     status, output = served.curl(f"https://{VPS}:8443/")
     assert status == 60, output  # nobody vouches for it
@@ -343,7 +344,7 @@ def test_the_address_changes_while_it_is_served(served):
     assert served.status()["url"] == f"https://{VPS}:8444"
     served.tunnel.call("web.disable")
     wait_until(lambda: served.is_closed(VPS, 8444), "nothing is served")
-    assert served.status() == {"listening": False, "problem": None, "url": None}
+    assert served.status() == {"listening": False, "problem": None, "url": None, "warning": None}
 
 
 def test_the_low_port_costs_the_daemon_no_privilege(served):

@@ -24,7 +24,7 @@ export interface LiveStatus {
 	interface?: { name: string; backend: string; up: boolean; mtu: number; listenPort: number; publicKey: string }
 	network?: { inSync: boolean; problem: string | null }
 	drift?: { found: number; repaired: number; last: string | null; lastAt: string | null }
-	web?: { listening: boolean; problem: string | null }
+	web?: { listening: boolean; problem: string | null; warning?: string | null }
 	devices: Record<string, DeviceStatus>
 	forwards: Record<string, ForwardStatus>
 }

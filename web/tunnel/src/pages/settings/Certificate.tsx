@@ -1,10 +1,11 @@
 // The certificate that browsers check, and how devices come to trust its root.
 
-import { Button, Skeleton } from '@mantine/core'
+import { Alert, Button, Skeleton } from '@mantine/core'
 
 import { openDialog } from '@shared/components/dialogs'
-import { IconShield } from '@shared/icons'
+import { IconShield, IconWarning } from '@shared/icons'
 
+import { useLive } from '../../app'
 import { useI18n } from '../../i18n'
 import { Card } from '../../parts/Page'
 import { Fingerprint, Trust, useRoot } from '../../parts/Trust'
@@ -15,6 +16,7 @@ import styles from '../../styles/parts.module.css'
 export function Certificate() {
 	const { m, format } = useI18n()
 	const root = useRoot()
+	const warning = useLive((status) => status.web?.warning ?? null)
 	const { value: chain } = useCall<string>('web.get-certificate')
 	const leaf = chain ? readCertificate(chain) : null
 	return (
@@ -40,6 +42,7 @@ export function Certificate() {
 								</>
 							)}
 						</dl>
+						{warning && <Alert color="orange" mt="md" icon={<IconWarning />}>{warning}</Alert>}
 						<Button
 							variant="default" mt="md" leftSection={<IconShield size={18} />}
 							onClick={() => openDialog({ title: m.settings.howToTrust, body: () => <Trust /> })}
