@@ -11,11 +11,11 @@
 #include <stdbool.h>
 
 #include "base/fault.h"
+#include "base/host.h"
 #include "base/ip.h"
 #include "client/key_ring.h"
 
 #define RPC_COOKIE_MAX 256 /* bytes of a local cookie */
-#define RPC_HOST_MAX 253 /* bytes of a host name */
 #define RPC_CLIENT_KEYS_MAX 6 /* keys that one call tries */
 #define RPC_CLOCK_TOLERANCE_S 30 /* how far the clocks may differ for a signature */
 
@@ -33,8 +33,9 @@ struct rpc_client_options {
 
 /* Where to connect, and how. */
 struct rpc_target {
-	char host[RPC_HOST_MAX + 1]; /* a name in lower case, or an address; IPv6 without brackets */
-	char peer[RPC_HOST_MAX + 9]; /* with the port, for URLs and people */
+	char host[HOST_NAME_MAX_SIZE +
+		  1]; /* a name in lower case, or an address; IPv6 without brackets */
+	char peer[HOST_NAME_MAX_SIZE + 9]; /* with the port, for URLs and people */
 	bool local; /* plain HTTP with the local cookie */
 };
 

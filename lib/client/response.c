@@ -27,14 +27,19 @@ static enum fault_kind kind_of(json_int_t code)
 
 static int fault_from(const json_t *error, struct fault *fault)
 {
+	json_int_t code = json_integer_value(json_object_get(error, "code"));
 	const json_t *data = json_object_get(error, "data");
 	const char *details = json_string_value(json_object_get(data, "details"));
 
+	if (code == FAULT_RPC_METHOD_NOT_FOUND)
+		return fault_set(fault, kind_of(code),
+				 "the daemon does not know what it was asked for: it is older than "
+				 "this command, or another program");
 	if (!details)
 		details = json_string_value(data);
 	if (!details)
 		details = json_string_value(json_object_get(error, "message"));
-	return fault_set(fault, kind_of(json_integer_value(json_object_get(error, "code"))), "%s",
+	return fault_set(fault, kind_of(code), "%s",
 			 details ? details : "the daemon did not say why");
 }
 

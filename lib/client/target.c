@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/secret.h"
 #include "client/client.h"
 
@@ -16,34 +17,6 @@ static bool is_loopback(const struct ip_address *address)
 	static const struct ip_address loopback6 = { AF_INET6, { [15] = 1 } };
 
 	return ip_prefix_contains(&loopback, address) || ip_equal(address, &loopback6);
-}
-
-/* Labels of letters, digits and hyphens between dots; the last one is not a number, or it would be
- * an address that someone mistyped. */
-static bool is_host_name(const char *text, size_t size)
-{
-	size_t label = 0;
-	bool digits = true;
-
-	if (size == 0 || size > RPC_HOST_MAX)
-		return false;
-	for (size_t i = 0; i < size; i++) {
-		bool first = label == 0, last = i + 1 == size || text[i + 1] == '.';
-
-		if (text[i] == '.') {
-			if (label == 0 || i + 1 == size)
-				return false;
-			label = 0;
-			digits = true;
-			continue;
-		}
-		if (!isalnum((unsigned char)text[i]) && (text[i] != '-' || first || last))
-			return false;
-		digits = digits && isdigit((unsigned char)text[i]);
-		if (++label > 63)
-			return false;
-	}
-	return !digits;
 }
 
 static bool is_port(const char *text)
@@ -59,12 +32,14 @@ static int parse_name(const char *text, struct rpc_target *ret)
 {
 	const char *colon = strrchr(text, ':');
 
-	if (!colon || !is_host_name(text, (size_t)(colon - text)) || !is_port(colon + 1))
+	if (!colon || (size_t)(colon - text) > HOST_NAME_MAX_SIZE || !is_port(colon + 1))
 		return -EINVAL;
-	(void)snprintf(ret->peer, sizeof(ret->peer), "%s", text);
-	for (char *at = ret->peer; *at; at++)
+	(void)snprintf(ret->host, sizeof(ret->host), "%.*s", (int)(colon - text), text);
+	if (!host_is_name(ret->host))
+		return -EINVAL;
+	for (char *at = ret->host; *at; at++)
 		*at = (char)tolower((unsigned char)*at);
-	(void)snprintf(ret->host, sizeof(ret->host), "%.*s", (int)(colon - text), ret->peer);
+	(void)snprintf(ret->peer, sizeof(ret->peer), "%s%s", ret->host, colon);
 	return 0;
 }
 

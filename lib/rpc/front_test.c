@@ -96,7 +96,10 @@ static void client_faults(void **state)
 		const char *cookie, *method, *details;
 		enum fault_kind kind;
 	} cases[] = {
-		{ SECRET, "no.such", "Method not found", FAULT_NOT_FOUND },
+		{ SECRET, "no.such",
+		  "the daemon does not know what it was asked for: it is older than this command, "
+		  "or another program",
+		  FAULT_NOT_FOUND },
 		{ SECRET, "echo", "message: is required", FAULT_DESERIALIZATION },
 		{ "wrong", "nothing", "UNAUTHORIZED", FAULT_AUTHORIZATION },
 		{ "c2VjcmV0c2VjcmV0", "nothing", "UNAUTHORIZED", FAULT_AUTHORIZATION },

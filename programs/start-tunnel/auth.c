@@ -6,11 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/bytes.h"
 #include "base/secret.h"
 #include "client/prompt.h"
-#include "codec/base64.h"
 #include "commands.h"
+#include "crypto/password.h"
 #include "crypto/signing_key.h"
 
 /* Ends a `local` that has printed what there is to say, or has nothing. */
@@ -27,6 +26,11 @@ static int read_password(struct text *to, struct fault *fault)
 {
 	const char *given = getenv("PASSWORD");
 
+	if (!given && !prompt_is_possible())
+		return fault_set(
+			fault, FAULT_FILESYSTEM,
+			"the password can be asked on a terminal only; elsewhere give it in "
+			"the environment variable PASSWORD");
 	if (!given)
 		return prompt_secret("Password: ", to, fault);
 	text_append(to, given);
@@ -82,8 +86,13 @@ static int set_password(struct rpc_client *client, const json_t *params, json_t 
 {
 	CLEANUP(text_done_secret) struct text password = { 0 };
 	CLEANUP(text_done_secret) struct text again = { 0 };
-	int r = prompt_secret("New Password: ", &password, fault);
+	int r;
 
+	if (!prompt_is_possible())
+		return fault_set(fault, FAULT_FILESYSTEM,
+				 "a password can be asked on a terminal only; `start-tunnel auth "
+				 "reset-password` sets a random one without asking");
+	r = prompt_secret("New Password: ", &password, fault);
 	if (r == 0)
 		r = prompt_secret("Confirm Password: ", &again, fault);
 	if (r == 0 && strcmp(text_string(&password), text_string(&again)) != 0)
@@ -100,12 +109,12 @@ static int set_password(struct rpc_client *client, const json_t *params, json_t 
 static int reset_password(struct rpc_client *client, const json_t *params, json_t **ret_result,
 			  struct fault *fault)
 {
-	char password[COMMAND_PASSWORD_SIZE];
+	char password[PASSWORD_RANDOM_SIZE];
 	int r;
 
 	(void)printf("Generating a random password...\n");
 	(void)fflush(stdout);
-	command_make_password(password);
+	password_random(password);
 	r = command_call(client, "auth.set-password", json_pack("{s:s}", "password", password),
 			 NULL, fault);
 	if (r == 0)
@@ -115,22 +124,6 @@ static int reset_password(struct rpc_client *client, const json_t *params, json_
 }
 
 /* --- the key of this user --- */
-
-/* "ssh-ed25519 AAAA... NAME", as authorized_keys has it; RFC 8709 section 4. */
-static void print_ssh_line(const uint8_t public_key[ED25519_PUBLIC_SIZE])
-{
-	static const char type[] = "ssh-ed25519";
-	uint8_t blob[4 + sizeof(type) - 1 + 4 + ED25519_PUBLIC_SIZE];
-	char text[BASE64_SIZE(sizeof(blob))];
-	struct writer w;
-
-	writer_init(&w, blob, sizeof(blob));
-	writer_u32(&w, sizeof(type) - 1);
-	writer_copy(&w, type, sizeof(type) - 1);
-	writer_u32(&w, ED25519_PUBLIC_SIZE);
-	writer_copy(&w, public_key, ED25519_PUBLIC_SIZE);
-	(void)printf("%s %s start-tunnel\n", type, base64_encode(blob, sizeof(blob), true, text));
-}
 
 static int write_new_key(const char *path, const uint8_t seed[ED25519_SEED_SIZE])
 {
@@ -179,7 +172,7 @@ static int key_init(struct rpc_client *client, const json_t *params, json_t **re
 	CLEANUP(text_done) struct text path = { 0 };
 	CLEANUP(text_done_secret) struct text text = { 0 };
 	uint8_t seed[ED25519_SEED_SIZE], public_key[ED25519_PUBLIC_SIZE];
-	char pem[SIGNING_KEY_PEM_SIZE];
+	char pem[SIGNING_KEY_PEM_SIZE], line[SIGNING_KEY_SSH_SIZE];
 	int r = key_path(rpc_client_options(client), &path, fault);
 
 	if (r < 0)
@@ -196,8 +189,8 @@ static int key_init(struct rpc_client *client, const json_t *params, json_t **re
 	}
 	if (r == 0) {
 		ed25519_public(seed, public_key);
-		(void)printf("%s", signing_key_format_public(public_key, pem));
-		print_ssh_line(public_key);
+		(void)printf("%s%s start-tunnel\n", signing_key_format_public(public_key, pem),
+			     signing_key_format_ssh(public_key, line));
 	}
 	secret_wipe(seed, sizeof(seed));
 	return nothing_more(r, ret_result);

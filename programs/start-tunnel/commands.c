@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "codec/base32.h"
 
 /* Groups that hold commands; the daemon's table may have them too. */
 static const struct rpc_group groups[] = {
@@ -121,15 +120,6 @@ int command_call(struct rpc_client *client, const char *method, json_t *params, 
 	else
 		json_decref(result);
 	return r;
-}
-
-void command_make_password(char to[COMMAND_PASSWORD_SIZE])
-{
-	uint8_t bytes[16];
-
-	random_bytes(bytes, sizeof(bytes));
-	(void)base32_encode(bytes, sizeof(bytes), BASE32_LOWER, to);
-	secret_wipe(bytes, sizeof(bytes));
 }
 
 int command_read_file(const char *option, const char *path, struct text *to, struct fault *fault)

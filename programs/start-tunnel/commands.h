@@ -28,10 +28,6 @@ DEFINE_CLEANUP_DONE(struct rpc_table, commands_done);
 int command_call(struct rpc_client *client, const char *method, json_t *params, json_t **ret_result,
 		 struct fault *fault);
 
-/* A password of 16 random bytes: 26 characters, the NUL, to be wiped. */
-#define COMMAND_PASSWORD_SIZE 27
-void command_make_password(char to[COMMAND_PASSWORD_SIZE]);
-
 /* Reads a whole file of text, at most COMMAND_FILE_MAX bytes. @option: what named it. */
 #define COMMAND_FILE_MAX 65536
 int command_read_file(const char *option, const char *path, struct text *to, struct fault *fault);

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "client/prompt.h"
+#include "crypto/certificate.h"
 #include "web.h"
-
-#define CHAIN_MAX 10 /* certificates; the daemon takes no more */
 
 static int send_pair(struct rpc_client *client, const struct text *key, const struct text *cert,
 		     struct fault *fault)
@@ -118,7 +117,7 @@ static int read_chain(EVP_PKEY *key, struct text *to, struct fault *fault)
 	(void)fprintf(stderr,
 		      "Paste the certificates in PEM: the server's own first, each with its "
 		      "issuer next, the root last:\n");
-	for (size_t i = 0; r == 0 && !root && i < CHAIN_MAX; i++) {
+	for (size_t i = 0; r == 0 && !root && i < CERTIFICATE_CHAIN_MAX; i++) {
 		CLEANUP(text_done) struct text block = { 0 };
 		X509 *certificate = NULL;
 
@@ -139,7 +138,8 @@ static int read_chain(EVP_PKEY *key, struct text *to, struct fault *fault)
 	X509_free(previous);
 	if (r == 0 && !root)
 		r = fault_set(fault, FAULT_INVALID_SIGNATURE,
-			      "there is no root among the first %d certificates", CHAIN_MAX);
+			      "there is no root among the first %d certificates",
+			      CERTIFICATE_CHAIN_MAX);
 	return r;
 }
 

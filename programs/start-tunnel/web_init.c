@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/ip.h"
 #include "base/secret.h"
 #include "client/prompt.h"
-#include "crypto/certificate.h"
+#include "crypto/certificate_authority.h"
+#include "crypto/password.h"
 #include "web.h"
 
 #define DEFAULT_PORT "8443"
@@ -19,8 +21,6 @@
 #define TRIES_MAX 5 /* for one of them */
 #define ADDRESSES_MAX 256
 #define MENU_ADDRESSES_MAX 16
-#define NAMES_MAX 64
-#define NAME_MAX_SIZE 253
 
 struct init {
 	struct rpc_client *client;
@@ -28,7 +28,7 @@ struct init {
 	const json_t *names;
 	bool generate;
 	struct text root; /* of a certificate that was generated: PEM */
-	char password[COMMAND_PASSWORD_SIZE]; /* "": was there already */
+	char password[PASSWORD_RANDOM_SIZE]; /* "": was there already */
 };
 
 /* --- 1: the address --- */
@@ -163,27 +163,6 @@ static bool is_unspecified(const struct ip_address *address)
 
 /* --- 2: the certificate --- */
 
-static bool is_host_name(const char *name)
-{
-	size_t label = 0;
-
-	if (strlen(name) > NAME_MAX_SIZE)
-		return false;
-	for (const char *at = name;; at++) {
-		if (*at == '.' || *at == '\0') {
-			if (label == 0 || label > 63 || at[-1] == '-')
-				return false;
-			if (*at == '\0')
-				return true;
-			label = 0;
-		} else if (isalnum((unsigned char)*at) || (*at == '-' && label > 0)) {
-			label++;
-		} else {
-			return false;
-		}
-	}
-}
-
 /* Adds a name once. */
 static int add_name(json_t *names, const char *name, struct fault *fault)
 {
@@ -191,16 +170,16 @@ static int add_name(json_t *names, const char *name, struct fault *fault)
 	const json_t *old;
 	size_t i;
 
-	if (ip_parse(name, &address) < 0 && !is_host_name(name))
+	if (ip_parse(name, &address) < 0 && !host_is_name(name))
 		return fault_set(fault, FAULT_PARSE_URL,
 				 "\"%s\" is neither a host name nor an IP address", name);
 	json_array_foreach(names, i, old) {
 		if (strcmp(json_string_value(old), name) == 0)
 			return 0;
 	}
-	if (json_array_size(names) == NAMES_MAX)
+	if (json_array_size(names) == CERTIFICATE_SUBJECTS_MAX)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "a certificate holds at most %d names", NAMES_MAX);
+				 "a certificate holds at most %d names", CERTIFICATE_SUBJECTS_MAX);
 	return json_array_append_new(names, json_string(name)) < 0 ? -ENOMEM : 0;
 }
 
@@ -299,10 +278,15 @@ static int ask_certificate(struct init *init, struct fault *fault)
 
 static int make_password(struct init *init, struct fault *fault)
 {
+	int r;
+
 	(void)fprintf(stderr, "Generating a random password...\n");
-	command_make_password(init->password);
-	return command_call(init->client, "auth.set-password",
-			    json_pack("{s:s}", "password", init->password), NULL, fault);
+	password_random(init->password);
+	r = command_call(init->client, "auth.set-password",
+			 json_pack("{s:s}", "password", init->password), NULL, fault);
+	if (r < 0)
+		secret_wipe(init->password, sizeof(init->password));
+	return r;
 }
 
 /* --- the loop --- */
@@ -475,6 +459,9 @@ int web_init(struct rpc_client *client, const json_t *params, json_t **ret_resul
 		r = report(&init, fault);
 	if (r == 0)
 		*ret_result = json_null();
+	else if (*init.password) /* it holds, and nobody would ever know it */
+		(void)printf("The interface is not on, but its password is set already:\n%s\n",
+			     init.password);
 	text_done(&init.root);
 	secret_wipe(init.password, sizeof(init.password));
 	return r < 0 ? r : 1;
