@@ -60,10 +60,10 @@ static SSL_CTX *context_new(void)
 
 	if (!context)
 		return NULL;
-	(void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-						   SSL_OP_CIPHER_SERVER_PREFERENCE |
-						   SSL_OP_PRIORITIZE_CHACHA |
-						   SSL_OP_IGNORE_UNEXPECTED_EOF);
+	(void)SSL_CTX_set_options(
+		context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+				 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+				 SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
 	(void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 						SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(context, 1); /* one system call for each record */

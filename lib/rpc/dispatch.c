@@ -140,6 +140,13 @@ static int caller_copy(struct rpc_caller *to, const struct rpc_caller *from)
 		       : 0;
 }
 
+static void secret_free(char *text)
+{
+	if (text)
+		secret_wipe(text, strlen(text));
+	free(text);
+}
+
 static void exchange_free(struct exchange *exchange)
 {
 	struct rpc_dispatcher *dispatcher = exchange->dispatcher;
@@ -147,14 +154,12 @@ static void exchange_free(struct exchange *exchange)
 	for (size_t i = 0; i < exchange->count; i++) {
 		json_decref(exchange->calls[i].id);
 		json_decref(exchange->calls[i].params);
-		free(exchange->calls[i].answer);
+		secret_free(exchange->calls[i].answer);
 	}
 	free((char *)exchange->caller.session);
 	free((char *)exchange->caller.key);
 	free((char *)exchange->caller.user_agent);
-	if (exchange->set_cookie)
-		secret_wipe(exchange->set_cookie, strlen(exchange->set_cookie));
-	free(exchange->set_cookie);
+	secret_free(exchange->set_cookie);
 	free(exchange);
 	dispatcher->running--;
 	dispatcher_release(dispatcher);
@@ -163,7 +168,7 @@ static void exchange_free(struct exchange *exchange)
 /* The array of answers; NULL for want of memory. */
 static char *join_answers(const struct exchange *exchange)
 {
-	CLEANUP(text_done) struct text joined = { 0 };
+	CLEANUP(text_done_secret) struct text joined = { 0 };
 
 	text_append_char(&joined, '[');
 	for (size_t i = 0; i < exchange->count; i++) {
@@ -247,7 +252,7 @@ int rpc_set_cookie(struct rpc_call *call, const char *set_cookie)
 	copy = strdup(set_cookie);
 	if (!copy)
 		return -ENOMEM;
-	free(call->exchange->set_cookie);
+	secret_free(call->exchange->set_cookie);
 	call->exchange->set_cookie = copy;
 	return 0;
 }

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "codec/json_memory.h"
 #include "commands.h"
 #include "rpc/cli.h"
 #include "tunnel/tunnel.h"
@@ -13,6 +14,7 @@ int main(int argc, char **argv)
 {
 	CLEANUP(commands_done) struct rpc_table table = { 0 };
 
+	json_memory_wipe_freed();
 	if (commands_join(&tunnel_api, &table) < 0) {
 		(void)fprintf(stderr, "start-tunnel: out of memory\n");
 		return 1;

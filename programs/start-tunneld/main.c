@@ -13,6 +13,7 @@
 #include "account/account.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "codec/json_memory.h"
 #include "https.h"
 #include "options.h"
 #include "pages.h"
@@ -302,6 +303,7 @@ int main(int argc, char **argv)
 	log_init("start-tunneld", LOG_NOTICE);
 	save_memory();
 	allow_connections();
+	json_memory_wipe_freed();
 	r = options_read(argc, argv, &d.options, &fault);
 	if (r == OPTIONS_SHOWN)
 		return 0;
