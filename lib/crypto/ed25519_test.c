@@ -25,10 +25,20 @@ static void test_vectors_of_rfc_8032_7_1(void **state)
 		  "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
 		  "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e"
 		  "458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00" },
+		{ "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+		  "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+		  "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290"
+		  "ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a" },
+		{ "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+		  "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+		  "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a8"
+		  "36ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+		  "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ec"
+		  "fdfbc7c66431e0303dca179c138ac17ad9bef1177331a704" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint8_t seed[32], expected[64], public_key[32], message[1], signature[64];
+		uint8_t seed[32], expected[64], public_key[32], message[64], signature[64];
 		size_t size = from_hex(cases[i].message, message);
 
 		from_hex(cases[i].seed, seed);
@@ -63,6 +73,31 @@ static void test_vector_of_rfc_8032_7_3(void **state)
 		"833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42", "", "abc", 3,
 		"98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2"
 		"003d062adf5aaa10b8c61e636062aaad11c2a26083406");
+}
+
+/* RFC 8032 has none with a context. These are PyCryptodome's. */
+static void test_contexts_of_another_library(void **state)
+{
+	static const char seed[] =
+		"833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42";
+	static const char counting_seed_text[] =
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+	char longest[256];
+
+	memset(longest, 'x', 255);
+	longest[255] = '\0';
+	assert_prehashed(
+		seed, "foo", "abc", 3,
+		"e039702b4c2595a6a541ac8509236e2990474795330c9b34a75f58a660129e08fd736943fb1943a5572"
+		"0b9e0957b1ed6734816619f1388f43f73e6e3baa81c0e");
+	assert_prehashed(
+		counting_seed_text, longest, "m", 1,
+		"03eca09d7c0648736a6a9cc04edbb396fb9ed518ae7684c5a1c2dc0bd2bad4f7b2b4d27fbcce1ce2641"
+		"ff0e2eee8c7df9a2bd4ab4a4cc5a30f53f49816e6050a");
+	assert_prehashed(
+		counting_seed_text, "\xc3\xa9", "", 0,
+		"efad072370a1f7e52b405fb4a31432bd54401bb05330fff3c04eca02008073cd28ecf756e61c1a0142d"
+		"81a500e8017c0587ea84bb298d38a47dbc626d000ea02");
 }
 
 static const char counting[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -184,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors_of_rfc_8032_7_1),
 		cmocka_unit_test(test_vector_of_rfc_8032_7_3),
+		cmocka_unit_test(test_contexts_of_another_library),
 		cmocka_unit_test(test_contexts_of_the_signature_header),
 		cmocka_unit_test(test_longest_context),
 		cmocka_unit_test(test_every_changed_bit_is_refused),

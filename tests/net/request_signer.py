@@ -113,44 +113,77 @@ def _pem(label, data):
     return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
-class Key:
-    def __init__(self):
-        self.seed = os.urandom(32)
-        self.public = public_key(self.seed)
-        self.pem = _pem("PUBLIC KEY", bytes.fromhex("302a300506032b6570032100") + self.public)
-        blob = struct.pack(">I11sI32s", 11, b"ssh-ed25519", 32, self.public)
+def _string(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def _commitment(body, timestamp=None, nonce=None, size=None):
+    """What is signed, and the fields of the header that tell it."""
+    timestamp = int(time.time()) if timestamp is None else timestamp
+    nonce = random.getrandbits(64) if nonce is None else nonce
+    size = len(body) if size is None else size
+    digest = blake3(body)
+    return struct.pack(">qQQ", timestamp, nonce, size) + digest, {
+        "timestamp": timestamp, "nonce": nonce, "size": size,
+        "blake3": base64.b64encode(digest).decode().rstrip("=")}
+
+
+def ssh_message(commitment, context):
+    """What an SSH key signs (docs/formats/signature-header.md)."""
+    name = context.encode()
+    return bytes([len(name)]) + name + commitment
+
+
+def parse_header(value):
+    """The fields, the commitment, and the public key of a header."""
+    fields = dict(urllib.parse.parse_qsl(value, strict_parsing=True))
+    commitment = struct.pack(">qQQ", int(fields["timestamp"]), int(fields["nonce"]),
+                             int(fields["size"])) + base64.b64decode(fields["blake3"] + "=")
+    return fields, commitment
+
+
+class PublicKey:
+    """A key whose private half somebody else has."""
+
+    def __init__(self, public):
+        self.public = public
+        self.pem = _pem("PUBLIC KEY", bytes.fromhex("302a300506032b6570032100") + public)
+        blob = _string(b"ssh-ed25519") + _string(public)
         self.ssh_line = "ssh-ed25519 " + base64.b64encode(blob).decode() + " test@lab"
 
-    def header(self, body, context, *, timestamp=None, nonce=None, size=None):
-        """The value of the header for a body."""
-        timestamp = int(time.time()) if timestamp is None else timestamp
-        nonce = random.getrandbits(64) if nonce is None else nonce
-        size = len(body) if size is None else size
-        digest = blake3(body)
-        commitment = struct.pack(">qQQ", timestamp, nonce, size) + digest
+    @classmethod
+    def of_ssh(cls, line):
+        return cls(base64.b64decode(line.split()[1])[-32:])
+
+    def header_by(self, sign, body, context):
+        """The value of the header; `sign` makes an armored SSH signature of a message."""
+        commitment, fields = _commitment(body)
+        return urllib.parse.urlencode(fields | {
+            "signer": self.pem, "signature": sign(ssh_message(commitment, context))})
+
+
+class Key(PublicKey):
+    def __init__(self):
+        self.seed = os.urandom(32)
+        super().__init__(public_key(self.seed))
+
+    def header(self, body, context, **stated):
+        """The value of the header for a body; timestamp, nonce and size may be other ones."""
+        commitment, fields = _commitment(body, **stated)
         signature = sign(self.seed, commitment, context.encode())
-        return urllib.parse.urlencode({
-            "timestamp": timestamp, "nonce": nonce, "size": size,
-            "blake3": base64.b64encode(digest).decode().rstrip("="), "signer": self.pem,
+        return urllib.parse.urlencode(fields | {
+            "signer": self.pem,
             "signature": _pem("SIGNATURE", bytes.fromhex("3049300506032b65700440") + signature)})
 
-    def ssh_header(self, body, context):
-        """The same as an SSH agent would sign it (docs/formats/signature-header.md)."""
-
-        def string(data):
-            return struct.pack(">I", len(data)) + data
-
-        timestamp, nonce, digest = int(time.time()), random.getrandbits(64), blake3(body)
-        name = context.encode()
-        message = bytes([len(name)]) + name + struct.pack(">qQQ", timestamp, nonce, len(body)) + digest
-        fixed = string(b"start-tunnel") + string(b"") + string(b"sha512")
+    def _sign_ssh(self, message):
+        fixed = _string(b"start-tunnel") + _string(b"") + _string(b"sha512")
         signature = sign(self.seed,
-                         b"SSHSIG" + fixed + string(hashlib.sha512(message).digest()))
-        armored = _pem("SSH SIGNATURE",
-                       b"SSHSIG" + struct.pack(">I", 1)
-                       + string(string(b"ssh-ed25519") + string(self.public)) + fixed
-                       + string(string(b"ssh-ed25519") + string(signature)))
-        return urllib.parse.urlencode({
-            "timestamp": timestamp, "nonce": nonce, "size": len(body),
-            "blake3": base64.b64encode(digest).decode().rstrip("="), "signer": self.pem,
-            "signature": armored})
+                         b"SSHSIG" + fixed + _string(hashlib.sha512(message).digest()))
+        return _pem("SSH SIGNATURE",
+                    b"SSHSIG" + struct.pack(">I", 1)
+                    + _string(_string(b"ssh-ed25519") + _string(self.public)) + fixed
+                    + _string(_string(b"ssh-ed25519") + _string(signature)))
+
+    def ssh_header(self, body, context):
+        """The same as an SSH agent would sign it."""
+        return self.header_by(self._sign_ssh, body, context)

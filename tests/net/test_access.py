@@ -3,13 +3,14 @@
 import json
 import random
 import ssl
+import subprocess
 import time
 
 import pytest
 
 from lab import wait_until
 from product import COOKIE, RpcError
-from request_signer import Key
+from request_signer import Key, PublicKey
 from web_client import ADDRESS, NAME, PASSWORD, VPS, Remote, code_of, serve, wait_until_served
 
 
@@ -181,6 +182,54 @@ def test_one_password_is_hashed_at_a_time(tunnel, remote):
         assert int(peak.split()[1]) < 160 * 1024 or "libasan" in maps.read()
 
 
+def holds(process, secrets):
+    """Which of the secrets the memory of a process holds anywhere."""
+    found = set()
+    with open(f"/proc/{process.pid}/maps", encoding="utf-8") as maps, \
+            open(f"/proc/{process.pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            area, access, *_ = line.split()
+            if not access.startswith("rw") or line.rstrip().endswith("]") and "heap" not in line \
+                    and "stack" not in line:
+                continue
+            start, end = (int(part, 16) for part in area.split("-"))
+            try:
+                memory.seek(start)
+                data = memory.read(end - start)
+            except OSError:
+                continue  # is gone, or cannot be read
+            found |= {name for name, secret in secrets.items() if secret.encode() in data}
+    return found
+
+
+def test_passwords_and_tokens_leave_no_trace_in_memory(tunnel, remote):
+    """Nor in the log or the database."""
+    password, other, wrong = (f"{name}-{random.getrandbits(64):x}" for name in ("one", "two", "bad"))
+    tunnel.call("auth.set-password", password=password)
+    remote.log_in(password)
+    remote.call("auth.set-password", password=other)
+    first = remote.cookie
+    assert code_of(remote.call, "auth.login", password=wrong) in (7, 37)
+    remote.call("auth.logout")
+    remote.cookie = None
+    remote.log_in(other)
+    second = remote.cookie
+    batch = [{"method": "auth.session.list", "params": {}},
+             {"method": "auth.set-password", "params": {"password": password}}]
+    assert all("result" in answer for answer in remote.post(json.dumps(batch))[1])
+    remote.call("auth.logout")
+    secrets = {"password": password, "other": other, "wrong": wrong, "first": first,
+               "second": second}
+    log, document = tunnel.log(), json.dumps(tunnel.document())
+    assert not [name for name, secret in secrets.items() if secret in log + document]
+    with open(f"/proc/{tunnel.process.pid}/maps", encoding="utf-8") as maps:
+        sanitized = "libasan" in maps.read()  # which keeps copies of its own
+    if not sanitized:
+        there = tunnel.document()["password"]  # what is kept is found, so what is not found is not
+        assert holds(tunnel.process, secrets | {"hash": there}) == {"hash"}
+    tunnel.call("auth.set-password", password=PASSWORD)
+
+
 # Signatures
 
 BODY = json.dumps({"id": 0, "method": "auth.key.list", "params": {}}).encode()
@@ -196,6 +245,28 @@ def test_signed_requests(remote, key):
     for context in (VPS, NAME, ADDRESS):
         assert signed(remote, key.header(BODY, context)) is None
         assert signed(remote, key.ssh_header(BODY, context)) is None
+
+
+def test_signatures_of_ssh_keygen(tunnel, remote, tmp_path):
+    """Made by OpenSSH itself: by its namespace, and by no other one."""
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    line = (tmp_path / "key.pub").read_text(encoding="ascii").strip()
+    key = PublicKey.of_ssh(line)
+
+    def signer(namespace, algorithm="sha512"):
+        return lambda message: subprocess.run(
+            ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-O", f"hashalg={algorithm}", "-f",
+             path], input=message, check=True, capture_output=True).stdout.decode()
+
+    assert signed(remote, key.header_by(signer("start-tunnel"), BODY, VPS)) == 34
+    tunnel.cli("auth", "key", "add", "ssh", line)
+    assert signed(remote, key.header_by(signer("start-tunnel"), BODY, VPS)) is None
+    assert signed(remote, key.header_by(signer("start-tunnel", "sha256"), BODY, VPS)) is None
+    assert signed(remote, key.header_by(signer("git"), BODY, VPS)) == 34
+    assert signed(remote, key.header_by(signer("start-tunnel"), BODY, "198.18.0.3")) == 34
+    tunnel.cli("auth", "key", "remove", line)
+    assert signed(remote, key.header_by(signer("start-tunnel"), BODY, VPS)) == 34
 
 
 def test_replayed_signatures_are_refused(remote, key):

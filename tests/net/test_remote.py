@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import ssl
+import tempfile
 import threading
 import time
 from email.utils import formatdate
@@ -13,6 +14,7 @@ import pytest
 
 from certificates import Authority
 from lab import wait_until
+from request_signer import parse_header, ssh_message
 
 ADDRESS, PORT = "198.18.0.2", 8443
 TARGET = f"{ADDRESS}:{PORT}"
@@ -140,6 +142,48 @@ def test_key_behind_an_agent(laptop, tunnel):
         agent.stop()
 
 
+def test_signatures_of_the_agent_are_opensshs(laptop):
+    """What the command sends, verified by ssh-keygen."""
+    agent = laptop.host.start("ssh-agent", "-D", "-a", "/run/agent")
+    env = {"SSH_AUTH_SOCK": "/run/agent"}
+    try:
+        wait_until(lambda: laptop.host.try_run("ssh-add", "-l", env=env)[0] == 1,
+                   "the agent answers", 30.0)
+        laptop.make_ssh_key("key")
+        laptop.host.run("ssh-add", "-q", "/run/home/.ssh/key", env=env)
+        _, headers, body = caught_request(laptop, NAME, "status", env=env)
+    finally:
+        agent.stop()
+    fields, commitment = parse_header(headers["X-StartOS-Auth-Sig"])
+    assert int(fields["size"]) == len(body)
+    laptop.host.write_file("/run/signature", fields["signature"])
+    verify = ["-Y", "check-novalidate", "-n", "start-tunnel", "-s", "/run/signature"]
+    with tempfile.NamedTemporaryFile() as message:
+        message.write(ssh_message(commitment, NAME))
+        message.flush()
+        laptop.host.run("sh", "-c", f"ssh-keygen {' '.join(verify)} <{message.name}")
+        message.write(b"x")
+        message.flush()
+        assert laptop.host.try_run(
+            "sh", "-c", f"ssh-keygen {' '.join(verify)} <{message.name}")[0] != 0
+
+
+def test_key_of_openssl(laptop, tunnel):
+    """PKCS#8 and SPKI as openssl(1) writes them."""
+    path = "/run/home/openssl.key"
+    laptop.host.run("openssl", "genpkey", "-algorithm", "ed25519", "-out", path)
+    tunnel.cli("auth", "key", "add", "openssl",
+               laptop.host.run("openssl", "pkey", "-in", path, "-pubout"))
+    laptop.run("--developer-key-path", path, "status")
+    laptop.host.run("openssl", "pkey", "-in", path, "-aes256", "-passout", "pass:secret", "-out",
+                    path + ".locked")
+    laptop.refused(12, "the private key is encrypted", "--developer-key-path", path + ".locked",
+                   "status")
+    laptop.host.run("openssl", "genpkey", "-algorithm", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-out", path)
+    laptop.refused(12, "no Ed25519 key", "--developer-key-path", path, "status")
+
+
 def test_wrong_key(laptop, tunnel):
     tunnel.cli("auth", "key", "add", "other", laptop.make_ssh_key("other"))
     laptop.make_ssh_key()
@@ -259,7 +303,7 @@ def post(laptop, header, body):
         f"https://{TARGET}/rpc/v0"))
 
 
-def caught_request(laptop, name, *arguments):
+def caught_request(laptop, name, *arguments, env=None):
     """What the command sends to a server that is known by this name."""
     with impostor(laptop.host, name, {"jsonrpc": "2.0", "result": None, "id": 0}) as fake:
         port, root, requests = fake
@@ -267,7 +311,8 @@ def caught_request(laptop, name, *arguments):
         laptop.host.run("sh", "-c", f"cp /etc/hosts /run/hosts.before; echo 127.0.0.1 {name} "
                                     ">/etc/hosts")
         try:
-            laptop.run(*arguments, target=f"{name}:{port}", root="/run/impostor.pem")
+            laptop.run(*arguments, target=f"{name}:{port}", root="/run/impostor.pem",
+                       env=env)
         finally:
             laptop.host.run("sh", "-c", "cat /run/hosts.before >/etc/hosts")
     return requests[0]
@@ -298,6 +343,18 @@ def test_caught_requests_cannot_be_used_again(laptop, tunnel):
     _, headers, body = caught_request(laptop, FAKE_NAME, "subnet", SUBNET, "remove")
     assert post(laptop, headers["X-StartOS-Auth-Sig"], body)["error"]["code"] == 34
     assert tunnel.subnets()[SUBNET]["name"] == "Once"
+
+
+def test_older_daemon(laptop):
+    """One that does not know a method of ours, and one that speaks otherwise."""
+    laptop.make_ssh_key()
+    unknown = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32601, "message": "Method not found"}}
+    for answer, status, says in ((unknown, 6, "older than this command"),
+                                 ({"result": None}, 9, "is not a JSON-RPC response")):
+        with impostor(laptop.host, FAKE_NAME, answer) as (port, root, _):
+            laptop.host.write_file("/run/impostor.pem", root)
+            laptop.refused(status, says, "web", "get-root", target=f"{FAKE_NAME}:{port}",
+                           root="/run/impostor.pem")
 
 
 def test_clocks_that_differ(laptop):

@@ -66,6 +66,8 @@ def test_generate(lab, tunnel, fresh):
         root = terminal.expect("Root CA:\n" + PEM)[1]
         fingerprint = terminal.expect("SHA-256 fingerprint: ([0-9A-F:]{95})\n")[1]
         assert terminal.end() == 0
+        assert terminal.shown.count(password) == 1
+    assert password not in tunnel.log() + json.dumps(tunnel.document())
     assert webserver(tunnel)["enabled"] is True
     assert tunnel.cli("web", "get-root").strip() == root
     assert fingerprint in tunnel.cli("web", "get-root", "--fingerprint")
@@ -176,7 +178,9 @@ def test_without_a_terminal(tunnel, fresh):
     status, _, error = tunnel.try_cli("web", "import-certificate")
     assert status == 2 and "--key and --cert" in error
     status, _, error = tunnel.try_cli("auth", "set-password")
-    assert status == 2 and "on a terminal only" in error
+    assert status == 2 and "on a terminal only" in error and "auth reset-password" in error
+    status, _, error = tunnel.try_cli("auth", "login")
+    assert status == 2 and "on a terminal only" in error and "variable PASSWORD" in error
     status, _, error = tunnel.try_cli("web", "init", "--listen", "0.0.0.0:8443", "--generate")
     assert status == 38 and "--san" in error
 
