@@ -147,6 +147,8 @@ static ssize_t transport_write(struct http_connection *c, const void *bytes, siz
 
 static void drop_pending(struct http_connection *c)
 {
+	if (c->pending)
+		secret_wipe(c->pending, c->pending_size); /* it may be a device's configuration */
 	free(c->pending);
 	c->pending = NULL;
 	c->pending_size = c->pending_sent = 0;

@@ -67,8 +67,8 @@ struct stream {
 	bool remote_ended; /* END_STREAM came */
 	uint64_t body_ns; /* since when its body is awaited */
 	bool answered;
-	bool moved; /* bytes of the answer went since it was looked at */
-	uint64_t stall_ns; /* since when none went; 0: it was not looked at yet */
+	size_t moved; /* bytes of the answer that went since stall_ns */
+	uint64_t stall_ns; /* since when the client owes a window; 0: it does not */
 	struct http_body body; /* of the answer */
 	size_t body_sent;
 };
@@ -245,7 +245,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
 	if (part > 0)
 		memcpy(to, s->body.bytes + s->body_sent, part);
 	s->body_sent += part;
-	s->moved = true;
+	s->moved += part;
 	earn(s->h, part);
 	if (s->body_sent == s->body.size)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -683,8 +683,9 @@ static void refuse_late_body(struct stream *s)
 /*
  * The host's deadline is one for all streams, and what one client's stream does sets it anew. So each
  * stream has its own time, too, which is looked at whenever something is pulled. @idle: the session has
- * nothing to send, so an answer of which something is left waits for the client to open a window, which
- * one that sends no more cannot do. Returns whether something was done about a stream.
+ * nothing to send, so an answer of which something is left waits for the client to open a window: by
+ * HTTP_PROGRESS_MIN each time, or by all that is left. One that sends no more cannot do that. Returns
+ * whether something was done about a stream.
  */
 static bool look_at_debts(struct http2 *h, bool idle)
 {
@@ -703,14 +704,15 @@ static bool look_at_debts(struct http2 *h, bool idle)
 		if (!idle || !has_rest(s))
 			continue;
 		h->stalled = true;
-		moved = moved || s->moved || s->stall_ns == 0;
-		if (h->ended || (s->stall_ns && !s->moved && now_ns - s->stall_ns > patience_ns)) {
+		if (s->stall_ns == 0 || s->moved >= HTTP_PROGRESS_MIN) {
+			s->stall_ns = now_ns;
+			s->moved = 0;
+			moved = true;
+		}
+		if (h->ended || now_ns - s->stall_ns > patience_ns) {
 			reset(s, NGHTTP2_CANCEL);
 			done = true;
-		} else if (s->moved || s->stall_ns == 0) {
-			s->stall_ns = now_ns;
 		}
-		s->moved = false;
 	}
 	update_wait(h, moved);
 	return done;

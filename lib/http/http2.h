@@ -3,7 +3,8 @@
  *
  * At most HTTP_STREAMS_MAX streams at once; SETTINGS_ENABLE_CONNECT_PROTOCOL is on (RFC 8441). A client
  * that resets streams or sends control frames faster than they are of use is told ENHANCE_YOUR_CALM.
- * An answer for which the client opens no window waits HTTP_BODY_TIMEOUT_S. Owned by its connection.
+ * An answer for which the client opens no window, or one of less than HTTP_PROGRESS_MIN, waits
+ * HTTP_BODY_TIMEOUT_S. Owned by its connection.
  */
 #pragma once
 

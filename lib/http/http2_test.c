@@ -39,6 +39,7 @@ struct pair {
 	unsigned messages;
 	unsigned sockets_closed;
 	unsigned released;
+	unsigned waits; /* how often a deadline was set */
 };
 
 static struct seen *seen_of(struct pair *p, int32_t id)
@@ -181,6 +182,14 @@ static void client_new(struct pair *p, uint32_t window)
 	nghttp2_session_callbacks_del(callbacks);
 }
 
+static void count_wait(struct http_host *host, enum http_wait wait)
+{
+	struct test_host *t = container_of(host, struct test_host, host);
+
+	t->wait = wait;
+	container_of(t, struct pair, t)->waits++;
+}
+
 static int setup_with(void **state, uint32_t window, bool late)
 {
 	struct pair *p = calloc(1, sizeof(*p));
@@ -190,6 +199,7 @@ static int setup_with(void **state, uint32_t window, bool late)
 	p->handlers = *p->t.host.handlers;
 	p->handlers.head = on_head;
 	p->t.host.handlers = &p->handlers;
+	p->t.host.wait = count_wait;
 	assert_int_equal(http2_engine_new(&p->t.host, &p->t.engine), 0);
 	client_new(p, window);
 	*state = p;
@@ -486,6 +496,27 @@ static void slow_readers_lose_their_stream(void **state)
 	assert_int_equal(p->released, 1);
 	id = ask(p, "GET", "/now");
 	assert_int_equal(status_after(p, id), 200);
+}
+
+/* Nor does a window that is opened by a little give it more time; one that is opened by more does. */
+static void dripping_readers_lose_their_stream(void **state)
+{
+	struct pair *p = *state;
+	int32_t id = ask(p, "GET", "/big");
+
+	talk(p);
+	p->waits = 0;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(nghttp2_submit_window_update(p->client, 0, id, 1), 0);
+		talk(p);
+	}
+	assert_int_equal(seen_of(p, id)->size, 1010);
+	assert_int_equal(p->waits, 0); /* the deadline stays */
+	assert_int_equal(nghttp2_submit_window_update(p->client, 0, id, 16384), 0);
+	talk(p);
+	assert_int_equal(seen_of(p, id)->size, 1010 + 16384);
+	assert_true(p->waits > 0);
+	assert_int_equal(p->t.wait, HTTP_WAIT_BODY);
 }
 
 static void slow_bodies_are_refused(void **state)
@@ -837,6 +868,7 @@ int main(void)
 		TEST_LATE(streams_are_bounded),
 		TEST_NARROW(windows_hold_answers_back),
 		TEST_NARROW(slow_readers_lose_their_stream),
+		TEST_NARROW(dripping_readers_lose_their_stream),
 		TEST(slow_bodies_are_refused),
 		TEST(slow_heads_end_the_connection),
 		TEST_LATE(rapid_resets_are_calmed),
