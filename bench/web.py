@@ -9,6 +9,8 @@ import os
 import ssl
 import statistics
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -96,6 +98,9 @@ class Memory:
         with open(f"{self._process}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file
                         if line.startswith("VmHWM:")) / 1024
+
+
+sys.setswitchinterval(1e-4)  # else a thread that edits would delay the one that measures
 
 
 def small_calls_ms(client, seconds):
@@ -335,3 +340,19 @@ def measure_passwords(results, lab, router):
     value, peer = percentile(beside, 99), percentile(alone, 99)
     results.add(f"a small call while {WRONG_PASSWORDS:,} wrong passwords are tried, p99", value, "ms",
                 "< 20", value < 20, "without them", peer, value / peer)
+
+
+def measure_pages(results):
+    """What the pages measure of themselves in a browser, by the program that tests them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "figures.json")
+        done = subprocess.run(
+            [sys.executable, os.path.join(product.ROOT, "tests", "web", "run.py"), "--build-dir",
+             product.BUILD_DIR, "--figures", path],
+            capture_output=True, text=True, check=False, timeout=300)
+        if not os.path.exists(path):
+            raise RuntimeError(f"tests/web/run.py: {(done.stdout + done.stderr)[-1000:]}")
+        with open(path, encoding="utf-8") as file:
+            figures = json.load(file)
+    for figure in figures:
+        results.add(**figure, holds=figure["value"] < float(figure["bound"].removeprefix("< ")))

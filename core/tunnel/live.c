@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
 #include "tunnel/wan.h"
@@ -479,24 +480,24 @@ static json_t *forward_members(const struct forward *forward)
 			 (json_int_t)forward->rx_bytes, "txBytes", (json_int_t)forward->tx_bytes);
 }
 
-static int tell_devices(const struct live *live, bool all, json_t *to)
+static int tell_devices(const struct live *live, json_t *to)
 {
 	list_foreach(node, &live->device_list) {
 		struct device *device = container_of(node, struct device, node);
 
-		if ((all || device->changed) &&
+		if (device->changed &&
 		    json_object_set_new(to, device->ip, device_members(device)) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int tell_forwards(const struct live *live, bool all, json_t *to)
+static int tell_forwards(const struct live *live, json_t *to)
 {
 	list_foreach(node, &live->forward_list) {
 		struct forward *forward = container_of(node, struct forward, node);
 
-		if ((all || forward->changed) &&
+		if (forward->changed &&
 		    json_object_set_new(to, forward->source, forward_members(forward)) < 0)
 			return -ENOMEM;
 	}
@@ -540,9 +541,9 @@ int live_update(struct live *live, const struct tunnel *tunnel, const struct net
 		r = note_parts(live, tunnel, status, changes);
 	}
 	if (r == 0 && ret_changes) {
-		r = tell_devices(live, false, devices);
+		r = tell_devices(live, devices);
 		if (r == 0)
-			r = tell_forwards(live, false, forwards);
+			r = tell_forwards(live, forwards);
 	}
 	if (r == 0)
 		r = put_unless_empty(changes, "devices", TAKE_PTR(devices));
@@ -569,24 +570,56 @@ bool live_is_current(const struct live *live, const struct tunnel *tunnel)
 	       live->revision == store_revision(tunnel->store);
 }
 
-json_t *live_whole(const struct live *live)
-{
-	json_t *whole = live->known ? json_copy(live->parts) : NULL;
-	json_t *devices = json_object(), *forwards = json_object();
+/* Row by row: as one tree it would take many times the text's size. */
 
-	if (whole && tell_devices(live, true, devices) == 0 &&
-	    tell_forwards(live, true, forwards) == 0 &&
-	    json_object_set(whole, "devices", devices) == 0 &&
-	    json_object_set(whole, "forwards", forwards) == 0 &&
-	    json_object_set_new(whole, "now", now()) == 0) {
-		json_decref(devices);
-		json_decref(forwards);
-		return whole;
+/* Appends a member. Takes @value; NULL, for want of memory, becomes the text's error. */
+static void put_member(struct text *to, const char *name, json_t *value)
+{
+	cleanup_free char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	json_decref(value);
+	if (!text)
+		to->error = -ENOMEM;
+	else
+		text_printf(to, "\"%s\":%s,", name, text);
+}
+
+/* The last member has a comma. */
+static void end_object(struct text *to)
+{
+	if (to->size > 0 && to->data[to->size - 1] == ',')
+		to->data[--to->size] = '\0';
+	text_append_char(to, '}');
+}
+
+char *live_whole(const struct live *live)
+{
+	CLEANUP(text_done) struct text whole = { 0 };
+	const char *name;
+	json_t *part;
+
+	if (!live->known)
+		return NULL;
+	text_append_char(&whole, '{');
+	json_object_foreach(live->parts, name, part)
+		put_member(&whole, name, json_incref(part));
+	put_member(&whole, "now", now());
+	text_append(&whole, "\"devices\":{");
+	list_foreach(node, &live->device_list) {
+		const struct device *device = container_of(node, struct device, node);
+
+		put_member(&whole, device->ip, device_members(device));
 	}
-	json_decref(devices);
-	json_decref(forwards);
-	json_decref(whole);
-	return NULL;
+	end_object(&whole);
+	text_append(&whole, ",\"forwards\":{");
+	list_foreach(node, &live->forward_list) {
+		const struct forward *forward = container_of(node, struct forward, node);
+
+		put_member(&whole, forward->source, forward_members(forward));
+	}
+	end_object(&whole);
+	text_append_char(&whole, '}');
+	return text_take(&whole);
 }
 
 static json_t *report_devices(const struct live *live, const json_t *document)

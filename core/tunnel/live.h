@@ -30,8 +30,9 @@ int live_update(struct live *live, const struct tunnel *tunnel, const struct net
 /* Whether the last update was of the document as it is now. */
 bool live_is_current(const struct live *live, const struct tunnel *tunnel);
 
-/* Everything, as of the last update. NULL: out of memory, or there was none. */
-json_t *live_whole(const struct live *live);
+/* Everything, as of the last update, as the text of an object, which the caller frees. NULL: out of memory,
+ * or there was none. */
+char *live_whole(const struct live *live);
 
 /* The same for people and programs that ask (`status`): lists, with what the document says of each. */
 json_t *live_report(const struct live *live, const struct tunnel *tunnel);

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/secret.h"
-#include "base/text.h"
 #include "store/scope.h"
 #include "tunnel/redact.h"
 
@@ -19,10 +18,14 @@ struct view {
 	char pointer[];
 };
 
-/* A revision as a view sees it; empty where it does not touch that. */
+/* A revision as a view sees it, empty where it does not touch that; or a status. */
 struct frame {
 	struct frame *next;
 	const struct view *view; /* NULL: the whole document with its secrets */
+	struct stream *stream; /* NULL: not lent, or the stream is gone */
+	struct list lent; /* among those of the stream that are lent */
+	unsigned loans;
+	unsigned references; /* its owner, and each loan */
 	size_t size;
 	char text[];
 };
@@ -36,7 +39,7 @@ struct entry {
 
 struct stream_reader {
 	struct list node; /* in its view */
-	struct list starved; /* its sink is empty, and it waits for others' to drain */
+	struct list starved; /* its sink is empty, and it waits for what is lent to come back */
 	struct stream *stream;
 	struct view *view;
 	void *sink; /* NULL: not open yet, or dropped */
@@ -56,22 +59,67 @@ struct stream {
 	uint64_t begin; /* the revision before the oldest entry */
 	uint64_t revision;
 	struct list starved;
-	size_t queued; /* of all readers */
+	struct list lent; /* frames that sinks have */
+	size_t lent_bytes;
 	size_t open;
 	int busy; /* giving out: readers stay in their lists */
 	bool garbage; /* readers that were freed meanwhile */
 	char *(*status)(void *context);
 	void *status_context;
-	struct text whole; /* the frame of the whole status, while it is of now */
+	struct frame *whole; /* of the whole status, while it is of now */
 };
 
 /* Frames. */
 
-static struct frame *frame_free(struct frame *frame)
+static struct frame *frame_new(const struct view *view, size_t size)
 {
+	struct frame *frame = malloc(sizeof(*frame) + size + 1);
+
+	if (frame) {
+		*frame = (struct frame){ .view = view, .references = 1, .size = size };
+		list_init(&frame->lent);
+		frame->text[size] = '\0';
+	}
+	return frame;
+}
+
+static struct frame *frame_unref(struct frame *frame)
+{
+	if (!frame || --frame->references > 0)
+		return NULL;
 	secret_wipe(frame->text, frame->size);
 	free(frame);
 	return NULL;
+}
+
+static void frame_lend(struct stream *stream, struct frame *frame)
+{
+	frame->references++;
+	if (frame->loans++ > 0)
+		return;
+	frame->stream = stream;
+	list_append(&stream->lent, &frame->lent);
+	stream->lent_bytes += frame->size;
+}
+
+/* No longer among what is lent, as its stream sees it. */
+static void frame_returned(struct frame *frame)
+{
+	if (!frame->stream)
+		return;
+	frame->stream->lent_bytes -= frame->size;
+	list_remove(&frame->lent);
+	frame->stream = NULL;
+}
+
+/* A sink has done with it. */
+static void on_release(void *lent)
+{
+	struct frame *frame = lent;
+
+	if (--frame->loans == 0)
+		frame_returned(frame);
+	(void)frame_unref(frame);
 }
 
 /* The text of a patch as a frame. NULL: out of memory. */
@@ -89,15 +137,11 @@ static struct frame *frame_of_patch(const struct view *view, uint64_t revision, 
 		(size_t)snprintf(head, sizeof(head), "{\"id\":%" PRIu64 ",\"patch\":", revision);
 	if (body)
 		size = head_size + body_size + 1;
-	frame = malloc(sizeof(*frame) + size + 1);
-	if (frame) {
-		*frame = (struct frame){ .view = view, .size = size };
-		if (body) {
-			memcpy(frame->text, head, head_size);
-			memcpy(frame->text + head_size, body, body_size);
-			frame->text[size - 1] = '}';
-		}
-		frame->text[size] = '\0';
+	frame = frame_new(view, size);
+	if (frame && body) {
+		memcpy(frame->text, head, head_size);
+		memcpy(frame->text + head_size, body, body_size);
+		frame->text[size - 1] = '}';
 	}
 	if (body)
 		secret_wipe(body, body_size);
@@ -131,8 +175,8 @@ static struct frame *frame_of_view(const struct view *view, uint64_t revision, c
 }
 
 /* The frame for a view, made from that of the whole where it is not there yet. NULL: out of memory. */
-static const struct frame *entry_frame(struct stream *stream, struct entry *entry,
-				       const struct view *view, const json_t *patch)
+static struct frame *entry_frame(struct stream *stream, struct entry *entry,
+				 const struct view *view, const json_t *patch)
 {
 	struct frame *frame = entry->frames;
 	json_t *object = NULL;
@@ -164,10 +208,10 @@ static void entry_free(struct stream *stream, struct entry *entry)
 	for (struct frame *frame = entry->frames; frame; frame = next) {
 		next = frame->next;
 		stream->bytes -= frame->size;
-		(void)frame_free(frame);
+		(void)frame_unref(frame);
 	}
 	stream->bytes -= entry->whole->size;
-	(void)frame_free(entry->whole);
+	(void)frame_unref(entry->whole);
 	list_remove(&entry->node);
 	stream->entry_count--;
 	free(entry);
@@ -242,7 +286,7 @@ static void view_free(struct stream *stream, struct view *view)
 
 			*at = frame->next;
 			stream->bytes -= frame->size;
-			(void)frame_free(frame);
+			(void)frame_unref(frame);
 		}
 	}
 	list_remove(&view->node);
@@ -253,7 +297,6 @@ static void view_free(struct stream *stream, struct view *view)
 
 static void note_queued(struct stream_reader *reader, size_t queued)
 {
-	reader->stream->queued += queued - reader->queued;
 	if (queued == 0 || reader->queued == 0)
 		reader->since_ns = 0;
 	reader->queued = queued;
@@ -279,18 +322,23 @@ static void lose(struct stream_reader *reader)
 		reader->stream->sink->drop(sink);
 }
 
-/* Whether a frame may be sent now. Where not, it is when this sink, or all of them, have drained. */
-static bool may_send(struct stream_reader *reader, size_t size)
+static bool has_room(struct stream_reader *reader)
+{
+	note_queued(reader, reader->stream->sink->queued(reader->sink));
+	return reader->queued <= STREAM_READER_QUEUE_MAX;
+}
+
+/* Whether a frame may be sent now. Where not, it is when this sink, or others, have drained. */
+static bool may_send(struct stream_reader *reader, const struct frame *frame)
 {
 	struct stream *stream = reader->stream;
 
-	note_queued(reader, stream->sink->queued(reader->sink));
 	list_remove(&reader->starved);
-	if (reader->queued > STREAM_READER_QUEUE_MAX)
+	if (!has_room(reader))
 		return false;
-	if (reader->queued == 0 && (size <= STREAM_SMALL_MAX || stream->queued == 0))
-		return true;
-	if (stream->queued + size <= STREAM_QUEUED_MAX)
+	if (frame->size <= STREAM_COPY_MAX)
+		return reader->queued + frame->size <= STREAM_READER_QUEUE_MAX;
+	if (frame->loans > 0 || stream->lent_bytes + frame->size <= STREAM_LENT_MAX)
 		return true;
 	if (reader->queued == 0)
 		list_append(&stream->starved, &reader->starved);
@@ -298,11 +346,18 @@ static bool may_send(struct stream_reader *reader, size_t size)
 }
 
 /* Returns false where the sink ended. */
-static bool send(struct stream_reader *reader, const char *text, size_t size)
+static bool send(struct stream_reader *reader, struct frame *frame)
 {
 	struct stream *stream = reader->stream;
+	int r;
 
-	if (stream->sink->send(reader->sink, text, size) < 0) {
+	if (frame->size <= STREAM_COPY_MAX) {
+		r = stream->sink->send(reader->sink, frame->text, frame->size);
+	} else {
+		frame_lend(stream, frame);
+		r = stream->sink->lend(reader->sink, frame->text, frame->size, on_release, frame);
+	}
+	if (r < 0) {
 		leave_sink(reader);
 	} else if (reader->sink) {
 		note_queued(reader, stream->sink->queued(reader->sink));
@@ -334,55 +389,62 @@ static bool give_revisions(struct stream_reader *reader, const json_t *patch)
 	}
 	while (entry) {
 		bool newest = entry->node.next == &stream->entries;
-		const struct frame *frame =
+		struct frame *frame =
 			entry_frame(stream, entry, reader->view, newest ? patch : NULL);
 
 		if (!frame) {
 			lose(reader);
 			return false;
 		}
-		if (frame->size > 0 && !may_send(reader, frame->size))
+		if (frame->size > 0 && !may_send(reader, frame))
 			return false;
 		reader->position = entry->revision;
-		if (frame->size > 0 && !send(reader, frame->text, frame->size))
+		if (frame->size > 0 && !send(reader, frame))
 			return false;
 		entry = newest ? NULL : container_of(entry->node.next, struct entry, node);
 	}
 	return true;
 }
 
-static void status_frame(struct text *to, uint64_t revision, const char *status)
+/* NULL: out of memory. */
+static struct frame *status_frame(uint64_t revision, const char *status)
 {
-	text_printf(to, "{\"id\":%" PRIu64 ",\"patch\":[],\"status\":%s}", revision, status);
+	char head[64];
+	int head_size = snprintf(head, sizeof(head),
+				 "{\"id\":%" PRIu64 ",\"patch\":[],\"status\":", revision);
+	size_t size = strlen(status);
+	struct frame *frame = frame_new(NULL, (size_t)head_size + size + 1);
+
+	if (frame) {
+		memcpy(frame->text, head, (size_t)head_size);
+		memcpy(frame->text + head_size, status, size);
+		frame->text[frame->size - 1] = '}';
+	}
+	return frame;
 }
 
-static const struct text *whole_status(struct stream *stream)
+static struct frame *whole_status(struct stream *stream)
 {
 	cleanup_free char *status = NULL;
 
-	if (stream->whole.size > 0)
-		return &stream->whole;
-	status = stream->status ? stream->status(stream->status_context) : NULL;
-	if (!status)
-		return NULL;
-	text_clear(&stream->whole);
-	status_frame(&stream->whole, stream->revision, status);
-	if (text_error(&stream->whole) < 0)
-		text_done(&stream->whole);
-	return stream->whole.size > 0 ? &stream->whole : NULL;
+	if (!stream->whole) {
+		status = stream->status ? stream->status(stream->status_context) : NULL;
+		stream->whole = status ? status_frame(stream->revision, status) : NULL;
+	}
+	return stream->whole;
 }
 
 /* Gives a reader what it has not got, so far as its sink takes it. */
 static void catch_up(struct stream_reader *reader, const json_t *patch)
 {
-	const struct text *status;
+	struct frame *status;
 
 	/* The whole status is not made for a sink that has no room for it anyway. */
 	if (!reader->sink || reader->freed || !give_revisions(reader, patch) ||
-	    !reader->wants_status || !may_send(reader, 0))
+	    !reader->wants_status || !has_room(reader))
 		return;
 	status = whole_status(reader->stream);
-	if (status && may_send(reader, status->size) && send(reader, status->data, status->size))
+	if (status && may_send(reader, status) && send(reader, status))
 		reader->wants_status = false;
 }
 
@@ -485,7 +547,7 @@ void stream_reader_open(struct stream_reader *reader, void *sink)
 
 	reader->sink = sink;
 	if (stream->open++ == 0)
-		text_done(&stream->whole); /* nobody has kept it up to date */
+		stream->whole = frame_unref(stream->whole); /* nobody has kept it up to date */
 	begin_giving(stream);
 	catch_up(reader, NULL);
 	end_giving(stream);
@@ -523,7 +585,8 @@ void stream_publish(struct stream *stream, uint64_t revision, const json_t *patc
 	struct entry *entry = patch ? calloc(1, sizeof(*entry)) : NULL;
 
 	stream->revision = revision;
-	text_done(&stream->whole); /* it tells of a revision that readers are past */
+	stream->whole =
+		frame_unref(stream->whole); /* it tells of a revision that readers are past */
 	if (entry)
 		entry->whole = frame_of_patch(NULL, revision, patch);
 	if (!entry || !entry->whole) {
@@ -540,12 +603,12 @@ void stream_publish(struct stream *stream, uint64_t revision, const json_t *patc
 	give_everybody(stream, patch);
 }
 
-static void tell_status(struct stream_reader *reader, const struct text *frame)
+static void tell_status(struct stream_reader *reader, struct frame *frame)
 {
 	if (!reader->sink || reader->freed)
 		return;
-	if (!reader->wants_status && !next_entry(reader) && may_send(reader, frame->size)) {
-		(void)send(reader, frame->data, frame->size);
+	if (!reader->wants_status && !next_entry(reader) && may_send(reader, frame)) {
+		(void)send(reader, frame);
 		return;
 	}
 	/* It missed this one, so the next has to be whole. */
@@ -555,24 +618,25 @@ static void tell_status(struct stream_reader *reader, const struct text *frame)
 
 void stream_tell_status(struct stream *stream, const char *changes)
 {
-	CLEANUP(text_done) struct text frame = { 0 };
+	struct frame *frame;
 
 	if (!changes) {
 		give_everybody(stream, NULL);
 		return;
 	}
-	text_done(&stream->whole);
-	status_frame(&frame, stream->revision, changes);
-	if (text_error(&frame) < 0)
+	stream->whole = frame_unref(stream->whole);
+	frame = status_frame(stream->revision, changes);
+	if (!frame)
 		return; /* out of memory: the next one comes soon */
 	begin_giving(stream);
 	list_foreach(view_node, &stream->views) {
 		struct view *view = container_of(view_node, struct view, node);
 
 		list_foreach(node, &view->readers)
-			tell_status(container_of(node, struct stream_reader, node), &frame);
+			tell_status(container_of(node, struct stream_reader, node), frame);
 	}
 	end_giving(stream);
+	(void)frame_unref(frame);
 }
 
 static void check_reader(struct stream_reader *reader, uint64_t now_ns)
@@ -623,6 +687,7 @@ int stream_new(const struct stream_sink *sink, uint64_t revision, struct stream 
 	list_init(&stream->views);
 	list_init(&stream->entries);
 	list_init(&stream->starved);
+	list_init(&stream->lent);
 	*ret = stream;
 	return 0;
 }
@@ -632,7 +697,9 @@ struct stream *stream_free(struct stream *stream)
 	if (!stream)
 		return NULL;
 	forget_entries(stream);
-	text_done(&stream->whole);
+	stream->whole = frame_unref(stream->whole);
+	list_foreach(node, &stream->lent)
+		frame_returned(container_of(node, struct frame, lent));
 	free(stream);
 	return NULL;
 }

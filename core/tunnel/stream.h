@@ -4,9 +4,9 @@
  * Keeps the recent revisions as text, made once for each view of the document (a pointer, with secrets
  * or without) and shared by all its readers. A reader has a place in them: it is given what follows
  * while its socket takes it, falls behind where that is slow, and catches up when the socket has
- * drained. So a slow reader costs a place, not a queue, and delays nobody. Where it falls out of what is
- * kept, or its socket does not drain within STREAM_STALL_S, that is dropped: it comes back for the
- * document.
+ * drained. Long texts are lent to sockets, not copied. So a slow reader costs a place, not a queue, and
+ * delays nobody. Where it falls out of what is kept, or its socket does not drain within STREAM_STALL_S,
+ * that is dropped: it comes back for the document.
  *
  * Frames are {"id": revision, "patch": [...]} (rpc-and-patchdb.md 4.7) and, for the status,
  * {"id": revision, "patch": [], "status": {...}}, which clients that know nothing of it pass over. A
@@ -26,8 +26,10 @@
 #define STREAM_REVISIONS_MAX 2048 /* kept for those who fell behind or come back */
 #define STREAM_BYTES_MAX (4U << 20) /* of their texts; a longer revision loses every reader */
 #define STREAM_READER_QUEUE_MAX 8192 /* bytes in its socket beyond which a reader gets no more */
-#define STREAM_SMALL_MAX 8192 /* bytes of a frame that an empty socket always gets */
-#define STREAM_QUEUED_MAX (8U << 20) /* bytes in all sockets; larger frames wait */
+#define STREAM_COPY_MAX                                                                            \
+	8192 /* bytes of a frame that a socket gets a copy of; longer ones are lent */
+#define STREAM_LENT_MAX                                                                            \
+	(8U << 20) /* bytes of all that are lent; what is not among them has to wait */
 #define STREAM_STALL_S 30 /* that a socket may take to drain */
 
 struct stream;
@@ -37,6 +39,9 @@ struct stream_reader;
 struct stream_sink {
 	int (*send)(void *sink, const char *text,
 		    size_t size); /* copies; 0 or negative: it ended */
+	/* The same, but borrows until it calls release(lent), once, also on failure. */
+	int (*lend)(void *sink, const char *text, size_t size, void (*release)(void *lent),
+		    void *lent);
 	size_t (*queued)(const void *sink); /* bytes that are not on their way yet */
 	void (*drop)(void *sink);
 };
@@ -44,7 +49,7 @@ struct stream_sink {
 /* @sink: how all readers' sinks work; borrowed. @revision: of the document now. 0 or -ENOMEM. */
 int stream_new(const struct stream_sink *sink, uint64_t revision, struct stream **ret);
 
-/* Its readers were freed before. NULL is fine. Returns NULL. */
+/* Its readers were freed before; what is lent may come back later. NULL is fine. Returns NULL. */
 struct stream *stream_free(struct stream *stream);
 DEFINE_CLEANUP(struct stream *, stream_free);
 

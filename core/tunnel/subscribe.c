@@ -15,6 +15,7 @@ struct subscriptions {
 	struct list subscribers;
 	struct live *live;
 	bool fresh; /* the live status is of no more than some seconds ago */
+	bool told; /* some socket knows of it */
 	bool asking; /* start-netd has yet to answer */
 	uv_timer_t timer;
 	bool freed;
@@ -42,17 +43,11 @@ static void ask(struct subscriptions *s);
 static char *whole_status(void *context)
 {
 	struct subscriptions *s = context;
-	json_t *whole = NULL;
-	char *text = NULL;
 
 	if (s->fresh && live_is_current(s->live, s->tunnel))
-		whole = live_whole(s->live);
-	else
-		ask(s);
-	if (whole)
-		text = json_dumps(whole, JSON_COMPACT);
-	json_decref(whole);
-	return text;
+		return live_whole(s->live);
+	ask(s);
+	return NULL;
 }
 
 static void on_status(void *context, const struct fault *fault, const struct netd_status *status)
@@ -64,12 +59,13 @@ static void on_status(void *context, const struct fault *fault, const struct net
 	s->asking = false;
 	if (s->freed || fault || stream_open_readers(s->stream) == 0)
 		return;
-	if (live_update(s->live, s->tunnel, status, &changes) < 0) {
+	/* To those who know nothing yet everything is told, which no tree of changes is made for. */
+	if (live_update(s->live, s->tunnel, status, s->told ? &changes : NULL) < 0) {
 		log_warning("out of memory for the live status");
 		s->fresh = false;
 		return;
 	}
-	s->fresh = true;
+	s->fresh = s->told = true;
 	if (changes)
 		text = json_dumps(changes, JSON_COMPACT);
 	json_decref(changes);
@@ -104,7 +100,7 @@ static void watch(struct subscriptions *s)
 		ask(s);
 	} else if (!watched && running) {
 		(void)uv_timer_stop(&s->timer);
-		s->fresh = false;
+		s->fresh = s->told = false;
 	}
 }
 
@@ -113,6 +109,12 @@ static void watch(struct subscriptions *s)
 static int socket_send(void *sink, const char *text, size_t size)
 {
 	return http_socket_send(sink, text, size);
+}
+
+static int socket_lend(void *sink, const char *text, size_t size, void (*release)(void *lent),
+		       void *lent)
+{
+	return http_socket_lend(sink, text, size, release, lent);
 }
 
 static size_t socket_queued(const void *sink)
@@ -128,6 +130,7 @@ static void socket_drop(void *sink)
 
 static const struct stream_sink sinks = {
 	.send = socket_send,
+	.lend = socket_lend,
 	.queued = socket_queued,
 	.drop = socket_drop,
 };

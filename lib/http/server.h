@@ -194,6 +194,11 @@ int http_request_accept_socket(struct http_request *request,
  * -EPIPE: it is closing already. */
 int http_socket_send(struct http_socket *socket, const char *text, size_t size);
 
+/* The same, of a text that is borrowed until @release is called, once, also on failure: for long ones that
+ * many sockets get. It may be called from here and whenever the socket is worked on. */
+int http_socket_lend(struct http_socket *socket, const char *text, size_t size,
+		     void (*release)(void *context), void *context);
+
 /* Bytes that were queued and that the kernel has not taken yet. */
 size_t http_socket_queued(const struct http_socket *socket);
 

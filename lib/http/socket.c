@@ -148,13 +148,9 @@ void http_socket_gone(struct http_socket *socket)
 	socket_free(socket);
 }
 
-int http_socket_send(struct http_socket *socket, const char *text, size_t size)
+/* A message was queued, or was not: @r. */
+static int note_message(struct http_socket *socket, int r)
 {
-	int r;
-
-	if (socket->dropped || socket->closing)
-		return -EPIPE;
-	r = websocket_send_text(socket->codec, text, size);
 	if (r < 0) {
 		http_socket_drop(socket); /* also of -EPIPE: the client closes */
 		return r;
@@ -162,6 +158,24 @@ int http_socket_send(struct http_socket *socket, const char *text, size_t size)
 	socket->filled = true;
 	wake(socket);
 	return 0;
+}
+
+int http_socket_send(struct http_socket *socket, const char *text, size_t size)
+{
+	if (socket->dropped || socket->closing)
+		return -EPIPE;
+	return note_message(socket, websocket_send_text(socket->codec, text, size));
+}
+
+int http_socket_lend(struct http_socket *socket, const char *text, size_t size,
+		     void (*release)(void *context), void *context)
+{
+	if (socket->dropped || socket->closing) {
+		release(context);
+		return -EPIPE;
+	}
+	return note_message(socket,
+			    websocket_lend_text(socket->codec, text, size, release, context));
 }
 
 size_t http_socket_queued(const struct http_socket *socket)

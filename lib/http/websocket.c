@@ -9,6 +9,7 @@
 #include <string.h>
 #include <wslay/wslay.h>
 
+#include "base/list.h"
 #include "base/secret.h"
 #include "http/server.h"
 
@@ -18,6 +19,16 @@
 #define PING_SIZE 8
 #define REASON_MAX 123 /* bytes, RFC 6455 section 5.5 */
 
+/* The rest of a message that is its lender's. */
+struct loan {
+	struct list node;
+	struct websocket *websocket;
+	const char *text;
+	size_t size;
+	void (*release)(void *context);
+	void *context;
+};
+
 struct websocket {
 	wslay_event_context_ptr codec;
 	websocket_message_fn *message;
@@ -26,6 +37,8 @@ struct websocket {
 	size_t in_size;
 	uint8_t *out; /* the rest of the room that websocket_pull() was given */
 	size_t out_size;
+	struct list loans;
+	size_t lent; /* bytes of them */
 	unsigned pongs; /* at least as many as wait */
 	unsigned fragments; /* of the message that comes in */
 	bool flooded; /* by pings */
@@ -65,6 +78,33 @@ static ssize_t on_send(wslay_event_context_ptr codec, const uint8_t *bytes, size
 	memcpy(websocket->out, bytes, size);
 	websocket->out += size;
 	websocket->out_size -= size;
+	return (ssize_t)size;
+}
+
+static void loan_end(struct loan *loan)
+{
+	loan->websocket->lent -= loan->size;
+	list_remove(&loan->node);
+	loan->release(loan->context);
+	free(loan);
+}
+
+/* The library wants the next fragment of a loan. */
+static ssize_t on_fragment(wslay_event_context_ptr codec, uint8_t *to, size_t size,
+			   const union wslay_event_msg_source *source, int *eof, void *user)
+{
+	struct loan *loan = source->data;
+
+	if (size > loan->size)
+		size = loan->size;
+	memcpy(to, loan->text, size);
+	loan->text += size;
+	loan->size -= size;
+	loan->websocket->lent -= size;
+	if (loan->size == 0) {
+		*eof = 1;
+		loan_end(loan);
+	}
 	return (ssize_t)size;
 }
 
@@ -115,6 +155,7 @@ int websocket_new(websocket_message_fn *message, void *context, struct websocket
 	wslay_event_config_set_no_buffering(websocket->codec, !message);
 	websocket->message = message;
 	websocket->context = context;
+	list_init(&websocket->loans);
 	*ret = websocket;
 	return 0;
 }
@@ -124,6 +165,8 @@ struct websocket *websocket_free(struct websocket *websocket)
 	if (!websocket)
 		return NULL;
 	wslay_event_context_free(websocket->codec);
+	list_foreach(node, &websocket->loans)
+		loan_end(container_of(node, struct loan, node));
 	free(websocket);
 	return NULL;
 }
@@ -179,7 +222,7 @@ size_t websocket_queued(const struct websocket *websocket)
 {
 	if (!wslay_event_want_write(websocket->codec))
 		return websocket->closing ? FRAME_HEAD_MAX : 0;
-	return wslay_event_get_queued_msg_length(websocket->codec) +
+	return websocket->lent + wslay_event_get_queued_msg_length(websocket->codec) +
 	       wslay_event_get_queued_msg_count(websocket->codec) * FRAME_HEAD_MAX;
 }
 
@@ -191,16 +234,45 @@ static int queue_error(int r)
 	return r == WSLAY_ERR_NO_MORE_MSG ? -EPIPE : -ENOMEM;
 }
 
+/* Whether a message may be queued. */
+static int check_room(const struct websocket *websocket, size_t size)
+{
+	if (websocket->closing)
+		return -EPIPE;
+	return size > HTTP_SOCKET_QUEUE_MAX ||
+			       websocket_queued(websocket) > HTTP_SOCKET_QUEUE_MAX - size
+		       ? -ENOBUFS
+		       : 0;
+}
+
 int websocket_send_text(struct websocket *websocket, const char *text, size_t size)
 {
 	const struct wslay_event_msg message = { WSLAY_TEXT_FRAME, (const uint8_t *)text, size };
+	int r = check_room(websocket, size);
 
-	if (websocket->closing)
-		return -EPIPE;
-	if (size > HTTP_SOCKET_QUEUE_MAX ||
-	    websocket_queued(websocket) > HTTP_SOCKET_QUEUE_MAX - size)
-		return -ENOBUFS;
-	return queue_error(wslay_event_queue_msg(websocket->codec, &message));
+	return r < 0 ? r : queue_error(wslay_event_queue_msg(websocket->codec, &message));
+}
+
+int websocket_lend_text(struct websocket *websocket, const char *text, size_t size,
+			void (*release)(void *context), void *context)
+{
+	struct wslay_event_fragmented_msg message = { .opcode = WSLAY_TEXT_FRAME,
+						      .read_callback = on_fragment };
+	int r = check_room(websocket, size);
+	struct loan *loan = r == 0 ? malloc(sizeof(*loan)) : NULL;
+
+	if (!loan) {
+		release(context);
+		return r < 0 ? r : -ENOMEM;
+	}
+	*loan = (struct loan){ { 0 }, websocket, text, size, release, context };
+	list_append(&websocket->loans, &loan->node);
+	websocket->lent += size;
+	message.source.data = loan;
+	r = queue_error(wslay_event_queue_fragmented_msg(websocket->codec, &message));
+	if (r < 0)
+		loan_end(loan);
+	return r;
 }
 
 int websocket_ping(struct websocket *websocket)

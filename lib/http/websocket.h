@@ -41,6 +41,11 @@ size_t websocket_queued(const struct websocket *websocket);
  * close frame was queued before. */
 int websocket_send_text(struct websocket *websocket, const char *text, size_t size);
 
+/* Queues a text message that is borrowed until @release is called, which it is once, also on failure. It
+ * goes in fragments. Returns what websocket_send_text() does. */
+int websocket_lend_text(struct websocket *websocket, const char *text, size_t size,
+			void (*release)(void *context), void *context);
+
 /* Queues a ping. Returns 0, -ENOMEM, -EPIPE. */
 int websocket_ping(struct websocket *websocket);
 

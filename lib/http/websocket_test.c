@@ -219,6 +219,54 @@ static void the_queue_is_bounded(void **state)
 	free(text);
 }
 
+static void note_release(void *context)
+{
+	++*(unsigned *)context;
+}
+
+static void messages_may_be_lent(void **state)
+{
+	struct pair *p = *state;
+	char *text = calloc(1, 50000);
+	uint8_t bytes[4096];
+	unsigned released = 0;
+
+	assert_non_null(text);
+	memset(text, 'x', 50000);
+	memcpy(text, "begin", 5);
+	assert_int_equal(websocket_lend_text(p->server, text, 50000, note_release, &released), 0);
+	assert_int_equal(websocket_send_text(p->server, "next", 4), 0);
+	assert_in_range(websocket_queued(p->server), 50004, 50100);
+	client_queue(p, WSLAY_PING, "?");
+	talk(p); /* the pong goes between two fragments */
+	assert_int_equal(p->pongs, 1);
+	assert_int_equal(p->client_messages, 2);
+	assert_memory_equal(p->text, "next", 4);
+	assert_int_equal(released, 1);
+
+	assert_int_equal(websocket_lend_text(p->server, text, 50000, note_release, &released), 0);
+	assert_int_equal(websocket_close(p->server, HTTP_SOCKET_NORMAL, NULL), 0);
+	assert_int_equal(websocket_lend_text(p->server, text, 50000, note_release, &released),
+			 -EPIPE);
+	assert_int_equal(released, 2);
+	talk(p);
+	assert_int_equal(p->client_messages, 3);
+	assert_int_equal(p->size, 50000);
+	assert_memory_equal(p->text, "beginxxx", 8);
+	assert_int_equal(p->close_code, HTTP_SOCKET_NORMAL);
+	assert_int_equal(released, 3);
+
+	/* Of a socket that ends in the middle. */
+	p->server = websocket_free(p->server);
+	assert_int_equal(websocket_new(NULL, NULL, &p->server), 0);
+	assert_int_equal(websocket_lend_text(p->server, text, 50000, note_release, &released), 0);
+	assert_int_equal(websocket_lend_text(p->server, text, 50000, note_release, &released), 0);
+	assert_int_equal(websocket_pull(p->server, bytes, sizeof(bytes)), sizeof(bytes));
+	p->server = websocket_free(p->server);
+	assert_int_equal(released, 5);
+	free(text);
+}
+
 static void pulling_works_in_any_amount(void **state)
 {
 	struct pair *p = *state;
@@ -327,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_server_closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_client_closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_queue_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(messages_may_be_lent, setup, teardown),
 		cmocka_unit_test_setup_teardown(pulling_works_in_any_amount, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flood_of_pings_ends_the_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_message_in_endless_fragments_is_refused, setup,

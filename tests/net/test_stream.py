@@ -233,6 +233,23 @@ def test_a_session_takes_its_sockets_along(tunnel):
     tunnel.call("subnet.remove", subnet="10.74.0.1/24")
 
 
+def test_a_long_status_reaches_everybody(tunnel):
+    """It is lent to the sockets and goes in fragments."""
+    tunnel.call("db.apply", expr=f"""
+        .portForwards = ([range(300) | {{key: "{Lab.VPS}:\\(20000 + .)", value: {{kind: "dnat",
+            target: "{SERVER}:\\(20000 + .)", label: null, enabled: true, count: 1, auto: false}}}}]
+            | from_entries)""")
+    with Subscription(tunnel) as first, Subscription(tunnel) as second:
+        for view in (first, second):
+            view.until(lambda view=view: view.status, "the status")
+            assert len(json.dumps(view.status_frames[0])) > 16384
+            assert set(view.status["forwards"]) == set(view.document["portForwards"])
+        assert first.status["forwards"] == second.status["forwards"]
+        tunnel.clear()
+        for view in (first, second):
+            view.until(lambda view=view: not view.status["forwards"], "the forwards go")
+
+
 def test_status_tells_who_comes_online_and_what_goes_through(world):
     tunnel = world.tunnel
     world.forward(8080, f"{SERVER}:80")
