@@ -551,7 +551,7 @@ void http_connection_close(struct http_connection *c)
 }
 
 int http_connection_new(struct http_server *server, int fd, const struct endpoint *peer,
-			struct http_source *source, struct http_tls *tls, void *tag)
+			struct http_source *source, struct http_tls *tls)
 {
 	struct http_connection *c = calloc(1, sizeof(*c));
 	int r = c ? uv_poll_init(server->loop, &c->poll, fd) : -ENOMEM;
@@ -567,7 +567,6 @@ int http_connection_new(struct http_server *server, int fd, const struct endpoin
 				      .bodies = &server->bodies,
 				      .timers = &server->timers,
 				      .peer = *peer,
-				      .tag = tag,
 				      .secure = tls != NULL,
 				      .wake = host_wake,
 				      .wait = host_wait,

@@ -180,7 +180,7 @@ static void begin(struct run *run, enum kind kind)
 	assert(http_server_new(&run->loop, &options, &run->server) == 0);
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
 	run->fd = fds[0];
-	assert(http_server_adopt(run->server, fds[1], NULL, NULL) == 0);
+	assert(http_server_adopt(run->server, fds[1], NULL) == 0);
 	if (kind == KIND_HTTP2)
 		give(run, HTTP2_PREFACE, strlen(HTTP2_PREFACE), true);
 	if (kind == KIND_SOCKET)

@@ -55,7 +55,6 @@ struct http_host {
 	struct http_budget *bodies;
 	struct http_timers *timers; /* for sockets; NULL: they are not pinged */
 	struct endpoint peer;
-	void *tag; /* of the listener */
 	bool secure;
 
 	/* There is something to pull, bytes are wanted again, or the engine is over. */

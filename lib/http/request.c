@@ -328,11 +328,6 @@ const struct endpoint *http_request_peer(const struct http_request *request)
 	return &request->engine->host->peer;
 }
 
-void *http_request_tag(const struct http_request *request)
-{
-	return request->engine->host->tag;
-}
-
 void http_request_set_data(struct http_request *request, void *data)
 {
 	request->data = data;

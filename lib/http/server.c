@@ -235,7 +235,7 @@ static bool has_room(struct http_server *server, const struct ip_address *addres
 	return !is_full(server) || make_room(server, NULL, count);
 }
 
-int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, void *tag)
+int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls)
 {
 	struct http_source *source;
 	struct endpoint peer;
@@ -253,7 +253,7 @@ int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, 
 	}
 	set_options(fd);
 	server->connection_count++;
-	r = http_connection_new(server, fd, &peer, source, tls, tag);
+	r = http_connection_new(server, fd, &peer, source, tls);
 	if (r < 0)
 		http_server_connection_gone(server, source);
 	return r;
@@ -298,7 +298,7 @@ static bool accept_one(struct http_listener *listener)
 	}
 	if (fd < 0)
 		return errno == EINTR || errno == ECONNABORTED;
-	(void)http_server_adopt(server, fd, listener->tls, listener->tag);
+	(void)http_server_adopt(server, fd, listener->tls);
 	return true;
 }
 
@@ -313,7 +313,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events)
 
 /* --- listeners --- */
 
-int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *tls, void *tag,
+int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *tls,
 			  struct http_listener **ret)
 {
 	struct http_listener *listener = server->closing ? NULL : calloc(1, sizeof(*listener));
@@ -328,7 +328,6 @@ int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *t
 	listener->server = server;
 	listener->fd = fd;
 	listener->tls = tls ? http_tls_ref(tls) : NULL;
-	listener->tag = tag;
 	list_append(&server->listeners, &listener->node);
 	(void)uv_poll_start(&listener->poll, UV_READABLE, on_connectable);
 	if (ret)
@@ -337,7 +336,7 @@ int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *t
 }
 
 int http_server_listen(struct http_server *server, const struct endpoint *address,
-		       struct http_tls *tls, void *tag, struct http_listener **ret)
+		       struct http_tls *tls, struct http_listener **ret)
 {
 	struct sockaddr_storage to;
 	socklen_t size = endpoint_to_sockaddr(address, &to);
@@ -346,7 +345,7 @@ int http_server_listen(struct http_server *server, const struct endpoint *addres
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
 	    bind(fd, (const struct sockaddr *)&to, size) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return -errno;
-	return http_server_listen_fd(server, TAKE_FD(fd), tls, tag, ret);
+	return http_server_listen_fd(server, TAKE_FD(fd), tls, ret);
 }
 
 static void on_listener_closed(uv_handle_t *handle)

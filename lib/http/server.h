@@ -14,7 +14,7 @@
  *
  *	http_server_new(loop, &(struct http_server_options){ .handlers = &handlers, .context = front },
  *			&server);
- *	http_server_listen(server, &address, NULL, NULL, &listener);
+ *	http_server_listen(server, &address, NULL, &listener);
  *	... uv_run(loop) ...
  *	http_server_close(server, on_closed, context);
  */
@@ -94,21 +94,21 @@ int http_server_new(uv_loop_t *loop, const struct http_server_options *options,
 /*
  * Accepts connections on an address too: plain where @tls is NULL. On a TLS listener a client that
  * speaks plain HTTP is redirected to https (307), or told 400 where it names no host.
- * @tls: borrowed until the listener is closed. @tag: what http_request_tag() gives.
+ * @tls: borrowed until the listener is closed.
  * Returns 0 or a negative errno, such as -EADDRINUSE, -EADDRNOTAVAIL, -EACCES.
  */
 int http_server_listen(struct http_server *server, const struct endpoint *address,
-		       struct http_tls *tls, void *tag, struct http_listener **ret);
+		       struct http_tls *tls, struct http_listener **ret);
 
 /* The same on a socket that listens already, which is taken, also on failure. */
-int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *tls, void *tag,
+int http_server_listen_fd(struct http_server *server, int fd, struct http_tls *tls,
 			  struct http_listener **ret);
 
 /* Stops accepting there. Connections that were made stay. NULL is fine. Returns NULL. */
 struct http_listener *http_listener_close(struct http_listener *listener);
 
 /* Serves a connected stream socket, which is taken, also on failure. Returns 0, -EBUSY, -ENOMEM, -EIO. */
-int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls, void *tag);
+int http_server_adopt(struct http_server *server, int fd, struct http_tls *tls);
 
 /* Connections that are open. */
 unsigned http_server_connections(const struct http_server *server);
@@ -136,7 +136,6 @@ const void *http_request_body(const struct http_request *request, size_t *ret_si
 
 bool http_request_is_secure(const struct http_request *request); /* came over TLS */
 const struct endpoint *http_request_peer(const struct http_request *request);
-void *http_request_tag(const struct http_request *request); /* of the listener */
 
 /* A pointer of the user's own for the request; NULL at first. */
 void http_request_set_data(struct http_request *request, void *data);

@@ -28,7 +28,6 @@ struct http_listener {
 	struct list node;
 	struct http_server *server;
 	struct http_tls *tls; /* NULL: plain */
-	void *tag;
 	uv_poll_t poll;
 	int fd;
 	bool closed;
@@ -114,7 +113,7 @@ struct http_connection {
 /* Makes a connection of a socket, which is taken, also on failure. @source: counted already. Returns 0
  * or a negative errno. */
 int http_connection_new(struct http_server *server, int fd, const struct endpoint *peer,
-			struct http_source *source, struct http_tls *tls, void *tag);
+			struct http_source *source, struct http_tls *tls);
 
 /* Moves what can be moved, and closes the connection where it is over. */
 void http_connection_work(struct http_connection *connection);

@@ -258,7 +258,7 @@ static struct server_fixture *server_start(const struct http_server_options *lim
 	f->tls = tls;
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	assert_int_equal(http_server_new(&f->loop, &options, &f->server), 0);
-	assert_int_equal(http_server_listen_fd(f->server, listen_anywhere(&f->address), tls, f,
+	assert_int_equal(http_server_listen_fd(f->server, listen_anywhere(&f->address), tls,
 					       &f->listener),
 			 0);
 	assert_int_equal(uv_async_init(&f->loop, &f->command, on_command), 0);

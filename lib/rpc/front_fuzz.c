@@ -80,7 +80,7 @@ static void run_server(const uint8_t *data, size_t size)
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	(void)send(pair[0], data, size, MSG_NOSIGNAL);
 	assert(shutdown(pair[0], SHUT_WR) == 0);
-	assert(http_server_adopt(server, pair[1], NULL, NULL) == 0);
+	assert(http_server_adopt(server, pair[1], NULL) == 0);
 	while (http_server_connections(server) > 0 && turns++ < TURNS_MAX) {
 		(void)uv_run(loop, UV_RUN_NOWAIT);
 		answer_kept_calls();

@@ -126,9 +126,8 @@ static int setup_with(void **state, unsigned connections_max)
 	assert_int_equal(rpc_front_new(&options, &f->front), 0);
 	server_options.context = f->front;
 	assert_int_equal(http_server_new(&f->loop, &server_options, &f->server), 0);
-	assert_int_equal(http_server_listen_fd(f->server, listen_anywhere(&f->address), NULL, NULL,
-					       &listener),
-			 0);
+	assert_int_equal(
+		http_server_listen_fd(f->server, listen_anywhere(&f->address), NULL, &listener), 0);
 	assert_int_equal(uv_async_init(&f->loop, &f->stop, on_stop), 0);
 	f->stop.data = f;
 	assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);

@@ -15,7 +15,7 @@ static int on_listen(void *context, int fd, void **ret_listener)
 {
 	const struct https *https = context;
 	struct http_listener *listener;
-	int r = http_server_listen_fd(https->server, fd, https->tls, NULL, &listener);
+	int r = http_server_listen_fd(https->server, fd, https->tls, &listener);
 
 	if (r == 0)
 		*ret_listener = listener;

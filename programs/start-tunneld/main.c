@@ -187,7 +187,7 @@ static void on_ready(void *context)
 
 	if (d->ending)
 		return;
-	r = http_server_listen(d->server, &d->listen, NULL, NULL, &d->listener);
+	r = http_server_listen(d->server, &d->listen, NULL, &d->listener);
 	if (r < 0) {
 		log_error_errno(r, "cannot listen on %s", endpoint_format(&d->listen, text));
 		end(d, FAULT_NETWORK);
