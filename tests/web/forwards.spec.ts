@@ -9,6 +9,8 @@ interface Forward {
 }
 
 const { manual } = en.forwards
+const website = `Website (${VPS}:8080)`
+const game = `Game (${VPS}:7000-7004)`
 
 test.beforeEach(async ({ page }) => open(page, '/port-forwards'))
 
@@ -41,7 +43,7 @@ test('a port forward that cannot be is refused where it is typed', async ({ page
 	await expect(form.getByRole('alert')).toContainText(en.forwards.overflow)
 	await field(form, en.forwards.externalPort).fill('6998')
 	await field(form, en.forwards.internalPort).fill('6998')
-	await expect(form.getByRole('alert')).toContainText(fill(en.forwards.overlap, { port: 7000, label: 'Game' }))
+	await expect(form.getByRole('alert')).toContainText(fill(en.forwards.overlap, { port: 7000, label: game }))
 	await expect(button(form, en.common.save)).toBeDisabled()
 	await field(form, en.forwards.count).fill('2')
 	await expect(form.getByRole('alert')).toHaveCount(0)
@@ -76,7 +78,7 @@ test('443 also brings 80, unless that is not wanted', async ({ page, lab }) => {
 test('a port forward is switched off and on', async ({ page, lab }) => {
 	await lab.join(SERVER)
 	expect(await lab.get(8080)).toContain('This is server')
-	const control = toggle(page, fill(en.forwards.enable, { name: 'Website' }))
+	const control = toggle(page, fill(en.forwards.enable, { name: website }))
 	await expect(control).toBeChecked()
 	await flip(control)
 	await expect(rows(page, manual, 'Website')).toContainText(en.status.disabled)
@@ -87,7 +89,7 @@ test('a port forward is switched off and on', async ({ page, lab }) => {
 })
 
 test('labels are changed in the dialog and where they stand', async ({ page, lab }) => {
-	await act(page, 'Website', en.common.rename)
+	await act(page, website, en.common.rename)
 	const form = dialog(page, en.forwards.editLabel)
 	await field(form, en.forwards.label).fill('')
 	await button(form, en.common.save).click()
@@ -103,7 +105,7 @@ test('labels are changed in the dialog and where they stand', async ({ page, lab
 })
 
 test('a port forward is deleted', async ({ page, lab }) => {
-	await act(page, 'Website', en.common.delete)
+	await act(page, website, en.common.delete)
 	await expect(dialog(page, en.common.sure)).toContainText(en.forwards.deleteText)
 	await confirm(page, en.common.delete)
 	await expect(rows(page, manual)).toHaveCount(1)
@@ -112,7 +114,7 @@ test('a port forward is deleted', async ({ page, lab }) => {
 
 test('an edit that the daemon never got is taken back and told', async ({ page, watch }) => {
 	watch.expected.push(/ERR_INTERNET_DISCONNECTED|ERR_FAILED/)
-	const control = toggle(page, fill(en.forwards.enable, { name: 'Website' }))
+	const control = toggle(page, fill(en.forwards.enable, { name: website }))
 	await page.route('**/rpc/v1', (route) => route.abort('internetdisconnected'))
 	await flip(control)
 	const message = page.getByRole('alert').filter({ hasText: en.connection.rolledBack })

@@ -136,7 +136,7 @@ export async function logIn(page: Page, password = environment.password): Promis
 /** Logs in once for all tests but those of logging in. */
 async function storedSession(browser: Browser): Promise<string> {
 	if (!existsSync(session)) {
-		const page = await browser.newPage({ baseURL: environment.url, locale: 'en-US' })
+		const page = await browser.newPage({ baseURL: environment.url, locale: 'en-US', storageState: { cookies: [], origins: [] } })
 		await page.goto('/')
 		await logIn(page)
 		await expect(page.getByRole('heading', { level: 1, name: en.subnets.title })).toBeVisible()

@@ -1,0 +1,195 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+import type { Page } from '@playwright/test'
+import type { AxeResults } from 'axe-core'
+
+import { en, environment, expect, logIn, SERVER, test } from './lab'
+import { act, button, dialog, field, open, pages } from './pages'
+
+const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** What axe finds wrong, of the kinds that keep people out. Put in by the debugger: the pages' policy refuses scripts. */
+async function violations(page: Page): Promise<string[]> {
+	// A fading dialog has other colours.
+	await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))))
+	await page.evaluate(axe)
+	const results = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as AxeResults
+	return results.violations
+		.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+		.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(' ')}: ${failureSummary ?? ''}`))
+}
+
+/** Nothing is cut off or has to be scrolled to the side. */
+async function fits(page: Page): Promise<void> {
+	const { inner, outer } = await page.evaluate(() => ({ inner: document.documentElement.scrollWidth, outer: document.documentElement.clientWidth }))
+	expect(inner).toBeLessThanOrEqual(outer)
+}
+
+/** Opens each dialog in turn. */
+const dialogs: { name: string; open: (page: Page) => Promise<void> }[] = [
+	{
+		name: en.subnets.add,
+		open: async (page) => {
+			await open(page, '/subnets')
+			await button(page, en.subnets.add).click()
+			const form = dialog(page, en.subnets.add)
+			await button(form, en.common.save).click()
+			await expect(field(form, en.common.name)).toHaveAttribute('aria-invalid', 'true')
+		},
+	},
+	{ name: en.subnets.edit, open: async (page) => { await open(page, '/subnets'); await act(page, 'Home', en.common.edit) } },
+	{ name: en.common.sure, open: async (page) => { await open(page, '/subnets'); await act(page, 'Home', en.common.delete) } },
+	{ name: en.devices.addServer, open: async (page) => { await open(page, '/devices'); await button(page, en.devices.addServer).click() } },
+	{ name: en.devices.addClient, open: async (page) => { await open(page, '/devices'); await button(page, en.devices.addClient).click() } },
+	{ name: en.devices.edit, open: async (page) => { await open(page, '/devices'); await act(page, 'Phone', en.common.edit) } },
+	{
+		name: en.config.title,
+		open: async (page) => {
+			await open(page, '/devices')
+			await act(page, 'Phone', en.devices.viewConfig)
+			await expect(field(dialog(page, en.config.title), en.config.content)).toHaveValue(/PrivateKey/)
+		},
+	},
+	{ name: 'Server', open: async (page) => open(page, `/devices/${SERVER}`) },
+	{ name: en.forwards.add, open: async (page) => { await open(page, '/port-forwards'); await button(page, en.forwards.add).click() } },
+	{ name: en.settings.changePassword, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.changePassword).click() } },
+	{ name: en.settings.addKey, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.addKey).click() } },
+	{
+		name: en.settings.howToTrust,
+		open: async (page) => {
+			await open(page, '/settings')
+			await button(page, en.settings.howToTrust).click()
+			await expect(dialog(page, en.settings.howToTrust)).toContainText(en.trust.fingerprint)
+		},
+	},
+	{ name: en.settings.listen, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.changeListen).click() } },
+]
+
+for (const colorScheme of ['light', 'dark'] as const) {
+	test.describe(`${colorScheme}:`, () => {
+		test.use({ colorScheme })
+
+		test('axe finds nothing serious on the pages', async ({ page, lab }) => {
+			await lab.join(SERVER)
+			for (const { path } of pages) {
+				await open(page, path)
+				expect.soft(await violations(page), path).toEqual([])
+				await fits(page)
+			}
+		})
+
+		test('axe finds nothing serious in the dialogs', async ({ page }) => {
+			for (const { name, open } of dialogs) {
+				await open(page)
+				await expect(dialog(page, name)).toBeVisible()
+				expect.soft(await violations(page), name).toEqual([])
+				await fits(page)
+			}
+		})
+
+		test('axe finds nothing serious where one logs in', async ({ page, context }) => {
+			await context.clearCookies()
+			await page.goto('/')
+			await page.evaluate(() => localStorage.clear())
+			await page.reload()
+			await button(page, en.login.trustTitle).click()
+			await expect(page.getByText(en.trust.fingerprint)).toBeVisible()
+			expect.soft(await violations(page)).toEqual([])
+			await logIn(page, 'not the password')
+			await expect(page.getByText(en.login.invalid)).toBeVisible()
+			expect.soft(await violations(page)).toEqual([])
+			await fits(page)
+		})
+	})
+}
+
+test('each page has an address and a title', async ({ page, isMobile }) => {
+	await open(page, '/')
+	await expect(page).toHaveURL(/\/subnets$/)
+	const menu = page.getByRole('navigation', { name: en.nav.label })
+	for (const { path, title } of pages) {
+		if (isMobile) await button(page, en.nav.open).click()
+		await menu.getByRole('link', { name: title }).click()
+		await expect(page).toHaveURL(new RegExp(`${path}$`))
+		await expect(page).toHaveTitle(`StartTunnel – ${title}`)
+		await expect(page.getByRole('heading', { level: 1, name: title })).toBeVisible()
+	}
+	await page.goBack()
+	await expect(page).toHaveTitle(`StartTunnel – ${en.dns.title}`)
+	await open(page, '/no/such/page').catch(() => {})
+	await expect(page).toHaveURL(/\/subnets$/)
+})
+
+test('the theme is chosen, and kept', async ({ page }) => {
+	await open(page, '/settings')
+	for (const [name, scheme] of [[en.settings.dark, 'dark'], [en.settings.light, 'light']] as const) {
+		await page.getByText(name, { exact: true }).click()
+		await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', scheme)
+	}
+	await page.getByText(en.settings.dark, { exact: true }).click()
+	await page.reload()
+	await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark')
+	await open(page, '/settings')
+	await page.getByText(en.settings.auto, { exact: true }).click()
+	await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'light')
+})
+
+test('the pages are refused to others’ frames and scripts', async ({ page }) => {
+	const answer = await page.goto('/')
+	const policy = answer?.headers()['content-security-policy'] ?? ''
+	for (const directive of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"])
+		expect(policy).toContain(directive)
+	expect(policy).not.toMatch(/unsafe-(inline|eval)[^;]*script|script-src[^;]*unsafe/)
+	expect(answer?.headers()).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
+	expect(answer?.url()).toBe(`${environment.url}/`)
+})
+
+test('everything is done with the keyboard alone', async ({ page, isMobile, lab }) => {
+	test.skip(isMobile, 'a phone has none')
+	await open(page, '/subnets')
+	await page.keyboard.press('Tab')
+	await expect(page.getByRole('link', { name: en.nav.skip })).toBeFocused()
+
+	/** Goes on with Tab until what is meant has the focus. */
+	const tabTo = async (name: string, role: 'link' | 'button' | 'textbox') => {
+		const target = page.getByRole(role, { name, exact: true }).first()
+		for (let n = 0; n < 60; n++) {
+			if (await target.evaluate((element) => element === document.activeElement).catch(() => false)) return
+			await page.keyboard.press('Tab')
+		}
+		throw new Error(`Tab does not lead to ${name}`)
+	}
+
+	await tabTo(en.subnets.add, 'button')
+	await page.keyboard.press('Enter')
+	const form = dialog(page, en.subnets.add)
+	await expect(field(form, en.common.name)).toBeFocused()
+	await page.keyboard.type('By keyboard')
+	await page.keyboard.press('Enter')
+	await expect(form).toBeHidden()
+	await expect(page.getByRole('row').filter({ hasText: 'By keyboard' })).toBeVisible()
+	await expect(button(page, en.subnets.add)).toBeFocused()
+
+	await tabTo('Actions for By keyboard', 'button')
+	await page.keyboard.press('Enter')
+	await expect(page.getByRole('menuitem', { name: en.common.edit, exact: true })).toBeVisible()
+	await page.keyboard.press('ArrowDown')
+	await page.keyboard.press('ArrowDown')
+	await expect(page.getByRole('menuitem', { name: en.common.delete, exact: true })).toBeFocused()
+	await page.keyboard.press('Enter')
+	const question = dialog(page, en.common.sure)
+	// What cannot be undone is not what Enter does by itself.
+	await expect(button(question, en.common.cancel)).toBeFocused()
+	await page.keyboard.press('Tab')
+	await expect(button(question, en.common.delete)).toBeFocused()
+	await page.keyboard.press('Enter')
+	await expect(page.getByRole('row').filter({ hasText: 'By keyboard' })).toHaveCount(0)
+
+	await page.keyboard.press('/')
+	await expect(page.getByRole('searchbox')).toBeFocused()
+	await page.keyboard.type('nothing')
+	await page.keyboard.press('Escape')
+	await expect(page.getByRole('searchbox')).toHaveValue('')
+	expect(Object.keys(await lab.document('/wg/subnets'))).toHaveLength(1)
+})
