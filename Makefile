@@ -10,7 +10,7 @@ DEMO ?=
 to = $(DESTDIR)$(PREFIX)
 command = build/programs/start-tunnel/start-tunnel
 
-.PHONY: all build demo run check bench bench-tunnel fuzz check-kernel fresh-root format install clean
+.PHONY: all build demo run check bench bench-tunnel fuzz check-kernel fresh-root screenshots format install clean
 
 all: build
 
@@ -57,6 +57,12 @@ fuzz:
 		-Db_sanitize=address,undefined
 	ninja -C build-fuzz
 	tools/fuzz build-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+# The manual's pictures of the web interface, from a real run.
+screenshots:
+	tools/install-deps check
+	$(MAKE) build
+	BUILD_DIR=build /usr/bin/python3 tests/web/run.py --screenshots docs/manual/pictures
 
 # The kernel back end, in a virtual machine with Debian's kernel.
 check-kernel:

@@ -28,7 +28,7 @@ function scanned(path: string): string | undefined {
 	return jsQR(pixels, size, size)?.data
 }
 
-test('a server is added and gets the configuration that the daemon gives', async ({ page, lab, context }) => {
+test('a server is added and gets the configuration that the daemon gives', { tag: '@phone' }, async ({ page, lab, context }) => {
 	await context.grantPermissions(['clipboard-read', 'clipboard-write'])
 	await button(page, en.devices.addServer).click()
 	const form = dialog(page, en.devices.addServer)
@@ -123,7 +123,7 @@ test('a client becomes a server and back', async ({ page }) => {
 	await expect(rows(page, servers)).toHaveCount(1)
 })
 
-test('a deletion tells which forwards go with the device', async ({ page, lab }) => {
+test('a deletion tells which forwards go with the device', { tag: '@phone' }, async ({ page, lab }) => {
 	await act(page, 'Server', en.common.delete)
 	const question = dialog(page, en.common.sure)
 	await expect(question.getByRole('listitem').filter({ hasText: 'Website' })).toBeVisible()
@@ -132,7 +132,7 @@ test('a deletion tells which forwards go with the device', async ({ page, lab })
 	await expect.poll(() => lab.document('/portForwards')).toEqual({})
 })
 
-test('the details of a device have an address of their own', async ({ page }) => {
+test('the details of a device have an address of their own', { tag: '@phone' }, async ({ page }) => {
 	await open(page, `/devices/${SERVER}`)
 	const details = dialog(page, 'Server')
 	await expect(details).toContainText(SERVER)
@@ -146,7 +146,7 @@ test('the details of a device have an address of their own', async ({ page }) =>
 	await expect(details).toBeHidden()
 })
 
-test('search finds by name and address, and is part of the page’s address', async ({ page }) => {
+test('search finds by name and address, and is part of the page’s address', { tag: '@phone' }, async ({ page }) => {
 	await page.getByRole('searchbox').fill('lap')
 	await expect(rows(page, clients)).toHaveCount(1)
 	await expect(rows(page, clients, 'Laptop')).toBeVisible()

@@ -14,7 +14,7 @@ const game = `Game (${VPS}:7000-7004)`
 
 test.beforeEach(async ({ page }) => open(page, '/port-forwards'))
 
-test('a port forward is added and leads a stranger to the server', async ({ page, lab }) => {
+test('a port forward is added and leads a stranger to the server', { tag: '@phone' }, async ({ page, lab }) => {
 	await lab.join(SERVER)
 	await button(page, en.forwards.add).click()
 	const form = dialog(page, en.forwards.add)
@@ -88,7 +88,7 @@ test('a port forward is switched off and on', async ({ page, lab }) => {
 	await expect.poll(() => lab.get(8080)).toContain('This is server')
 })
 
-test('labels are changed in the dialog and where they stand', async ({ page, lab }) => {
+test('labels are changed in the dialog and where they stand', { tag: '@phone' }, async ({ page, lab }) => {
 	await act(page, website, en.common.rename)
 	const form = dialog(page, en.forwards.editLabel)
 	await field(form, en.forwards.label).fill('')
@@ -123,7 +123,26 @@ test('an edit that the daemon never got is taken back and told', async ({ page, 
 	await page.unroute('**/rpc/v1')
 })
 
-test('rows are sorted by what a column holds', async ({ page, isMobile }) => {
+test('an edit shows before its answer, and is taken back when the daemon refuses it', async ({ page, lab }) => {
+	const control = toggle(page, fill(en.forwards.enable, { name: website }))
+	let answer = () => {}
+	const held = new Promise<void>((resolve) => (answer = resolve))
+	await page.route('**/rpc/v1', async (route) => {
+		if (!route.request().postData()?.includes('port-forward.set-enabled')) return route.continue()
+		// Meanwhile somebody else removes the forward.
+		await held
+		await route.continue()
+	})
+	await flip(control)
+	await expect(control).not.toBeChecked()
+	await lab.rpc('port-forward.remove', { source: `${VPS}:8080` })
+	await expect(rows(page, manual)).toHaveCount(1)
+	answer()
+	await expect(page.getByRole('alert').filter({ hasText: en.connection.rolledBack })).toBeVisible()
+	await page.unroute('**/rpc/v1')
+})
+
+test('rows are sorted by what a column holds', { tag: '@phone' }, async ({ page, isMobile }) => {
 	const order = async () => (await rows(page, manual).allInnerTexts()).map((text) => /Website|Game/.exec(text)?.[0])
 	if (isMobile) await choice(page, `${en.common.sortBy}: ${manual}`).selectOption({ label: en.forwards.externalPort })
 	else await page.getByRole('columnheader', { name: en.forwards.externalPort }).first().getByRole('button').click()

@@ -22,6 +22,7 @@ export const environment = {
 	root: variable('WEB_ROOT'),
 	junit: process.env.WEB_JUNIT,
 	screenshots: process.env.WEB_SCREENSHOTS,
+	figures: process.env.WEB_FIGURES,
 }
 
 /** Where the browser's state after logging in is kept for the tests to come. */
@@ -84,12 +85,22 @@ export class Lab {
 	reset = () => this.ask('reset')
 	/** Calls a method on the VPS, with all rights. */
 	rpc = <T = unknown>(method: string, params: object = {}) => this.ask<T>('rpc', method, params)
+	/** Whether the daemon has a method. */
+	has = (method: string) =>
+		this.rpc(method, { probe: null }).then(
+			() => true,
+			(error: LabError) => error.code !== -32601,
+		)
 	cli = (...args: string[]) => this.ask<string>('cli', ...args)
 	join = (ip: string) => this.ask('join', ip)
 	leave = (ip: string) => this.ask('leave', ip)
 	fetch = (count: number) => this.ask<string>('fetch', count)
 	get = (port: number) => this.ask<string>('get', port)
 	ping = (ip: string, size: number, count: number) => this.ask('ping', ip, size, count)
+	/** A household's tunnel in use, for the manual's pictures. */
+	scene = () => this.ask('scene')
+	/** So many devices and port forwards, in place of what there was. */
+	fillUp = (devices: number, forwards: number) => this.ask('fill_up', devices, forwards)
 	stop = () => this.ask('stop')
 	start = () => this.ask('start')
 

@@ -5,7 +5,8 @@ import type { Page } from '@playwright/test'
 import type { AxeResults } from 'axe-core'
 
 import { en, environment, expect, logIn, SERVER, test } from './lab'
-import { act, button, dialog, field, open, pages } from './pages'
+import { button, dialog, field, fits, open, pages } from './pages'
+import { scenes, title } from './scenes'
 
 const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -20,57 +21,11 @@ async function violations(page: Page): Promise<string[]> {
 		.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(' ')}: ${failureSummary ?? ''}`))
 }
 
-/** Nothing is cut off or has to be scrolled to the side. */
-async function fits(page: Page): Promise<void> {
-	const { inner, outer } = await page.evaluate(() => ({ inner: document.documentElement.scrollWidth, outer: document.documentElement.clientWidth }))
-	expect(inner).toBeLessThanOrEqual(outer)
-}
-
-/** Opens each dialog in turn. */
-const dialogs: { name: string; open: (page: Page) => Promise<void> }[] = [
-	{
-		name: en.subnets.add,
-		open: async (page) => {
-			await open(page, '/subnets')
-			await button(page, en.subnets.add).click()
-			const form = dialog(page, en.subnets.add)
-			await button(form, en.common.save).click()
-			await expect(field(form, en.common.name)).toHaveAttribute('aria-invalid', 'true')
-		},
-	},
-	{ name: en.subnets.edit, open: async (page) => { await open(page, '/subnets'); await act(page, 'Home', en.common.edit) } },
-	{ name: en.common.sure, open: async (page) => { await open(page, '/subnets'); await act(page, 'Home', en.common.delete) } },
-	{ name: en.devices.addServer, open: async (page) => { await open(page, '/devices'); await button(page, en.devices.addServer).click() } },
-	{ name: en.devices.addClient, open: async (page) => { await open(page, '/devices'); await button(page, en.devices.addClient).click() } },
-	{ name: en.devices.edit, open: async (page) => { await open(page, '/devices'); await act(page, 'Phone', en.common.edit) } },
-	{
-		name: en.config.title,
-		open: async (page) => {
-			await open(page, '/devices')
-			await act(page, 'Phone', en.devices.viewConfig)
-			await expect(field(dialog(page, en.config.title), en.config.content)).toHaveValue(/PrivateKey/)
-		},
-	},
-	{ name: 'Server', open: async (page) => open(page, `/devices/${SERVER}`) },
-	{ name: en.forwards.add, open: async (page) => { await open(page, '/port-forwards'); await button(page, en.forwards.add).click() } },
-	{ name: en.settings.changePassword, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.changePassword).click() } },
-	{ name: en.settings.addKey, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.addKey).click() } },
-	{
-		name: en.settings.howToTrust,
-		open: async (page) => {
-			await open(page, '/settings')
-			await button(page, en.settings.howToTrust).click()
-			await expect(dialog(page, en.settings.howToTrust)).toContainText(en.trust.fingerprint)
-		},
-	},
-	{ name: en.settings.listen, open: async (page) => { await open(page, '/settings'); await button(page, en.settings.changeListen).click() } },
-]
-
 for (const colorScheme of ['light', 'dark'] as const) {
 	test.describe(`${colorScheme}:`, () => {
 		test.use({ colorScheme })
 
-		test('axe finds nothing serious on the pages', async ({ page, lab }) => {
+		test('axe finds nothing serious on the pages', { tag: '@phone' }, async ({ page, lab }) => {
 			await lab.join(SERVER)
 			for (const { path } of pages) {
 				await open(page, path)
@@ -79,16 +34,17 @@ for (const colorScheme of ['light', 'dark'] as const) {
 			}
 		})
 
-		test('axe finds nothing serious in the dialogs', async ({ page }) => {
-			for (const { name, open } of dialogs) {
-				await open(page)
-				await expect(dialog(page, name)).toBeVisible()
-				expect.soft(await violations(page), name).toEqual([])
+		test('axe finds nothing serious in the dialogs', { tag: '@phone' }, async ({ page, lab }) => {
+			for (const scene of scenes) {
+				if (scene.needs !== undefined && !(await lab.has(scene.needs))) continue
+				await scene.open(page)
+				await expect(dialog(page, scene.name)).toBeVisible()
+				expect.soft(await violations(page), title(scene)).toEqual([])
 				await fits(page)
 			}
 		})
 
-		test('axe finds nothing serious where one logs in', async ({ page, context }) => {
+		test('axe finds nothing serious where one logs in', { tag: '@phone' }, async ({ page, context }) => {
 			await context.clearCookies()
 			await page.goto('/')
 			await page.evaluate(() => localStorage.clear())
@@ -104,7 +60,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
 	})
 }
 
-test('each page has an address and a title', async ({ page, isMobile }) => {
+test('each page has an address and a title', { tag: '@phone' }, async ({ page, isMobile }) => {
 	await open(page, '/')
 	await expect(page).toHaveURL(/\/subnets$/)
 	const menu = page.getByRole('navigation', { name: en.nav.label })
@@ -117,11 +73,11 @@ test('each page has an address and a title', async ({ page, isMobile }) => {
 	}
 	await page.goBack()
 	await expect(page).toHaveTitle(`StartTunnel – ${en.dns.title}`)
-	await open(page, '/no/such/page').catch(() => {})
+	await open(page, '/no/such/page')
 	await expect(page).toHaveURL(/\/subnets$/)
 })
 
-test('the theme is chosen, and kept', async ({ page }) => {
+test('the theme is chosen, and kept', { tag: '@phone' }, async ({ page }) => {
 	await open(page, '/settings')
 	for (const [name, scheme] of [[en.settings.dark, 'dark'], [en.settings.light, 'light']] as const) {
 		await page.getByText(name, { exact: true }).click()
@@ -145,8 +101,7 @@ test('the pages are refused to others’ frames and scripts', async ({ page }) =
 	expect(answer?.url()).toBe(`${environment.url}/`)
 })
 
-test('everything is done with the keyboard alone', async ({ page, isMobile, lab }) => {
-	test.skip(isMobile, 'a phone has none')
+test('everything is done with the keyboard alone', async ({ page, lab }) => {
 	await open(page, '/subnets')
 	await page.keyboard.press('Tab')
 	await expect(page.getByRole('link', { name: en.nav.skip })).toBeFocused()

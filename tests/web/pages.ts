@@ -17,10 +17,10 @@ export const pages = [
 
 export type Path = (typeof pages)[number]['path']
 
-/** Opens a page by its address and waits until it shows the document. */
+/** Opens a page by its address and waits until it shows the document. Unknown addresses lead to the first page. */
 export async function open(page: Page, path: string): Promise<void> {
 	await page.goto(path)
-	const name = pages.find((known) => path.startsWith(known.path))!.title
+	const name = (pages.find((known) => path.startsWith(known.path)) ?? pages[0]).title
 	await expect(page.getByRole('heading', { level: 1, name })).toBeVisible()
 	await loaded(page)
 }
@@ -80,4 +80,10 @@ export const toggle = (within: Locator | Page, name: string): Locator => within.
 export async function flip(control: Locator): Promise<void> {
 	// The input itself has no size; its label takes the click.
 	await control.evaluate((input: HTMLInputElement) => input.click())
+}
+
+/** Nothing is cut off or has to be scrolled to the side. */
+export async function fits(page: Page): Promise<void> {
+	const { inner, outer } = await page.evaluate(() => ({ inner: document.documentElement.scrollWidth, outer: document.documentElement.clientWidth }))
+	expect(inner).toBeLessThanOrEqual(outer)
 }

@@ -45,6 +45,6 @@ export default defineConfig({
 		: [
 				{ name: 'desktop', testMatch: '*.spec.ts', use: desktop },
 				// What differs on a phone is the layout; the rest is proved once.
-				{ name: 'phone', testMatch: /(devices|dns|forwards|look|settings|subnets)\.spec\.ts/, use: phone },
+				{ name: 'phone', testMatch: '*.spec.ts', grep: /@phone/, use: phone },
 			],
 })

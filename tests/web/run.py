@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The pages in Debian's Chromium, against the real daemon in the lab of tests/net.
 
-    sudo BUILD_DIR=build tests/web/run.py [--screenshots FOLDER] [--junit FILE] [PLAYWRIGHT-OPTION...]
+    sudo BUILD_DIR=build tests/web/run.py [--screenshots FOLDER | --figures FILE] [--junit FILE]
+        [PLAYWRIGHT-OPTION...]
 
 Builds the lab, runs the daemon on the VPS with its web interface switched on, has a throwaway profile of
 Chromium trust its root (so that no warning is waived), and runs Playwright, whose browser lives on the
@@ -9,15 +10,19 @@ stranger. The tests ask this process for what only the lab can do, over a socket
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
+import socket
 import socketserver
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -115,8 +120,119 @@ class World:
                  if name in self._first]
         self.tunnel.call("db.apply", expr=" | ".join(parts))
 
+    def fill_up(self, devices, forwards):
+        """A large document, written by one expression."""
+        self.tunnel.call("db.apply", expr=f"""
+            .wg.subnets = {{"10.60.0.1/16": {{name: "Large", dns: {{type: "default"}}, wanIp: null, clients: (
+                [range({int(devices)}) | {{
+                    key: "10.60.\\(. / 200 | floor).\\(. % 200 + 2)",
+                    value: {{name: "Device \\(.)", kind: "client", wanIp: null,
+                        key: ("private key                   "[0:26] + "\\(1000000 + .)"[1:7] | @base64),
+                        psk: ("preshared key                 "[0:26] + "\\(1000000 + .)"[1:7] | @base64),
+                        allowDnsInjection: false, allowAutoPortForward: false}}}}] | from_entries)}}}} |
+            .portForwards = ([range({int(forwards)}) | {{
+                key: "{Lab.VPS}:\\(10000 + .)",
+                value: {{kind: "dnat", target: "10.60.0.2:\\(10000 + .)", label: "Forward \\(.)",
+                    enabled: true, count: 1, auto: false}}}}] | from_entries)""")
+
     def close(self):
         self.web.close()
+
+
+class Scene:
+    """What the manual's pictures show: a household's servers and devices, some of them in use."""
+
+    HOME = "10.59.37.1/24"
+    FAMILY = "10.60.0.1/24"
+    # Kind, name, address, and whether it is there.
+    DEVICES = {
+        HOME: (("server", "Home server", "10.59.37.2", True), ("server", "Game server", "10.59.37.3", False),
+               ("client", "Laptop", "10.59.37.10", True), ("client", "Phone", "10.59.37.11", True),
+               ("client", "Tablet", "10.59.37.12", False)),
+        FAMILY: (("server", "Photo album", "10.60.0.2", True), ("client", "Anna’s phone", "10.60.0.10", True),
+                 ("client", "Grandpa’s computer", "10.60.0.11", False)),
+    }
+    FORWARDS = (
+        ("Website", 443, "10.59.37.2:443", 1), ("Website (HTTP redirect)", 80, "10.59.37.2:443", 1),
+        ("Mail", 25, "10.59.37.2:25", 1), ("Mail, sending", 465, "10.59.37.2:465", 1),
+        ("Mail, reading", 993, "10.59.37.2:993", 1), ("Matrix", 8448, "10.59.37.2:8448", 1),
+        ("Photo album", 2342, "10.60.0.2:443", 1), ("Game", 27015, "10.59.37.3:27015", 6),
+    )
+
+    def __init__(self, world):
+        self._world = world
+        self._call = world.tunnel.call
+        self._joined = []
+        self._threads = []
+
+    def fill(self):
+        for peer in self._joined:
+            peer.leave()
+        self._world.tunnel.clear()
+        self._joined = []
+        for subnet, name in ((self.HOME, "Home"), (self.FAMILY, "Family")):
+            self._call("subnet.add", subnet=subnet, name=name)
+        self._call("subnet.set-wan", subnet=self.FAMILY, wanIp=Lab.VPS_SECOND)
+        for subnet, devices in self.DEVICES.items():
+            for kind, name, ip, _ in devices:
+                self._call("device.add", subnet=subnet, ip=ip, name=name, kind=kind)
+        for label, port, target, count in self.FORWARDS:
+            self._call("port-forward.add", externalPort=port, target=target, label=label, count=count)
+        self._call("port-forward.set-enabled", source=f"{Lab.VPS}:8448", enabled=False)
+        for subnet, devices in self.DEVICES.items():
+            for kind, _, ip, there in devices:
+                if there:
+                    self._join(subnet, kind, ip)
+        for peer in self._joined:
+            peer.wait_for_handshake(30)
+        if not self._threads:
+            self._serve()
+
+    def _join(self, subnet, kind, ip):
+        world = self._world
+        host = {"10.59.37.2": world.lab.server, "10.59.37.11": world.lab.phone}.get(ip)
+        if host is None:
+            number = 10 + [device[2] for devices in self.DEVICES.values() for device in devices].index(ip)
+            name = f"device{number}"
+            host = next((known for known in world.lab.hosts if known.name == name), None)
+            if host is None:
+                host = world.lab.add_host(name)
+                world.lab.attach(host, number)
+        join = join_as_startos if kind == "server" else join_by_wg_quick
+        self._joined.append(join(host, self._call("device.show-config", subnet=subnet, ip=ip)))
+
+    def _serve(self):
+        """Something behind the forwards, and who reads it, at a changing pace, until the end."""
+        server, laptop, phone, album, anna = self._joined
+        for peer in (server, album):
+            with peer.host.network():
+                self._start(self._answer, socket.create_server(("0.0.0.0", 443)))
+        stranger = self._world.lab.stranger
+        for host, address, port in (
+                (stranger, Lab.VPS, 443), (stranger, Lab.VPS, 443), (stranger, Lab.VPS, 80),
+                (stranger, Lab.VPS_SECOND, 2342), (laptop.host, "10.59.37.2", 443),
+                (phone.host, "10.59.37.2", 443), (anna.host, "10.60.0.2", 443)):
+            self._start(self._visit, host, address, port)
+
+    def _start(self, work, *arguments):
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    @staticmethod
+    def _answer(listener):
+        while True:
+            with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.sendall(bytes(random.randrange(20_000, 900_000)))
+
+    @staticmethod
+    def _visit(host, address, port):
+        with contextlib.suppress(lab_module.LabError):  # the lab ended
+            while True:
+                with contextlib.suppress(OSError), host.connect(address, port) as connection:
+                    while connection.recv(1 << 16):
+                        pass
+                time.sleep(random.choice((0.2, 0.5, 1, 3, 6)))
 
 
 class Control:
@@ -124,6 +240,7 @@ class Control:
 
     def __init__(self, world):
         self._world = world
+        self._scene = None
 
     def reset(self):
         self._world.reset()
@@ -139,6 +256,13 @@ class Control:
 
     def leave(self, ip):
         self._world.leave(ip)
+
+    def scene(self):
+        self._scene = self._scene or Scene(self._world)
+        self._scene.fill()
+
+    def fill_up(self, devices, forwards):
+        self._world.fill_up(devices, forwards)
 
     def fetch(self, count):
         """The stranger gets the page behind the forward of port 8080 so many times."""
@@ -217,10 +341,12 @@ def run_playwright(world, folder, options):
         }
         if options.screenshots:
             environment["WEB_SCREENSHOTS"] = str(options.screenshots.resolve())
+        if options.figures:
+            environment["WEB_FIGURES"] = str(options.figures.resolve())
         if options.junit:
             environment["WEB_JUNIT"] = str(options.junit.resolve())
-        project = ["--project=screenshots"] if options.screenshots else []
-        done = subprocess.run(["node_modules/.bin/playwright", "test", *project, *options.rest],
+        only = ["--project=desktop", "speed.spec.ts"] if options.figures else []
+        done = subprocess.run(["node_modules/.bin/playwright", "test", *only, *options.rest],
                               cwd=HERE, env=environment, stdin=subprocess.DEVNULL, check=False)
         server.shutdown()
     return done.returncode
@@ -236,6 +362,8 @@ def main():
     parser = argparse.ArgumentParser(description="The pages in a real browser.")
     parser.add_argument("--build-dir", help="where the programs are (default: $BUILD_DIR or build)")
     parser.add_argument("--screenshots", type=pathlib.Path, help="only makes the manual's pictures")
+    parser.add_argument("--figures", type=pathlib.Path,
+                        help="only measures the pages, and writes the figures there as JSON")
     parser.add_argument("--junit", type=pathlib.Path, help="also writes the results there")
     options, options.rest = parser.parse_known_args()
     if options.build_dir:

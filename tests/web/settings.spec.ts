@@ -11,7 +11,7 @@ test('the version is that of the daemon', async ({ page, lab }) => {
 	await expect(page.getByText(`StartTunnel ${version}`)).toBeVisible()
 })
 
-test('the password is changed', async ({ page, lab, context }) => {
+test('the password is changed', { tag: '@phone' }, async ({ page, lab, context }) => {
 	await open(page, '/settings')
 	await button(page, en.settings.changePassword).click()
 	const form = dialog(page, en.settings.changePassword)
@@ -57,7 +57,7 @@ test('other browsers’ sessions are listed and ended', async ({ page, browser }
 	await other.close()
 })
 
-test('a key is added as OpenSSH writes it, and removed', async ({ page, lab }) => {
+test('a key is added as OpenSSH writes it, and removed', { tag: '@phone' }, async ({ page, lab }) => {
 	const folder = mkdtempSync(join(environment.state, 'key-'))
 	execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'owner@laptop', '-f', join(folder, 'key')])
 	const key = readFileSync(join(folder, 'key.pub'), 'utf8')
@@ -90,6 +90,11 @@ test('the certificate shows its names and how to trust it', async ({ page }) => 
 	const digits = root.split('=')[1]!.trim().replaceAll(':', '').toLowerCase()
 	const shown = (await card.locator('code').innerText()).replace(/[^0-9a-fA-F]/g, '').toLowerCase()
 	expect(shown).toBe(digits)
+
+	await button(card, en.settings.howToTrust).click()
+	const saved = page.waitForEvent('download')
+	await dialog(page, en.settings.howToTrust).getByRole('link', { name: en.trust.download }).click()
+	expect(readFileSync(await (await saved).path(), 'utf8')).toBe(readFileSync(environment.root, 'utf8'))
 })
 
 test('the pages move to another address and are found there', async ({ page, lab, watch }) => {

@@ -9,7 +9,7 @@ interface Subnet {
 
 test.beforeEach(async ({ page }) => open(page, '/subnets'))
 
-test('a subnet is added, with a free range offered', async ({ page, lab }) => {
+test('a subnet is added, with a free range offered', { tag: '@phone' }, async ({ page, lab }) => {
 	await button(page, en.subnets.add).click()
 	const form = dialog(page, en.subnets.add)
 	await expect(field(form, en.subnets.range)).toHaveValue(/^10\.59\.\d+\.1\/24$/)
@@ -52,7 +52,7 @@ test('a subnet gets another name and public address', async ({ page, lab }) => {
 	expect(subnets[SUBNET]).toMatchObject({ name: 'House', wanIp: '198.18.0.3' })
 })
 
-test('a name is changed where it stands', async ({ page, lab }) => {
+test('a name is changed where it stands', { tag: '@phone' }, async ({ page, lab }) => {
 	const rename = fill(en.devices.editHint, { name: 'Home' })
 	await button(page, rename).click()
 	await field(page, rename).fill('Nothing of it')

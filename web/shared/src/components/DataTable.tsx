@@ -12,14 +12,14 @@ import styles from '../styles/table.module.css'
 export interface Column<R> {
 	id: string
 	header: string
-	/** A track of the grid: "minmax(8rem, 2fr)". */
+	/** A track of the grid, in rem: "minmax(8rem, 2fr)" or "3rem". */
 	width: string
 	cell: (row: R) => ReactNode
 	/** Order of two rows; without it the column does not sort. */
 	compare?: (a: R, b: R) => number
 	align?: 'end'
-	/** Its place on a card: the heading, the corner, a line of its own without a name; else name and value. */
-	card?: 'title' | 'corner' | 'bare'
+	/** Its place on a card: the heading or the corner; else a name with the value under it. */
+	card?: 'title' | 'corner'
 	/** The name is for screen readers only. */
 	hideHeader?: boolean
 }
@@ -45,15 +45,23 @@ export interface DataTableProps<R> {
 	texts: TableTexts
 	/** Shown where there are no rows. */
 	empty: ReactNode
-	/** Where there is less room than this for it, in px, rows are cards. */
-	room: number
 	/** Is remembered under this name as long as the window lives. */
 	id: string
 }
 
 const remembered = new Map<string, Sorting | null>()
 const ROW_PX = 57
-const CARD_PX = 168
+const CARD_PX = 240
+/** As in table.module.css, in rem. */
+const GAP_REM = 0.6
+const PADDING_REM = 1.1
+
+/** Where a table has less room than this, in px, its rows are cards. */
+function roomFor(columns: readonly { width: string }[]): number {
+	const rem = parseFloat(getComputedStyle(document.documentElement).fontSize)
+	const tracks = columns.reduce((sum, { width }) => sum + parseFloat(width.replace('minmax(', '')), 0)
+	return Math.ceil((tracks + (columns.length - 1) * GAP_REM + 2 * PADDING_REM) * rem)
+}
 
 interface RowProps<R> {
 	row: R
@@ -93,13 +101,14 @@ function useNarrow(element: RefObject<HTMLElement | null>, room: number): boolea
 	return narrow
 }
 
-export function DataTable<R>({ room, ...rest }: DataTableProps<R>) {
+export function DataTable<R>(props: DataTableProps<R>) {
 	const frame = useRef<HTMLDivElement>(null)
+	const room = useMemo(() => roomFor(props.columns), [props.columns])
 	const narrow = useNarrow(frame, room)
-	return <div ref={frame}><Rows {...rest} narrow={narrow} /></div>
+	return <div ref={frame}><Rows {...props} narrow={narrow} /></div>
 }
 
-function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Omit<DataTableProps<R>, 'room'> & { narrow: boolean }) {
+function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: DataTableProps<R> & { narrow: boolean }) {
 	const [sorting, setSortingState] = useState<Sorting | null>(() => remembered.get(id) ?? null)
 	const setSorting = (next: Sorting | null) => {
 		remembered.set(id, next)

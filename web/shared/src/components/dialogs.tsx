@@ -1,7 +1,7 @@
 // Dialogs over the page. Any code may open one; Dialogs, once at the root, shows them.
 
 import { Modal } from '@mantine/core'
-import { Suspense, useState, type ReactNode } from 'react'
+import { Suspense, useEffect, useRef, useState, type ReactNode } from 'react'
 
 import { Store, useStore } from '../store'
 
@@ -23,6 +23,17 @@ export function closeDialogs(): void {
 	open.set([])
 }
 
+/** A body that had to be loaded is not there yet when the dialog takes the focus: it gets it as it comes. */
+function Arrived() {
+	const here = useRef<HTMLSpanElement>(null)
+	useEffect(() => {
+		// After the dialog has noted where the focus was.
+		const timer = setTimeout(() => here.current?.parentElement?.querySelector<HTMLElement>('[data-autofocus]')?.focus(), 0)
+		return () => clearTimeout(timer)
+	}, [])
+	return <span ref={here} hidden />
+}
+
 function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
 	const [shown, setShown] = useState(true)
 	const close = () => setShown(false)
@@ -41,7 +52,7 @@ function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
 					<Modal.Title>{dialog.title}</Modal.Title>
 					<Modal.CloseButton aria-label={closeLabel} />
 				</Modal.Header>
-				<Modal.Body><Suspense fallback={null}>{dialog.body(close)}</Suspense></Modal.Body>
+				<Modal.Body><Suspense fallback={null}>{dialog.body(close)}<Arrived /></Suspense></Modal.Body>
 			</Modal.Content>
 		</Modal.Root>
 	)

@@ -71,47 +71,47 @@ function useColumns(kind: DeviceKind): Column<DeviceRow>[] {
 		const text = (of: (row: DeviceRow) => string) => (a: DeviceRow, b: DeviceRow) => format.collator.compare(of(a), of(b))
 		const columns: Column<DeviceRow>[] = [
 			{
-				id: 'name', header: m.common.name, width: 'minmax(14rem, 2.2fr)', card: 'title',
+				id: 'name', header: m.common.name, width: 'minmax(13rem, 2.2fr)', card: 'title',
 				compare: text(({ client }) => client.name), cell: (row) => <Name row={row} />,
 			},
 			{
-				id: 'subnet', header: m.devices.subnet, width: 'minmax(6rem, 1fr)',
+				id: 'subnet', header: m.devices.subnet, width: 'minmax(5.25rem, 1fr)',
 				compare: text(({ subnet, subnetKey }) => subnet.name || subnetKey),
 				cell: ({ subnet, subnetKey }) => <span title={subnetKey}>{subnet.name || subnetKey}</span>,
 			},
 			{
-				id: 'ip', header: m.devices.lanIp, width: 'minmax(7rem, 0.9fr)', compare: (a, b) => a.order - b.order,
+				id: 'ip', header: m.devices.lanIp, width: 'minmax(6.75rem, 0.9fr)', compare: (a, b) => a.order - b.order,
 				cell: ({ id }) => <span className={styles.mono}>{id}</span>,
 			},
 			{
-				id: 'traffic', header: m.status.traffic, width: '11rem',
+				id: 'traffic', header: m.status.traffic, width: '9.75rem',
 				compare: (a, b) => bytesOf(b.id) - bytesOf(a.id), cell: ({ id }) => <DeviceTraffic ip={id} />,
 			},
 		]
 		if (kind === 'server')
 			columns.push(
 				{
-					id: 'dns', header: m.devices.dnsInjection, width: 'minmax(5.5rem, 0.7fr)',
+					id: 'dns', header: m.devices.dnsInjection, width: 'minmax(5.25rem, 0.7fr)',
 					compare: (a, b) => Number(b.client.allowDnsInjection) - Number(a.client.allowDnsInjection),
 					cell: (row) => <Flag row={row} flag="allowDnsInjection" label={m.devices.dnsInjection} />,
 				},
 				{
-					id: 'auto', header: m.devices.autoForward, width: 'minmax(6.5rem, 0.8fr)',
+					id: 'auto', header: m.devices.autoForward, width: 'minmax(6rem, 0.8fr)',
 					compare: (a, b) => Number(b.client.allowAutoPortForward) - Number(a.client.allowAutoPortForward),
 					cell: (row) => <Flag row={row} flag="allowAutoPortForward" label={m.devices.autoForward} />,
 				},
 			)
 		columns.push(
 			{
-				id: 'wan', header: m.devices.wan, width: 'minmax(8rem, 1.2fr)',
+				id: 'wan', header: m.devices.wan, width: 'minmax(7.25rem, 1.2fr)',
 				compare: text(({ client, inheritedWan }) => client.wanIp ?? inheritedWan ?? ''),
 				cell: ({ client, inheritedWan }) =>
 					client.wanIp
 						? <span className={styles.mono}>{client.wanIp}</span>
-						: <span className={styles.quiet}>{inherited(m, inheritedWan)}</span>,
+						: <span className={styles.subWrap}>{inherited(m, inheritedWan)}</span>,
 			},
 			{
-				id: 'menu', header: m.common.menu, width: '36px', hideHeader: true, card: 'corner',
+				id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
 				cell: (row) => (
 					<RowMenu
 						name={row.client.name}
@@ -164,7 +164,7 @@ function DeviceCard({ kind, rows }: { kind: DeviceKind; rows: readonly DeviceRow
 			action={<AddButton label={addLabel} onClick={add} disabled={!hasSubnet} />}
 		>
 			<DataTable
-				id={`devices-${kind}`} room={server ? 960 : 800} label={title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
+				id={`devices-${kind}`} label={title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
 				empty={
 					query && own?.length ? <Empty title={fill(m.common.noMatch, { query })} />
 					: !hasSubnet ? (

@@ -71,7 +71,7 @@ export default function Dns() {
 	const manualColumns = useMemo((): Column<DnsRecord>[] => [
 		...columns,
 		{
-			id: 'menu', header: m.common.menu, width: '36px', hideHeader: true, card: 'corner',
+			id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
 			cell: (record) => (
 				<RowMenu
 					name={`${record.name} ${record.type}`}
@@ -95,7 +95,7 @@ export default function Dns() {
 				action={<AddButton label={m.dns.add} onClick={add} disabled={!supported} />}
 			>
 				<DataTable
-					id="dns-manual" room={620} label={m.dns.manual} columns={manualColumns} rows={foundManual} rowKey={key} texts={texts}
+					id="dns-manual" label={m.dns.manual} columns={manualColumns} rows={foundManual} rowKey={key} texts={texts}
 					empty={
 						query && manual?.length ? none
 						: <Empty title={m.dns.empty} action={supported && <Button variant="light" onClick={add}>{m.dns.add}</Button>} />
@@ -104,7 +104,7 @@ export default function Dns() {
 			</Card>
 			<Card title={m.dns.automatic} intro={m.dns.automaticIntro} count={automatic?.length}>
 				<DataTable
-					id="dns-automatic" room={620} label={m.dns.automatic} columns={columns} rows={foundAutomatic} rowKey={key} texts={texts}
+					id="dns-automatic" label={m.dns.automatic} columns={columns} rows={foundAutomatic} rowKey={key} texts={texts}
 					empty={query && automatic?.length ? none : <Empty title={m.dns.emptyAutomatic} />}
 				/>
 			</Card>

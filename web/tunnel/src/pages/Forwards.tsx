@@ -55,13 +55,14 @@ const bytesOf = ({ source }: ForwardRow) => {
 	return status ? status.rxBytes + status.txBytes : 0
 }
 
-function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): Column<ForwardRow>[] {
+/** `hostnames`: whether any forward is for a host name alone. */
+function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<string, DeviceRow>): Column<ForwardRow>[] {
 	const { m, format } = useI18n()
 	return useMemo(() => {
 		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.collator.compare(of(a), of(b))
 		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
 		const columns: Column<ForwardRow>[] = []
-		const stateColumn: Column<ForwardRow> = { id: 'state', header: m.forwards.state, width: 'minmax(6rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> }
+		const stateColumn: Column<ForwardRow> = { id: 'state', header: m.forwards.state, width: 'minmax(7rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> }
 		if (manual)
 			columns.push(
 				{
@@ -74,21 +75,21 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 						/>
 					),
 				},
-				{ id: 'label', header: m.forwards.label, width: 'minmax(8.5rem, 2fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <LabelAndState row={row} /> },
+				{ id: 'label', header: m.forwards.label, width: 'minmax(7.75rem, 2fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <LabelAndState row={row} /> },
 			)
 		columns.push(
 			{
-				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(7.5rem, 1fr)', compare: (a, b) => a.order - b.order,
+				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(6.75rem, 1fr)', compare: (a, b) => a.order - b.order,
 				cell: (row) => <span className={styles.mono}>{row.externalIp}</span>,
 			},
 			{
-				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(5.75rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
+				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
 				cell: (row) => <span className={styles.mono}>{portRange(row.externalPort, row.count)}</span>,
 			},
-			{
+			...(hostnames ? [{
 				id: 'hostname', header: m.forwards.hostname, width: 'minmax(5.5rem, 1.2fr)', compare: text((row) => row.hostname ?? ''),
-				cell: (row) => <span title={row.hostname ?? undefined}>{row.hostname ?? m.common.none}</span>,
-			},
+				cell: (row: ForwardRow) => <span title={row.hostname ?? undefined}>{row.hostname ?? m.common.none}</span>,
+			}] : []),
 			{
 				id: 'server', header: m.forwards.server, width: 'minmax(6.5rem, 1.3fr)', compare: text(server),
 				card: manual ? undefined : 'title',
@@ -97,16 +98,16 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 					: <span className={styles.mono}>{row.targetIp}</span>,
 			},
 			{
-				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5.6rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
+				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
 				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
 			},
-			{ id: 'protocol', header: m.forwards.protocol, width: '4.4rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
+			{ id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
 			...(manual ? [] : [stateColumn]),
-			{ id: 'traffic', header: m.status.traffic, width: '10rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
+			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
 		)
 		if (manual)
 			columns.push({
-				id: 'menu', header: m.common.menu, width: '36px', hideHeader: true, card: 'corner',
+				id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
 				cell: (row) => (
 					<RowMenu
 						name={forwardName(row)}
@@ -126,7 +127,7 @@ function useColumns(manual: boolean, devices: ReadonlyMap<string, DeviceRow>): C
 				),
 			})
 		return columns
-	}, [m, format, manual, devices])
+	}, [m, format, manual, hostnames, devices])
 }
 
 export default function Forwards() {
@@ -137,8 +138,9 @@ export default function Forwards() {
 	const [query] = useQuery('q')
 	const sought = useDeferredValue(query)
 	const texts = useTableTexts()
-	const manualColumns = useColumns(true, devices)
-	const automaticColumns = useColumns(false, devices)
+	const hostnames = useMemo(() => rows?.some((row) => row.hostname !== null) ?? false, [rows])
+	const manualColumns = useColumns(true, hostnames, devices)
+	const automaticColumns = useColumns(false, hostnames, devices)
 	const manual = useMemo(() => rows?.filter((row) => !row.auto) ?? null, [rows])
 	const automatic = useMemo(() => rows?.filter((row) => row.auto) ?? null, [rows])
 	const text = (row: ForwardRow) =>
@@ -154,7 +156,7 @@ export default function Forwards() {
 				action={<AddButton label={m.forwards.add} onClick={add} disabled={!hasServer} />}
 			>
 				<DataTable
-					id="forwards-manual" room={1000} label={m.forwards.manual} columns={manualColumns} rows={foundManual} rowKey={(row) => row.id} texts={texts}
+					id="forwards-manual" label={m.forwards.manual} columns={manualColumns} rows={foundManual} rowKey={(row) => row.id} texts={texts}
 					empty={
 						query && manual?.length ? none
 						: hasServer ? <Empty title={m.forwards.empty} hint={m.forwards.emptyHint} action={<Button variant="light" onClick={add}>{m.forwards.add}</Button>} />
@@ -169,7 +171,7 @@ export default function Forwards() {
 			</Card>
 			<Card title={m.forwards.automatic} intro={m.forwards.automaticIntro} count={automatic?.length}>
 				<DataTable
-					id="forwards-automatic" room={960} label={m.forwards.automatic} columns={automaticColumns} rows={foundAutomatic} rowKey={(row) => row.id} texts={texts}
+					id="forwards-automatic" label={m.forwards.automatic} columns={automaticColumns} rows={foundAutomatic} rowKey={(row) => row.id} texts={texts}
 					empty={query && automatic?.length ? none : <Empty title={m.forwards.empty} hint={m.forwards.emptyAutomaticHint} />}
 				/>
 			</Card>

@@ -88,7 +88,7 @@ export default function Subnets() {
 			cell: ({ subnet }) => subnet.wanIp ? <span className={styles.mono}>{subnet.wanIp}</span> : <span className={styles.quiet}>{systemDefault(m, system)}</span>,
 		},
 		{
-			id: 'menu', header: m.common.menu, width: '36px', hideHeader: true, card: 'corner',
+			id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
 			cell: (row) => (
 				<RowMenu
 					name={row.subnet.name || row.id}
@@ -106,7 +106,7 @@ export default function Subnets() {
 		<Page title={m.subnets.title} search={<Search label={m.subnets.title} />}>
 			<Card title={m.subnets.title} intro={m.subnets.intro} count={rows?.length} action={<AddButton label={m.subnets.add} onClick={() => openSubnet(m, null)} />}>
 				<DataTable
-					id="subnets" room={760} label={m.subnets.title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
+					id="subnets" label={m.subnets.title} columns={columns} rows={found} rowKey={(row) => row.id} texts={texts}
 					empty={
 						query && rows?.length ? <Empty title={fill(m.common.noMatch, { query })} />
 						: <Empty title={m.subnets.empty} hint={m.subnets.emptyHint} action={<Button variant="light" onClick={() => openSubnet(m, null)}>{m.subnets.add}</Button>} />

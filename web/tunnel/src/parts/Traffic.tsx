@@ -73,7 +73,7 @@ export function OnlineBadge({ ip }: { ip: string }) {
 	return <Badge tone={online ? 'ok' : 'off'}>{online ? m.status.online : m.status.offline}</Badge>
 }
 
-/** "Last handshake 2 min. ago · 1.2.3.4:51820" */
+/** "2 min. ago · 1.2.3.4:51820": the last handshake, and where it came from. */
 export function DeviceSeen({ ip }: { ip: string }) {
 	const { m, format } = useI18n()
 	useTick()
@@ -82,8 +82,8 @@ export function DeviceSeen({ ip }: { ip: string }) {
 	if (!seen) return <>{m.status.never}</>
 	const ago = format.ago(Date.parse(seen), live.now() * 1000)
 	return (
-		<span title={format.time(seen)}>
-			{fill(m.status.lastSeen, { ago })}
+		<span title={`${fill(m.status.lastSeen, { ago })} (${format.time(seen)})`}>
+			{ago}
 			{endpoint && ` · ${endpoint}`}
 		</span>
 	)

@@ -1,7 +1,7 @@
 // The server's own root certificate: its download, its fingerprint, and how each platform comes to trust it.
 
 import { Button, NativeSelect, Skeleton, Stack } from '@mantine/core'
-import { useEffect, useState } from 'react'
+import { Fragment, useEffect, useState } from 'react'
 
 import { CopyIcon } from '@shared/components/Copy'
 import { IconDownload } from '@shared/icons'
@@ -49,7 +49,7 @@ export function Fingerprint({ value }: { value: string }) {
 	const { m } = useI18n()
 	return (
 		<span className={styles.inline}>
-			<code className={`${styles.mono} ${styles.break}`}>{value}</code>
+			<code className={styles.mono}>{value.split(':').map((byte, i) => <Fragment key={i}>{i > 0 && <>:<wbr /></>}{byte}</Fragment>)}</code>
 			<CopyIcon text={value} label={m.common.copy} copiedLabel={m.common.copied} />
 		</span>
 	)
