@@ -42,9 +42,15 @@ test('the password is changed', { tag: '@phone' }, async ({ page, lab, context }
 
 test('other browsers’ sessions are listed and ended', async ({ page, browser }) => {
 	const other = await browser.newPage({ baseURL: environment.url, locale: 'en-US', storageState: { cookies: [], origins: [] } })
-	await other.goto('/')
-	await logIn(other)
-	await expect(other.getByRole('heading', { level: 1, name: en.subnets.title })).toBeVisible()
+	// One more than can be ended by a button of its own.
+	for (let n = 0; n < 2; n++) {
+		await other.context().clearCookies()
+		await other.goto('/')
+		await other.evaluate(() => localStorage.clear())
+		await other.reload()
+		await logIn(other)
+		await expect(other.getByRole('heading', { level: 1, name: en.subnets.title })).toBeVisible()
+	}
 
 	await open(page, '/settings')
 	const card = page.getByRole('region', { name: en.settings.sessions })

@@ -10,13 +10,22 @@ interface Open {
 	title: string
 	size: string | number
 	body: (close: () => void) => ReactNode
+	/** What had the focus, and gets it back. */
+	opener: HTMLElement | null
 }
 
 const open = new Store<readonly Open[]>([])
 let lastId = 0
 
+/** What has the focus; of a menu, which is about to go, the button that opened it. */
+function focused(): HTMLElement | null {
+	const element = document.activeElement
+	const opener = element?.closest('[role="menu"]')?.getAttribute('aria-labelledby')
+	return opener ? document.getElementById(opener) : element instanceof HTMLElement ? element : null
+}
+
 export function openDialog(dialog: { title: string; size?: string | number; body: (close: () => void) => ReactNode }): void {
-	open.update((all) => [...all, { size: 'md', ...dialog, id: ++lastId }])
+	open.update((all) => [...all, { size: 'md', ...dialog, id: ++lastId, opener: focused() }])
 }
 
 export function closeDialogs(): void {
@@ -37,11 +46,19 @@ function Arrived() {
 function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
 	const [shown, setShown] = useState(true)
 	const close = () => setShown(false)
+	const gone = () => {
+		open.update((all) => all.filter(({ id }) => id !== dialog.id))
+		// When it is out of the page; unless the focus has gone elsewhere, as to another dialog.
+		setTimeout(() => {
+			if (document.activeElement === document.body || !document.activeElement) dialog.opener?.focus()
+		}, 0)
+	}
 	return (
 		<Modal.Root
 			opened={shown}
 			onClose={close}
-			onExitTransitionEnd={() => open.update((all) => all.filter(({ id }) => id !== dialog.id))}
+			onExitTransitionEnd={gone}
+			returnFocus={false}
 			size={dialog.size}
 			transitionProps={{ duration: 120 }}
 		>
