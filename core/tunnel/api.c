@@ -234,8 +234,9 @@ static const struct rpc_method methods[] = {
 	  .description =
 		  "Gives the document, or the part at a pointer, and a guid. A WebSocket that is "
 		  "opened at /ws/rpc/GUID within 30 seconds tells each later revision, and the live "
-		  "status. With `since`, and where what came after it is still known, the document is "
-		  "left away and the socket begins with the next revision.",
+		  "status. A list is followed as a whole, not by element. With `since`, and where "
+		  "what came after it is still known, the document is left away and the socket "
+		  "begins with the next revision.",
 	  .params = subscribe_params,
 	  .output = RPC_JSON,
 	  .flags = RPC_CLI_HIDDEN,

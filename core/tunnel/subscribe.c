@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "codec/pointer.h"
 #include "http/server.h"
 #include "tunnel/live.h"
 #include "tunnel/stream.h"
@@ -189,6 +190,26 @@ static int begin(struct subscriptions *s)
 	return r;
 }
 
+/* Elements of a list move when others come or go, so that patches of the whole do not tell what became of
+ * the one at a place. */
+static int check_pointer(const struct job *job, struct fault *fault)
+{
+	const char *pointer = rpc_string(job->call, "pointer");
+
+	for (const char *at = strchr(pointer, '/'); at; at = strchr(at + 1, '/')) {
+		cleanup_free char *above = strndup(pointer, (size_t)(at - pointer));
+
+		if (!above)
+			return -ENOMEM;
+		if (json_is_array(pointer_get(job_document(job), above)))
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "pointer: %s is a list, which can be followed as a whole "
+					 "only",
+					 above);
+	}
+	return 0;
+}
+
 /* The reader begins where the caller left off, if that is known still; else where the document is. */
 static int make_reader(struct subscriptions *s, const struct job *job, bool *ret_resumed,
 		       struct stream_reader **ret)
@@ -237,8 +258,10 @@ static int subscribe(struct subscriptions *s, const struct job *job, json_t **re
 	char guid[RPC_GUID_SIZE + 1];
 	json_t *dump = NULL;
 	bool resumed = false;
-	int r = subscriber ? begin(s) : -ENOMEM;
+	int r = subscriber ? check_pointer(job, fault) : -ENOMEM;
 
+	if (r == 0)
+		r = begin(s);
 	if (r == 0)
 		r = make_reader(s, job, &resumed, &subscriber->reader);
 	if (r == 0)

@@ -630,6 +630,7 @@ static void a_part_may_be_followed(void **state)
 	assert_true(json_is_null(pointer_get(result, "/dump/value")));
 	json_decref(result);
 	fails(f, "db.subscribe", "'pointer':'wg'", -32602, "pointer");
+	fails(f, "db.subscribe", "'pointer':'/dnsRecords/0/name'", 38, "/dnsRecords is a list");
 	fails(f, "db.subscribe", "'since':-1", -32602, "since");
 }
 

@@ -96,7 +96,8 @@ int store_commit_now(struct store_txn *txn);
  * Tells of each revision that touches what @pointer points to: @patch is an array of operations
  * with paths relative to it (rpc-and-patchdb.md 4.3, scoping), borrowed during the call; NULL where
  * memory ran out, so that the subscriber has to look at the value anew. Subscriptions may begin and
- * end during the call. @pointer is copied. Returns 0, -EINVAL (pointer), -ENOMEM.
+ * end during the call. @pointer is copied, and leads into no array: elements move when others come or
+ * go, which says nothing about the one at a place. Returns 0, -EINVAL (pointer), -ENOMEM.
  */
 int store_subscribe(struct store *store, const char *pointer,
 		    void (*changed)(void *context, uint64_t revision, const json_t *patch),
