@@ -301,6 +301,7 @@ def main():
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     measure_tunnel(results)
+    web.measure_pages(results)
     with open(os.path.join(HERE, "results.json"), "w", encoding="utf-8") as file:
         json.dump({"machine": machine(), "results": results.rows}, file, indent=2)
         file.write("\n")
