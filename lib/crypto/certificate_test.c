@@ -16,6 +16,28 @@
 static const char *const hosts[] = { "198.51.100.7", "VPN.example.com", "2001:db8:0:0::7",
 				     "an.example.com", "vpn.example.com" };
 
+/* Copies of texts fail once there were so many: these two take the place of libc's. */
+static size_t copies_left = SIZE_MAX;
+
+char *strndup(const char *text, size_t max)
+{
+	size_t size = strnlen(text, max);
+	char *copy = copies_left == 0 ? NULL : malloc(size + 1);
+
+	if (!copy)
+		return NULL;
+	if (copies_left != SIZE_MAX)
+		copies_left--;
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	return copy;
+}
+
+char *strdup(const char *text)
+{
+	return strndup(text, strlen(text));
+}
+
 struct made {
 	struct certificate_authority authority;
 	struct certificate_leaf leaf;
@@ -186,6 +208,26 @@ static void names_are_sorted_and_once(void **state)
 	assert_int_equal(names.count, ARRAY_SIZE(wanted));
 	for (size_t i = 0; i < names.count; i++)
 		assert_string_equal(names.names[i], wanted[i]);
+}
+
+/* A signature for a name that was left out would be refused, and nobody would know why. */
+static void names_are_all_there_or_memory_is_short(void **state)
+{
+	const struct made *made = *state;
+	size_t copies = 0;
+	int r;
+
+	do {
+		struct certificate_names names = { 0 };
+
+		copies_left = copies++;
+		r = certificate_names(made->chain, &names);
+		copies_left = SIZE_MAX;
+		assert_int_equal(names.count, r < 0 ? 0 : 4);
+		assert_true(r == 0 || r == -ENOMEM);
+		certificate_names_done(&names);
+	} while (r < 0);
+	assert_int_equal(copies, 1 + 4);
 }
 
 static void addresses_alone_are_called_localhost(void **state)
@@ -657,6 +699,7 @@ int main(void)
 		cmocka_unit_test(apples_rules_hold),
 		cmocka_unit_test(certificates_are_as_specified),
 		cmocka_unit_test(names_are_sorted_and_once),
+		cmocka_unit_test(names_are_all_there_or_memory_is_short),
 		cmocka_unit_test(addresses_alone_are_called_localhost),
 		cmocka_unit_test(a_leaf_does_not_outlive_its_root),
 		cmocka_unit_test(wrong_subjects_are_refused),
