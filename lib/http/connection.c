@@ -212,28 +212,37 @@ static int write_pending(struct http_connection *c)
 	return 1;
 }
 
-/* Pulls once and writes that. Returns whether something was moved, or a negative errno. */
-static int write_some(struct http_connection *c)
+/* Writes it; what cannot be written yet is kept. Returns as write_some(). */
+static int write_now(struct http_connection *c, const unsigned char *bytes, size_t size)
 {
-	unsigned char *out = c->server->out;
-	size_t size;
 	size_t sent = 0;
-	int r = write_pending(c);
 
-	if (r <= 0)
-		return r;
-	size = c->engine->ops->pull(c->engine, out, HTTP_CHUNK);
 	while (sent < size) {
-		ssize_t part = transport_write(c, out + sent, size - sent);
+		ssize_t part = transport_write(c, bytes + sent, size - sent);
 
 		if (part == -EAGAIN)
-			return keep_pending(c, out + sent, size - sent);
+			return keep_pending(c, bytes + sent, size - sent);
 		if (part < 0)
 			return (int)part;
 		c->written += (uint64_t)part;
 		sent += (size_t)part;
 	}
 	return size > 0;
+}
+
+/* Pulls once and writes that. Returns whether something was moved, or a negative errno. */
+static int write_some(struct http_connection *c)
+{
+	unsigned char *out = c->server->out;
+	size_t size;
+	int r = write_pending(c);
+
+	if (r <= 0)
+		return r;
+	size = c->engine->ops->pull(c->engine, out, HTTP_CHUNK);
+	r = write_now(c, out, size);
+	secret_wipe(out, size); /* a token, perhaps; the next answer may be shorter */
+	return r;
 }
 
 /* --- reading --- */
@@ -295,6 +304,7 @@ static int client_ended(struct http_connection *c)
 /* Reads once. Returns whether something was moved, or a negative errno. */
 static int read_some(struct http_connection *c)
 {
+	unsigned char *in = c->server->in;
 	ssize_t size;
 	int r;
 
@@ -306,9 +316,10 @@ static int read_some(struct http_connection *c)
 	if (size <= 0)
 		return size == -EAGAIN ? 0 : size < 0 ? (int)size : client_ended(c);
 	if (c->phase == HTTP_PHASE_PREFACE)
-		r = receive_first(c, c->server->in, (size_t)size);
+		r = receive_first(c, in, (size_t)size);
 	else
-		r = engine_receive(c, c->server->in, (size_t)size);
+		r = engine_receive(c, in, (size_t)size);
+	secret_wipe(in, (size_t)size); /* a password, perhaps */
 	return r < 0 ? r : 1;
 }
 
@@ -385,6 +396,7 @@ static int linger(struct http_connection *c)
 		return 0;
 	if (size <= 0)
 		return -ECONNRESET;
+	secret_wipe(c->server->in, (size_t)size);
 	c->lingered += (size_t)size;
 	return c->lingered > HTTP_LINGER_MAX ? -ECONNRESET : 1;
 }

@@ -222,6 +222,8 @@ def test_passwords_and_tokens_leave_no_trace_in_memory(tunnel, remote):
                "second": second}
     log, document = tunnel.log(), json.dumps(tunnel.document())
     assert not [name for name, secret in secrets.items() if secret in log + document]
+    assert "a login from 198.18." in log and "a new password from 198.18." in log
+    assert "a new password from this machine" in log
     with open(f"/proc/{tunnel.process.pid}/maps", encoding="utf-8") as maps:
         sanitized = "libasan" in maps.read()  # which keeps copies of its own
     if not sanitized:
