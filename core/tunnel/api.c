@@ -89,6 +89,12 @@ static const struct rpc_param device_kind_params[] = {
 	END
 };
 
+static const struct rpc_param device_permission_params[] = {
+	SUBNET, DEVICE,
+	{ "enabled", RPC_BOOL, 0, "allow it; without it, do not", NULL, "false", 0, 0 },
+	END
+};
+
 static const struct rpc_param forward_add_params[] = {
 	{ "externalPort", RPC_U16, RPC_REQUIRED | RPC_POSITIONAL, "the public port, or the first of "
 	  "a range", NULL, NULL, 0, 0 },
@@ -255,6 +261,14 @@ static const struct rpc_method methods[] = {
 	  .summary = "Remove a device and the port forwards to it",
 	  .params = device_params,
 	  .handle = device_remove },
+	{ .name = "device.set-auto-port-forward",
+	  .summary = "Allow a device to open public ports by itself",
+	  .description =
+		  "By PCP, NAT-PMP or UPnP, and to itself alone. Without --enabled it may not, and "
+		  "the ports that it has opened close at once; those that you made your own with "
+		  "`port-forward pin` stay.",
+	  .params = device_permission_params,
+	  .handle = device_set_auto_port_forward },
 	{ .name = "device.set-kind",
 	  .summary = "Make a device a client or a server",
 	  .params = device_kind_params,
@@ -276,6 +290,12 @@ static const struct rpc_method methods[] = {
 	  .summary = "Forward a public port, TCP and UDP, to a device",
 	  .params = forward_add_params,
 	  .handle = forward_add },
+	{ .name = "port-forward.pin",
+	  .summary = "Make an automatic port forward your own",
+	  .description =
+		  "It stays as it is, and neither its device nor the end of its lease removes it.",
+	  .params = forward_params,
+	  .handle = forward_pin },
 	{ .name = "port-forward.remove",
 	  .summary = "Remove a port forward",
 	  .params = forward_params,

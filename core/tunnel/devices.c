@@ -169,7 +169,25 @@ static int change_set_kind(struct job *job, const json_t *params, struct fault *
 		r = job_put(job, text_string(&pointer), json_boolean(strcmp(kind, "server") == 0),
 			    fault);
 	}
+	if (r == 0 && strcmp(kind, "server") != 0)
+		r = forwards_close_automatic(job, address);
 	return r;
+}
+
+static int change_auto_port_forward(struct job *job, const json_t *params, struct fault *fault)
+{
+	bool enabled = param_bool(params, "enabled");
+	CLEANUP(text_done) struct text pointer = { 0 };
+	struct document_subnet subnet;
+	uint32_t address;
+	int r = find_device(job_document(job), params, &subnet, &address, fault);
+
+	if (r < 0)
+		return r;
+	device_pointer(&pointer, &subnet, address);
+	document_pointer(&pointer, "allowAutoPortForward", NULL);
+	r = job_put(job, text_string(&pointer), json_boolean(enabled), fault);
+	return r < 0 || enabled ? r : forwards_close_automatic(job, address);
 }
 
 static int read_list(const struct job *job, json_t **ret, struct fault *fault)
@@ -227,4 +245,5 @@ TUNNEL_EDIT(device_add, change_add);
 TUNNEL_EDIT(device_remove, change_remove);
 TUNNEL_EDIT(device_set_wan, change_set_wan);
 TUNNEL_EDIT(device_set_kind, change_set_kind);
+TUNNEL_EDIT(device_set_auto_port_forward, change_auto_port_forward);
 TUNNEL_READ(device_show_config, read_config);

@@ -7,6 +7,7 @@
 #include "codec/pointer.h"
 #include "crypto/x25519.h"
 #include "tunnel/forward_ports.h"
+#include "tunnel/lease.h"
 #include "tunnel/migrations.h"
 #include "tunnel/shape.h"
 #include "tunnel/wan.h"
@@ -156,6 +157,28 @@ static const struct shape wg = {
 						  { 0 } },
 };
 
+/* What a protocol of an automatic forward stays open for, and until when (lease.h). */
+static const struct shape lease_term = {
+	.kind = SHAPE_OBJECT,
+	.nullable = true,
+	.members = (const struct shape_member[]){ { "seconds", &a_u32, NULL },
+						  { "boot", &a_string, NULL },
+						  { "uptime", &a_u32, NULL },
+						  { "until", &a_string_or_null, "null" },
+						  { "nonce", &a_string_or_null, "null" },
+						  { 0 } },
+};
+
+static const struct shape lease = {
+	.kind = SHAPE_OBJECT,
+	.nullable = true,
+	.members = (const struct shape_member[]){
+		{ "via", &(const struct shape){ .kind = SHAPE_ENUM, .values = lease_via_names }, NULL },
+		{ "tcp", &lease_term, "null" },
+		{ "udp", &lease_term, "null" },
+		{ 0 } },
+};
+
 static const struct shape_member target_members[] = { { "target", &an_endpoint_v4, NULL },
 						      { "label", &a_string_or_null, "null" },
 						      { "enabled", &a_bool, "true" },
@@ -174,6 +197,7 @@ static const struct shape port_forwards = {
 								 { "enabled", &a_bool, "true" },
 								 { "count", &a_u16, "1" },
 								 { "auto", &a_bool, "false" },
+								 { "lease", &lease, SHAPE_OPTIONAL },
 								 { 0 } } },
 			{ "sni", (const struct shape_member[]){
 				{ "routes", &(const struct shape){

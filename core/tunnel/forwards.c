@@ -2,6 +2,7 @@
 #include "tunnel/job.h"
 
 #include "tunnel/forward_ports.h"
+#include "tunnel/port_mapper.h"
 #include "tunnel/wan.h"
 
 static const json_t *all_forwards(const json_t *document)
@@ -180,6 +181,27 @@ static int change_enabled(struct job *job, const json_t *params, struct fault *f
 		       fault);
 }
 
+/* The forward, or one route, becomes the owner's own: no device and no lease ends it. */
+static int change_pin(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const char *key = param_string(params, "source");
+	json_t *entry;
+	int r = member_pointer(job, params, "auto", &pointer, fault);
+
+	if (r < 0)
+		return r;
+	if (json_object_get(json_object_get(all_forwards(job_document(job)), key), "routes"))
+		return job_put(job, text_string(&pointer), json_false(), fault);
+	entry = json_copy(json_object_get(all_forwards(job_document(job)), key));
+	if (!entry || json_object_set_new(entry, "auto", json_false()) < 0) {
+		json_decref(entry);
+		return -ENOMEM;
+	}
+	(void)json_object_del(entry, "lease");
+	return put_forward(job, key, entry, fault);
+}
+
 static bool target_is_device(const json_t *document, const json_t *entry)
 {
 	const char *text = json_string_value(json_object_get(entry, "target"));
@@ -250,6 +272,57 @@ int forwards_prune(struct job *job)
 	return r;
 }
 
+/* Whether an entry or route was opened by a device for itself, and is open. */
+static bool is_open_automatic(const json_t *entry, uint32_t device)
+{
+	const char *text = json_string_value(json_object_get(entry, "target"));
+	struct endpoint target;
+
+	return json_is_true(json_object_get(entry, "auto")) &&
+	       json_is_true(json_object_get(entry, "enabled")) && text &&
+	       endpoint_parse(text, &target) == 0 && ip_to_v4(&target.address) == device;
+}
+
+static int close_routes(struct job *job, const char *key, const json_t *entry, uint32_t device)
+{
+	json_t *hosts = NULL;
+	const json_t *host;
+	size_t i;
+	int r = copy_names(json_object_get(entry, "routes"), &hosts);
+
+	json_array_foreach(hosts, i, host) {
+		const char *name = json_string_value(host);
+		const json_t *now = json_object_get(all_forwards(job_document(job)), key);
+
+		if (r == 0 &&
+		    is_open_automatic(json_object_get(json_object_get(now, "routes"), name),
+				      device))
+			r = remove_route(job, key, now, name);
+	}
+	json_decref(hosts);
+	return r;
+}
+
+int forwards_close_automatic(struct job *job, uint32_t device)
+{
+	json_t *keys = NULL;
+	const json_t *key;
+	size_t i;
+	int r = copy_names(all_forwards(job_document(job)), &keys);
+
+	json_array_foreach(keys, i, key) {
+		const char *name = json_string_value(key);
+		const json_t *entry = json_object_get(all_forwards(job_document(job)), name);
+
+		if (r == 0 && json_object_get(entry, "routes"))
+			r = close_routes(job, name, entry, device);
+		else if (r == 0 && is_open_automatic(entry, device))
+			r = remove_forward(job, name);
+	}
+	json_decref(keys);
+	return r;
+}
+
 /* The key that a forward should have now; equal to @key where no address is known. */
 static void rekeyed(const json_t *document, const char *key, const json_t *entry,
 		    char ret[IP_TEXT_MAX])
@@ -314,6 +387,8 @@ int forwards_rekey(struct job *job, struct fault *fault)
 		if (r == 0)
 			r = put_forward(job, key, json_incref(entry), fault);
 	}
+	if (r == 0 && json_object_size(to) > 0)
+		port_mapper_begin_epoch(job->tunnel->mapper);
 	if (r < 0)
 		fault_prefix(fault, "the port forwards cannot follow to the new WAN address");
 	json_decref(from);
@@ -325,3 +400,4 @@ TUNNEL_EDIT(forward_add, change_add);
 TUNNEL_EDIT(forward_remove, change_remove);
 TUNNEL_EDIT(forward_update_label, change_label);
 TUNNEL_EDIT(forward_set_enabled, change_enabled);
+TUNNEL_EDIT(forward_pin, change_pin);

@@ -11,8 +11,10 @@
 #include "tunnel/tunnel.h"
 
 struct access;
+struct forward_index;
 struct forward_ports;
 struct gateway_watch;
+struct port_mapper;
 struct subscriptions;
 struct web_listener;
 
@@ -30,6 +32,7 @@ struct job {
 	struct net_set remove; /* their difference */
 	struct net_set add;
 	bool whole; /* all parts are compared, not those that were touched */
+	bool refusable; /* of the daemon's own: that the network refuses it undoes it */
 	bool ports_touched;
 	json_t *document; /* a new whole one, for `change` to take */
 	json_t *result; /* that `change` leaves for the answer; NULL: null */
@@ -46,6 +49,8 @@ struct tunnel {
 	struct store *store;
 	struct netd_client *netd;
 	struct forward_ports *ports;
+	struct forward_index *index;
+	struct port_mapper *mapper;
 	struct gateway_watch *gateways;
 	struct subscriptions *subscriptions; /* NULL: none are served */
 	struct web_listener *web; /* NULL: none is served */
@@ -88,6 +93,12 @@ void tunnel_edit_with(struct rpc_call *call,
 /* An edit of the daemon's own, that nobody waits for. @change gets no parameters. */
 void tunnel_own_edit(struct tunnel *tunnel,
 		     int (*change)(struct job *job, const json_t *params, struct fault *fault));
+
+/* The same for one that may fail: @ended is called once, as in tunnel_edit_with(), unless this returns
+ * -EBUSY: too many jobs wait, or the daemon ends. */
+int tunnel_own_edit_with(struct tunnel *tunnel,
+			 int (*change)(struct job *job, const json_t *params, struct fault *fault),
+			 void *data, void (*ended)(struct job *job, bool done));
 
 /* Runs @run when its turn comes; it ends with job_edit() or job_done(). */
 void tunnel_job(struct tunnel *tunnel, struct rpc_call *call, void (*run)(struct job *job));
@@ -155,10 +166,12 @@ void device_list(struct rpc_call *call);
 void device_show_config(struct rpc_call *call);
 void device_set_wan(struct rpc_call *call);
 void device_set_kind(struct rpc_call *call);
+void device_set_auto_port_forward(struct rpc_call *call);
 void forward_add(struct rpc_call *call); /* forwards.c */
 void forward_remove(struct rpc_call *call);
 void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
+void forward_pin(struct rpc_call *call);
 void database_dump(struct rpc_call *call); /* database.c */
 void database_apply(struct rpc_call *call);
 void database_subscribe(struct rpc_call *call); /* subscribe.c */
@@ -192,6 +205,9 @@ void machine_restart(struct rpc_call *call);
 /* What edits of subnets and devices have to do to the forwards; forwards.c. */
 int forwards_prune(struct job *job); /* drops those whose target is no device any more */
 int forwards_rekey(struct job *job, struct fault *fault); /* follows changed WAN addresses */
+
+/* Closes what a device opened by itself; what the owner disabled stays as it is. */
+int forwards_close_automatic(struct job *job, uint32_t device);
 
 /* Finds a subnet by the parameter `subnet`, or sets FAULT_NOT_FOUND with the key. */
 int find_subnet(const json_t *document, const json_t *params, struct document_subnet *ret,

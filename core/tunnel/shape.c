@@ -115,11 +115,13 @@ static int check_members(const struct shape_member *members, json_t *value, stru
 		json_t *member = json_object_get(value, m->name);
 		int r;
 
-		if (!member && m->initial) {
+		if (!member && m->initial && m->initial[0] != '\0') {
 			member = json_loads(m->initial, JSON_DECODE_ANY, NULL);
 			if (!member || json_object_set_new(value, m->name, member) < 0)
 				return -ENOMEM;
 		}
+		if (!member && m->initial && m->initial[0] == '\0')
+			continue;
 		if (!member) {
 			pointer_append(path, m->name);
 			return fault_set(fault, FAULT_DESERIALIZATION, "%s: is missing",

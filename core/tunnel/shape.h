@@ -35,6 +35,8 @@ enum shape_kind {
 
 struct shape;
 
+#define SHAPE_OPTIONAL "" /* as `initial`: it may be missing, and stays so */
+
 struct shape_member {
 	const char *name;
 	const struct shape *shape;

@@ -6,10 +6,12 @@
 #include "codec/pointer.h"
 #include "tunnel/access.h"
 #include "tunnel/desired.h"
+#include "tunnel/forward_index.h"
 #include "tunnel/forward_ports.h"
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/migrations.h"
+#include "tunnel/port_mapper.h"
 #include "tunnel/subscribe.h"
 #include "tunnel/web_listener.h"
 #include "tunnel/web_routes.h"
@@ -248,6 +250,10 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 		r = forward_ports_take(ports, text_string(&key), value, fault);
 	if (r != 0 && old)
 		(void)forward_ports_take(ports, text_string(&key), old, NULL);
+	if (r == 0 && old)
+		forward_index_remove(job->tunnel->index, text_string(&key), old);
+	if (r == 0 && value)
+		r = forward_index_add(job->tunnel->index, text_string(&key), value);
 	return r;
 }
 
@@ -284,6 +290,10 @@ static void recount_ports(struct tunnel *tunnel)
 	forward_ports_clear(tunnel->ports);
 	if (forward_ports_add_all(tunnel->ports, store_document(tunnel->store), NULL) < 0)
 		log_warning("cannot note all taken ports; a conflict may be refused late");
+	forward_index_clear(tunnel->index);
+	if (forward_index_add_all(tunnel->index, store_document(tunnel->store)) < 0)
+		log_warning("cannot note whose forwards are whose; a device may not find its own");
+	port_mapper_look(tunnel->mapper);
 }
 
 static void edit_failed(struct job *job, struct fault *fault)
@@ -350,7 +360,7 @@ static void on_network_changed(void *context, const struct fault *fault,
 		return;
 	}
 	/* That the machine's addresses changed cannot be refused. */
-	if (!job->call) {
+	if (!job->call && !job->refusable) {
 		note_sync(job->tunnel, fault);
 		edit_commit(job);
 		return;
@@ -454,6 +464,22 @@ void tunnel_own_edit(struct tunnel *tunnel,
 	run_next(tunnel);
 }
 
+int tunnel_own_edit_with(struct tunnel *tunnel,
+			 int (*change)(struct job *job, const json_t *params, struct fault *fault),
+			 void *data, void (*ended)(struct job *job, bool done))
+{
+	struct job *job = job_new(tunnel, NULL, edit_begin);
+
+	if (!job)
+		return -EBUSY;
+	job->change = change;
+	job->data = data;
+	job->ended = ended;
+	job->refusable = true;
+	run_next(tunnel);
+	return 0;
+}
+
 void job_edit(struct job *job,
 	      int (*change)(struct job *job, const json_t *params, struct fault *fault))
 {
@@ -515,6 +541,8 @@ static int prepare_document(struct tunnel *tunnel, struct fault *fault)
 		return -ENOMEM;
 	r = document_check(document, fault);
 	if (r == 0)
+		r = port_mapper_prepare_document(document);
+	if (r == 0)
 		r = gateways_read(json_object_get(document, "gateways"), &gateways);
 	if (r == 0 && json_object_set_new(document, "gateways", gateways) < 0)
 		r = -ENOMEM;
@@ -554,9 +582,15 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 	if (r == 0)
 		r = forward_ports_new(&tunnel->ports);
 	if (r == 0)
+		r = forward_index_new(&tunnel->index);
+	if (r == 0)
 		r = prepare_document(tunnel, fault);
 	if (r == 0)
 		r = forward_ports_add_all(tunnel->ports, store_document(tunnel->store), fault);
+	if (r == 0)
+		r = forward_index_add_all(tunnel->index, store_document(tunnel->store));
+	if (r == 0)
+		r = port_mapper_new(tunnel, &tunnel->mapper);
 	if (r == 0)
 		r = access_new(tunnel, &tunnel->access);
 	if (r < 0) {
@@ -605,10 +639,12 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 	(void)web_listener_free(tunnel->web);
 	(void)web_pages_free(tunnel->web_pages);
 	(void)subscriptions_free(tunnel->subscriptions);
+	(void)port_mapper_free(tunnel->mapper);
 	(void)access_free(tunnel->access);
 	(void)gateway_watch_free(tunnel->gateways);
 	(void)store_close(tunnel->store);
 	(void)forward_ports_free(tunnel->ports);
+	(void)forward_index_free(tunnel->index);
 	free(tunnel->sync_problem);
 	uv_close((uv_handle_t *)&tunnel->retry, on_tunnel_closed);
 	return NULL;

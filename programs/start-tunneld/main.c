@@ -17,6 +17,7 @@
 #include "https.h"
 #include "options.h"
 #include "pages.h"
+#include "port_sockets.h"
 #include "privilege.h"
 #include "rpc/front.h"
 #include "tunnel/tunnel.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct rpc_front *front;
 	struct http_server *server;
 	struct https *https;
+	struct port_sockets *port_sockets;
 	struct http_listener *listener; /* for commands; it closes with the server */
 	uv_signal_t signals[3];
 	bool ending;
@@ -133,6 +135,7 @@ static void on_idle(void *context)
 	for (size_t i = 0; i < ARRAY_SIZE(d->signals); i++)
 		uv_close((uv_handle_t *)&d->signals[i], NULL);
 	d->https = https_free(d->https);
+	d->port_sockets = port_sockets_free(d->port_sockets);
 	d->front = rpc_front_free(d->front);
 	d->dispatcher = rpc_dispatcher_free(d->dispatcher);
 	d->tunnel = tunnel_free(d->tunnel);
@@ -197,6 +200,9 @@ static void on_ready(void *context)
 	r = https_start(d->tunnel, d->server, &d->https);
 	if (r < 0)
 		log_error_errno(r, "the web interface cannot be served");
+	r = port_sockets_start(&d->loop, d->tunnel, d->netd, &d->port_sockets);
+	if (r < 0)
+		log_error_errno(r, "devices cannot open ports by themselves");
 }
 
 /* How many connections leave descriptors for everything else, where they are few (allow_connections()). */

@@ -289,7 +289,8 @@ def test_status(home, cli):
 
 COMMANDS = [
     "subnet add", "subnet remove", "subnet set-wan", "device add", "device remove", "device list",
-    "device show-config", "device set-wan", "device set-kind", "port-forward add",
+    "device show-config", "device set-wan", "device set-kind",
+    "device set-auto-port-forward", "port-forward add", "port-forward pin",
     "port-forward remove", "port-forward update-label", "port-forward set-enabled", "db dump",
     "db apply", "restart", "status",
 ]

@@ -1,0 +1,221 @@
+/* PCP and NAT-PMP as a device sees them: datagrams in, datagrams out, forwards in the document. */
+#include "tunnel/device_test.h"
+#include "tunnel/pcp_service.h"
+
+#define ROUTER 0xac1d0501 /* 172.29.5.1 */
+#define NONCE "000102030405060708090a0b"
+#define HEADER_2 "00000000000000000000ffffac1d0502" /* the client is 172.29.5.2 */
+
+struct asked {
+	struct fixture *f;
+	struct pcp_service *service;
+	char answer[2 * 1100 + 1]; /* in hex, without the epoch */
+	int count;
+};
+
+/* The epoch is the machine's: it is read, and left out. */
+static void on_sent(void *context, const struct pcp_peer *to, const uint8_t *data, size_t size)
+{
+	struct asked *asked = context;
+	size_t epoch = data[0] == 2 ? 8 : 4;
+	char *at = asked->answer;
+
+	assert_int_equal(to->server, ROUTER);
+	assert_int_equal(to->client.port, 40000);
+	for (size_t i = 0; i < size; i++)
+		if (i < epoch || i >= epoch + 4)
+			at += snprintf(at, 3, "%02x", data[i]);
+	asked->count++;
+	uv_stop(&asked->f->loop);
+}
+
+static void datagram(struct asked *asked, const char *from, uint32_t to, const char *hex)
+{
+	struct pcp_peer peer = { .client.port = 40000, .server = to };
+	size_t size = strlen(hex) / 2;
+	uint8_t data[1100];
+
+	assert_int_equal(ip_parse(from, &peer.client.address), 0);
+	for (size_t i = 0; i < size; i++) {
+		unsigned byte;
+
+		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+		data[i] = (uint8_t)byte;
+	}
+	asked->answer[0] = '\0';
+	asked->count = 0;
+	pcp_service_datagram(asked->service, &peer, data, size);
+}
+
+static void expect(struct asked *asked, const char *from, const char *hex, const char *answer)
+{
+	datagram(asked, from, ROUTER, hex);
+	while (asked->count == 0)
+		uv_run(&asked->f->loop, UV_RUN_DEFAULT);
+	assert_string_equal(asked->answer, answer);
+}
+
+static void begin_asking(void **state, struct asked *asked)
+{
+	*asked = (struct asked){ .f = *state };
+	assert_int_equal(pcp_service_new(asked->f->tunnel, on_sent, asked, &asked->service), 0);
+}
+
+static void pcp_maps_and_deletes(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	expect(&asked, SERVER,
+	       "0201000000001c20" HEADER_2 NONCE "0600000001bb01bb00000000000000000000ffff00000000",
+	       "0281000000000e10"
+	       "000000000000000000000000" NONCE "0600000001bb01bb00000000000000000000ffffc6120007");
+	assert_non_null(forward(asked.f, "443"));
+	/* Another has it. */
+	expect(&asked, OTHER,
+	       "0201000000001c2000000000000000000000ffffac1d0503" NONCE
+	       "0600000001bb01bb00000000000000000000ffff00000000",
+	       "0281000800000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	/* ... and nothing else would do. */
+	expect(&asked, OTHER,
+	       "0201000000001c2000000000000000000000ffffac1d0503" NONCE
+	       "0600000001bb01bb00000000000000000000ffff0000000002000000",
+	       "0281000b00000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	expect(&asked, SERVER,
+	       "0201000000000000" HEADER_2 NONCE "0600000001bb000000000000000000000000ffff00000000",
+	       "0281000000000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	assert_null(forward(asked.f, "443"));
+	(void)pcp_service_free(asked.service);
+}
+
+static void pcp_maps_ranges(void **state)
+{
+	struct asked asked;
+	const json_t *entry;
+
+	begin_asking(state, &asked);
+	expect(&asked, SERVER,
+	       "020100000000003c" HEADER_2 NONCE "1100000003e803e800000000000000000000ffff00000000"
+	       "82000005"
+	       "ffff03e800000000",
+	       "028100000000003c"
+	       "000000000000000000000000" NONCE "1100000003e803e800000000000000000000ffffc6120007"
+	       "82000005"
+	       "040003e800000000");
+	entry = forward(asked.f, "1000");
+	assert_int_equal(json_integer_value(json_object_get(entry, "count")), 1024);
+	(void)pcp_service_free(asked.service);
+}
+
+static void what_pcp_refuses(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	/* The header says another address: it passed a NAT. */
+	expect(&asked, SERVER,
+	       "020100000000003c00000000000000000000ffffac1d0503" NONCE
+	       "0600000001bb01bb00000000000000000000ffff00000000",
+	       "0281000c00000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	/* Shares of a port by name are not to be had, and nobody is told that they are. */
+	expect(&asked, SERVER,
+	       "020100000000003c" HEADER_2 NONCE "0600000001bb01bb00000000000000000000ffff00000000"
+	       "e000000161000000",
+	       "028100c100000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	expect(&asked, SERVER, "0200000000000000" HEADER_2,
+	       "0280000000000000"
+	       "000000000000000000000000");
+	call(asked.f, "device.set-auto-port-forward",
+	     "'subnet':'172.29.5.1/24','ip':'" SERVER "','enabled':false");
+	expect(&asked, SERVER,
+	       "020100000000003c" HEADER_2 NONCE "0600000001bb01bb00000000000000000000ffff00000000",
+	       "0281000200000000"
+	       "000000000000000000000000" NONCE "060000000000000000000000000000000000ffff00000000");
+	expect(&asked, SERVER, "0000", "0080000200000000");
+	(void)pcp_service_free(asked.service);
+}
+
+static void nat_pmp_maps_and_deletes(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	expect(&asked, SERVER, "0000", "00800000c6120007");
+	expect(&asked, SERVER, "000200001f90005000001c20", "008200001f90005000000e10");
+	assert_non_null(forward(asked.f, "80"));
+	expect(&asked, OTHER, "000200001f90005000001c20", "008200041f90000000000000");
+	expect(&asked, OTHER, "000200000000000000000000", "008200000000000000000000");
+	assert_non_null(forward(asked.f, "80"));
+	expect(&asked, SERVER, "000200001f90000000000000", "008200001f90000000000000");
+	assert_null(forward(asked.f, "80"));
+	expect(&asked, SERVER, "0007", "00870005");
+	(void)pcp_service_free(asked.service);
+}
+
+static void some_get_no_answer(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	datagram(&asked, "172.29.5.9", ROUTER, "0000"); /* no device */
+	assert_int_equal(asked.count, 0);
+	datagram(&asked, "203.0.113.9", ROUTER, "0000");
+	assert_int_equal(asked.count, 0);
+	datagram(&asked, "2001:db8::2", ROUTER, "0000");
+	assert_int_equal(asked.count, 0);
+	datagram(&asked, SERVER, 0xc6120007, "0000"); /* asked the public address */
+	assert_int_equal(asked.count, 0);
+	datagram(&asked, SERVER, ROUTER, "0280"); /* a response */
+	assert_int_equal(asked.count, 0);
+	expect(&asked, SERVER, "0000", "00800000c6120007");
+	(void)pcp_service_free(asked.service);
+}
+
+/* One device that asks without end leaves the others their share. */
+static void a_flood_is_the_flooders(void **state)
+{
+	struct asked asked;
+	int answered = 0;
+
+	begin_asking(state, &asked);
+	for (int i = 0; i < 20 * PCP_SERVICE_BURST; i++) {
+		datagram(&asked, SERVER, ROUTER, "0000");
+		answered += asked.count;
+	}
+	assert_true(answered >= PCP_SERVICE_BURST && answered < 20 * PCP_SERVICE_BURST);
+	expect(&asked, OTHER, "0000", "00800000c6120007");
+	(void)pcp_service_free(asked.service);
+}
+
+/* What was asked for happens, though nobody is left to answer. */
+static void the_service_may_end_first(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	datagram(&asked, SERVER, ROUTER, "000200001f90005000001c20");
+	(void)pcp_service_free(asked.service);
+	while (!forward(asked.f, "80") || store_busy(asked.f->tunnel->store))
+		uv_run(&asked.f->loop, UV_RUN_ONCE);
+	assert_int_equal(asked.count, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(pcp_maps_and_deletes, setup, teardown),
+		cmocka_unit_test_setup_teardown(pcp_maps_ranges, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_pcp_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(nat_pmp_maps_and_deletes, setup, teardown),
+		cmocka_unit_test_setup_teardown(some_get_no_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flood_is_the_flooders, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_service_may_end_first, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

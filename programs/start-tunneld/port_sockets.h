@@ -1,0 +1,24 @@
+/*
+ * Sockets by which devices open ports: PCP and NAT-PMP
+ *
+ * They come from start-netd, bound to the WireGuard interface, and are made anew when that is. What
+ * arrives goes to the services of core/tunnel, at most PORT_SOCKETS_BURST datagrams at a time.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "tunnel/tunnel.h"
+
+#define PORT_SOCKETS_BURST 64
+#define PORT_SOCKETS_CHECK_S 2 /* how often it is looked whether the interface is still the same */
+
+struct port_sockets;
+
+/* All but the loop outlives it. Returns 0 or a negative errno; a socket that cannot be had is asked for
+ * again and again. */
+int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_client *netd,
+		       struct port_sockets **ret);
+
+/* Before the tunnel and the client of start-netd are freed. NULL is fine. Returns NULL. */
+struct port_sockets *port_sockets_free(struct port_sockets *sockets);

@@ -1,0 +1,81 @@
+"""A client of PCP, written from RFC 6887 and 7753 alone: what no packaged client speaks."""
+
+import ipaddress
+import os
+import socket
+import struct
+
+from lab import PATIENCE
+
+SUCCESS, UNSUPP_VERSION, NOT_AUTHORIZED, MALFORMED_REQUEST = 0, 1, 2, 3
+NO_RESOURCES, CANNOT_PROVIDE_EXTERNAL, ADDRESS_MISMATCH = 8, 11, 12
+TCP, UDP = 6, 17
+PORT = 5351
+
+
+def mapped(address):
+    return ipaddress.ip_address("::ffff:" + address).packed
+
+
+def option(code, data):
+    return struct.pack(">BBH", code, 0, len(data)) + data + bytes(-len(data) % 4)
+
+
+def port_set(size, first):
+    return option(130, struct.pack(">HHB", size, first, 0))
+
+
+class Answer:
+    def __init__(self, data):
+        self.data = data
+        version, opcode, _, self.result, self.lifetime, self.epoch = struct.unpack_from(
+            ">BBBBII", data)
+        assert version == 2 and opcode & 0x80 and len(data) % 4 == 0
+        if opcode == 0x81 and len(data) >= 60:
+            self.nonce = data[24:36]
+            self.protocol, self.internal, self.external = struct.unpack_from(">BxxxHH", data, 36)
+            self.address = str(ipaddress.ip_address(data[56:60]))
+
+
+class PcpClient:
+    """A device that opens ports at its gateway."""
+
+    def __init__(self, host, address, gateway):
+        self.address = address
+        self.socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 0))
+        self.socket.connect((gateway, PORT))
+
+    def ask(self, data, tries=5):
+        """Sends until an answer comes, as RFC 6887 section 8.1.1 has it; None: there is none."""
+        for _ in range(tries):
+            self.socket.settimeout(1.0 * PATIENCE)
+            self.socket.send(data)
+            try:
+                return self.socket.recv(2048)
+            except (TimeoutError, ConnectionRefusedError):
+                pass
+        return None
+
+    def header(self, opcode, lifetime, address=None):
+        return struct.pack(">BBHI", 2, opcode, 0, lifetime) + mapped(address or self.address)
+
+    def announce(self):
+        return Answer(self.ask(self.header(0, 0)))
+
+    def request(self, internal, external, lifetime=3600, protocol=TCP, nonce=None, options=b"",
+                address=None):
+        return (self.header(1, lifetime, address) + (nonce or os.urandom(12)) +
+                struct.pack(">BxxxHH", protocol, internal, external) + mapped("0.0.0.0") + options)
+
+    def map(self, internal, external, *arguments, **options):
+        return Answer(self.ask(self.request(internal, external, *arguments, **options)))
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

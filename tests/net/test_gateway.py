@@ -1,0 +1,208 @@
+"""Devices open their own ports: PCP byte for byte, NAT-PMP by a client that is not ours."""
+
+import re
+import struct
+import time
+
+import pytest
+
+from conftest import SUBNET
+from kernel import differences
+from lab import Lab, wait_until
+from pcp_client import (ADDRESS_MISMATCH, CANNOT_PROVIDE_EXTERNAL, NO_RESOURCES, NOT_AUTHORIZED,
+                        SUCCESS, TCP, UDP, PcpClient, port_set)
+from traffic import ask_tcp, ask_udp
+
+SERVER, PHONE, ROUTER = "10.59.37.2", "10.59.37.3", "10.59.37.1"
+
+
+@pytest.fixture
+def server(world):
+    """The server, as it asks the gateway."""
+    with PcpClient(world.server, SERVER, ROUTER) as client:
+        # The socket is there soon after the daemon is.
+        wait_until(lambda: client.ask(client.header(0, 0), tries=1), "PCP is answered")
+        yield client
+
+
+@pytest.fixture
+def phone(world):
+    """The phone, which may open ports in this test."""
+    permit(world, PHONE, True)
+    return world.phone
+
+
+def permit(world, device, enabled):
+    world.tunnel.call("device.set-auto-port-forward", subnet=SUBNET, ip=device, enabled=enabled)
+
+
+def forward(world, port):
+    return world.tunnel.forwards().get(f"{Lab.VPS}:{port}")
+
+
+# PCP
+
+def test_a_device_opens_a_port_to_itself(world, server):
+    assert ask_tcp(world.stranger, Lab.VPS, 7000, 0.6) is None
+    answer = server.map(7000, 7000)
+    assert (answer.result, answer.lifetime, answer.address) == (SUCCESS, 3600, Lab.VPS)
+    assert (answer.internal, answer.external, answer.protocol) == (7000, 7000, TCP)
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    entry = forward(world, 7000)
+    lease = entry.pop("lease")
+    assert entry == {"kind": "dnat", "target": f"{SERVER}:7000", "label": "PCP", "enabled": True,
+                     "count": 1, "auto": True}
+    assert lease["via"] == "pcp" and lease["udp"] is None and lease["tcp"]["seconds"] == 3600
+    assert not differences(world.tunnel)
+
+    assert server.map(7000, 0, lifetime=0).result == SUCCESS
+    assert forward(world, 7000) is None
+    wait_until(lambda: ask_tcp(world.stranger, Lab.VPS, 7000, 0.6) is None, "the port is closed")
+
+
+def test_what_it_had_open_survives_kill_and_restart(world, server):
+    assert server.map(7000, 7000).result == SUCCESS
+    assert server.map(7001, 7001, lifetime=1).result == SUCCESS
+    epoch = server.announce().epoch
+    world.tunnel.kill()
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    time.sleep(1.5)  # the lease of the other ends while nobody is there
+    world.tunnel.start()
+    assert forward(world, 7001) is None
+    assert forward(world, 7000)["auto"]
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    assert server.announce().epoch >= epoch, "nothing was lost, and nothing has to be asked anew"
+    assert not differences(world.tunnel)
+
+
+def test_leases_end(world, server):
+    assert server.map(7000, 7000, lifetime=2).result == SUCCESS
+    assert server.map(7001, 7001, lifetime=600).result == SUCCESS
+    wait_until(lambda: forward(world, 7000) is None, "the lease ends")
+    assert forward(world, 7001)
+    assert ask_tcp(world.stranger, Lab.VPS, 7000, 0.6) is None
+    assert not differences(world.tunnel)
+
+
+def test_ranges(world, server):
+    answer = server.map(7000, 7000, protocol=UDP, options=port_set(4, 7000))
+    assert answer.result == SUCCESS
+    assert answer.data[60:] == port_set(4, 7000)
+    assert ask_udp(world.stranger, Lab.VPS, 7003) == ("server", Lab.STRANGER)
+    assert server.map(9000, 7002).result == NO_RESOURCES, "a part of it is not to be had"
+    # It is the one entry of the document that the owner sees.
+    assert forward(world, 7000)["count"] == 4
+
+
+def test_nobody_gets_what_another_has(world, server, phone):
+    assert server.map(7000, 7000).result == SUCCESS
+    with PcpClient(world.phone, PHONE, ROUTER) as client:
+        assert client.map(7000, 7000).result == NO_RESOURCES
+        only_this = struct.pack(">BBH", 2, 0, 0)
+        assert client.map(7000, 7000, options=only_this).result == CANNOT_PROVIDE_EXTERNAL
+        # Nor can it close it, nor open anything for the server.
+        assert client.map(7000, 7000, lifetime=0).result == SUCCESS
+        assert forward(world, 7000)
+        assert client.map(7000, 7001, address=SERVER).result == ADDRESS_MISMATCH
+        # Any other port will do where it does not say which.
+        answer = client.map(7000, 0)
+        assert answer.result == SUCCESS and answer.external != 7000
+        assert forward(world, answer.external)["target"] == f"{PHONE}:7000"
+    # Nor does anyone get the ports that this machine needs.
+    for port in (22, 51820):
+        assert server.map(7000, port).result == NO_RESOURCES
+
+
+def test_permission(world, server):
+    assert server.map(7000, 7000).result == SUCCESS
+    permit(world, SERVER, False)
+    assert forward(world, 7000) is None
+    assert ask_tcp(world.stranger, Lab.VPS, 7000, 0.6) is None
+    assert server.map(7000, 7000).result == NOT_AUTHORIZED
+    permit(world, SERVER, True)
+    assert server.map(7000, 7000).result == SUCCESS
+    with PcpClient(world.phone, PHONE, ROUTER) as client:
+        assert client.map(7000, 7001).result == NOT_AUTHORIZED
+    assert not differences(world.tunnel)
+
+
+def test_the_owner_decides(world, server):
+    call = world.tunnel.call
+    source = f"{Lab.VPS}:7000"
+    nonce = bytes(12)
+    assert server.map(7000, 7000, nonce=nonce).result == SUCCESS
+    call("port-forward.set-enabled", source=source, enabled=False)
+    assert server.map(7000, 7000, nonce=nonce).result == SUCCESS
+    assert forward(world, 7000)["enabled"] is False
+    assert ask_tcp(world.stranger, Lab.VPS, 7000, 0.6) is None
+    server.map(7000, 0, lifetime=0, nonce=nonce)
+    server.map(7000, 7000, nonce=nonce)
+    assert forward(world, 7000)["enabled"] is False, "not by closing and opening it either"
+
+    world.tunnel.cli("port-forward", "set-enabled", source, "--enabled")
+    world.tunnel.cli("port-forward", "pin", source)
+    assert forward(world, 7000) == {"kind": "dnat", "target": f"{SERVER}:7000", "label": "PCP",
+                                    "enabled": True, "count": 1, "auto": False}
+    server.map(7000, 0, lifetime=0, nonce=nonce)
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    call("port-forward.remove", source=source)
+    assert forward(world, 7000) is None
+    assert not differences(world.tunnel)
+
+
+def test_malformed_bytes_get_no_answer_or_an_error(world, server):
+    request = server.request(7000, 7000)
+    with PcpClient(world.server, SERVER, ROUTER) as client:
+        for size in range(0, len(request), 7):
+            client.socket.send(request[:size])
+        for version in range(256):
+            client.socket.send(bytes([version]) + request[1:])
+    assert server.announce().result == SUCCESS
+
+
+def test_others_are_not_answered(world):
+    """Neither from the internet, nor at the public address from within."""
+    with PcpClient(world.stranger, Lab.STRANGER, Lab.VPS) as client:
+        assert client.ask(client.header(0, 0), tries=1) is None
+    with PcpClient(world.server, SERVER, Lab.VPS) as client:
+        assert client.ask(client.header(0, 0), tries=1) is None
+
+
+def test_a_new_interface_is_followed(world, server):
+    """Whatever happens to the interface, devices can open ports again soon."""
+    world.vps.run("ip", "link", "delete", "wg-start-tunnel")
+    wait_until(lambda: server.ask(server.header(0, 0), tries=1), "PCP is answered again", 60)
+
+
+def test_a_flood_leaves_others_alone(world, server, phone):
+    with PcpClient(world.phone, PHONE, ROUTER) as client:
+        for i in range(20000):
+            try:
+                client.socket.send(client.request(1024 + i % 60000, 1024 + i % 60000))
+            except OSError:
+                pass  # its own queue is full
+        assert server.map(7000, 7000).result == SUCCESS
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    mine = [e for e in world.tunnel.forwards().values() if e["target"].startswith(PHONE)]
+    assert len(mine) <= 1024
+
+
+# NAT-PMP, by natpmpc
+
+def natpmpc(host, *arguments):
+    return host.run("natpmpc", "-g", ROUTER, *arguments)
+
+
+def test_natpmpc(world, server):
+    output = natpmpc(world.server)
+    assert f"Public IP address : {Lab.VPS}" in output
+    output = natpmpc(world.server, "-a", "7000", "7000", "tcp", "600")
+    assert re.search(r"Mapped public port 7000 protocol TCP to local port 7000 life?time 600", output)
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    assert forward(world, 7000)["lease"]["via"] == "nat-pmp"
+    natpmpc(world.server, "-a", "7000", "7000", "udp", "600")
+    natpmpc(world.server, "-a", "0", "7000", "tcp", "0")
+    assert forward(world, 7000)["lease"]["tcp"] is None
+    natpmpc(world.server, "-a", "0", "7000", "udp", "0")
+    assert forward(world, 7000) is None
+    assert not differences(world.tunnel)
