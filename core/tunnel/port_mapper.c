@@ -455,8 +455,9 @@ static void on_batch_ended(struct job *job, bool done)
 		put_back(mapper);
 	while (!list_empty(&mapper->batch))
 		answer(mapper, container_of(mapper->batch.next, struct waiting, node), done);
-	if (!mapper->tunnel->stopping)
-		run_batch(mapper);
+	while (mapper->tunnel->stopping && !list_empty(&mapper->waiting))
+		answer(mapper, container_of(mapper->waiting.next, struct waiting, node), false);
+	run_batch(mapper);
 }
 
 static void run_batch(struct port_mapper *mapper)

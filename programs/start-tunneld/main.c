@@ -153,6 +153,16 @@ static void on_server_closed(void *context)
 		on_idle(d);
 }
 
+static void close_server(void *context)
+{
+	struct daemon *d = context;
+
+	if (d->server)
+		http_server_close(TAKE_PTR(d->server), on_server_closed, d);
+	else
+		on_server_closed(d);
+}
+
 static void end(struct daemon *d, int status)
 {
 	if (d->ending)
@@ -160,10 +170,10 @@ static void end(struct daemon *d, int status)
 	d->ending = true;
 	d->status = status;
 	https_stop(d->https);
-	if (d->server)
-		http_server_close(TAKE_PTR(d->server), on_server_closed, d);
+	if (d->port_sockets)
+		port_sockets_stop(d->port_sockets, close_server, d);
 	else
-		on_server_closed(d);
+		close_server(d);
 }
 
 static void on_signal(uv_signal_t *handle, int number)

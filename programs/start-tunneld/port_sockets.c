@@ -6,19 +6,51 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "http/server.h"
+#include "igd/ssdp.h"
 #include "pcp/pcp.h"
+#include "tunnel/igd_service.h"
 #include "tunnel/pcp_service.h"
+
+enum service {
+	SERVICE_PCP,
+	SERVICE_SSDP,
+	SERVICE_IGD,
+	SERVICES,
+};
+
+static const struct {
+	uint8_t kind;
+	uint16_t port;
+	const char *name;
+} services[SERVICES] = {
+	[SERVICE_PCP] = { NETD_UDP, PCP_PORT, "PCP" },
+	[SERVICE_SSDP] = { NETD_UDP, SSDP_PORT, "SSDP" },
+	[SERVICE_IGD] = { NETD_TCP, IGD_HTTP_PORT, "UPnP" },
+};
+
+struct port_socket {
+	struct port_sockets *owner;
+	enum service service;
+	uv_poll_t *poll; /* of a UDP socket; NULL: there is none */
+	int fd;
+	struct http_listener *listener; /* of a TCP socket */
+	unsigned link; /* that it is bound to; 0: it is not */
+	bool binding;
+	bool complained;
+};
 
 struct port_sockets {
 	struct netd_client *netd;
 	struct pcp_service *pcp;
+	struct igd_service *igd;
+	struct http_server *server;
 	uv_loop_t *loop;
 	uv_timer_t check;
-	uv_poll_t *poll; /* NULL: there is no socket */
-	int fd;
-	unsigned link; /* that the socket is bound to */
-	bool binding;
-	bool complained;
+	struct port_socket sockets[SERVICES];
+	bool stopping;
+	void (*closed)(void *context);
+	void *closed_context;
 };
 
 /* Datagrams. */
@@ -45,7 +77,7 @@ static bool read_destination(struct msghdr *message, uint32_t *ret)
 
 static void on_send(void *context, const struct pcp_peer *to, const uint8_t *data, size_t size)
 {
-	struct port_sockets *sockets = context;
+	const struct port_socket *socket = context;
 	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(to->server) };
 	struct iovec iov = { (void *)data, size };
 	struct sockaddr_storage address;
@@ -63,14 +95,31 @@ static void on_send(void *context, const struct pcp_peer *to, const uint8_t *dat
 	control.header.cmsg_type = IP_PKTINFO;
 	control.header.cmsg_len = CMSG_LEN(sizeof(info));
 	memcpy(CMSG_DATA(&control.header), &info, sizeof(info));
-	if (sockets->poll) /* what gets lost is asked for again */
-		(void)sendmsg(sockets->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (socket->poll) /* what gets lost is asked for again */
+		(void)sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The answer to a search leaves from the address of the device's subnet, as its route has it. */
+static void on_search(const struct port_socket *socket, const struct endpoint *from,
+		      const uint8_t *data, size_t size)
+{
+	char response[SSDP_RESPONSE_MAX];
+	struct sockaddr_storage address;
+	socklen_t address_size = endpoint_to_sockaddr(from, &address);
+
+	if (from->address.family != AF_INET)
+		return;
+	size = igd_service_search(socket->owner->igd, ip_to_v4(&from->address), data, size,
+				  response, sizeof(response));
+	if (size > 0)
+		(void)sendto(socket->fd, response, size, MSG_DONTWAIT | MSG_NOSIGNAL,
+			     (struct sockaddr *)&address, address_size);
 }
 
 /* Reads one datagram. Returns whether there was one. */
-static bool receive(struct port_sockets *sockets)
+static bool receive(struct port_socket *socket)
 {
-	uint8_t data[PCP_MESSAGE_MAX + 1]; /* one that is too long is seen to be */
+	uint8_t data[SSDP_MESSAGE_MAX + 1]; /* one that is too long is seen to be */
 	struct sockaddr_storage address;
 	struct iovec iov = { data, sizeof(data) };
 	union control control;
@@ -83,101 +132,163 @@ static bool receive(struct port_sockets *sockets)
 		.msg_controllen = sizeof(control),
 	};
 	struct pcp_peer peer;
-	ssize_t size = recvmsg(sockets->fd, &message, MSG_DONTWAIT);
+	ssize_t size = recvmsg(socket->fd, &message, MSG_DONTWAIT);
 
 	if (size < 0)
 		return false;
-	if (endpoint_from_sockaddr((struct sockaddr *)&address, &peer.client) == 0 &&
-	    read_destination(&message, &peer.server))
-		pcp_service_datagram(sockets->pcp, &peer, data, (size_t)size);
+	if (endpoint_from_sockaddr((struct sockaddr *)&address, &peer.client) < 0)
+		return true;
+	if (socket->service == SERVICE_SSDP)
+		on_search(socket, &peer.client, data, (size_t)size);
+	else if (read_destination(&message, &peer.server))
+		pcp_service_datagram(socket->owner->pcp, &peer, data, (size_t)size);
 	return true;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-	struct port_sockets *sockets = poll->data;
+	struct port_socket *socket = poll->data;
 
-	for (int i = 0; i < PORT_SOCKETS_BURST && receive(sockets); i++)
+	for (int i = 0; i < PORT_SOCKETS_BURST && receive(socket); i++)
 		;
 }
 
-/* The socket. */
+/* Sockets. */
 
 static void on_poll_closed(uv_handle_t *handle)
 {
 	free(handle);
 }
 
-static void drop_socket(struct port_sockets *sockets)
+static void drop_socket(struct port_socket *socket)
 {
-	if (!sockets->poll)
+	socket->listener = http_listener_close(socket->listener);
+	socket->link = 0;
+	if (!socket->poll)
 		return;
-	uv_close((uv_handle_t *)TAKE_PTR(sockets->poll), on_poll_closed);
-	(void)close(sockets->fd);
+	uv_close((uv_handle_t *)TAKE_PTR(socket->poll), on_poll_closed);
+	(void)close(socket->fd);
 }
 
-/* Takes the socket. */
-static int use_socket(struct port_sockets *sockets, int fd)
+static int set_options(const struct port_socket *socket, int fd)
+{
+	const struct ip_mreqn group = { .imr_multiaddr.s_addr = htonl(SSDP_GROUP),
+					.imr_ifindex = (int)socket->link };
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0)
+		return -errno;
+	if (socket->service == SERVICE_SSDP &&
+	    setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Takes the descriptor. */
+static int use_datagrams(struct port_socket *socket, int fd)
 {
 	cleanup_close int own = fd;
 	uv_poll_t *poll = malloc(sizeof(*poll));
-	int on = 1, r;
+	int r;
 
 	if (!poll)
 		return -ENOMEM;
-	r = setsockopt(own, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0 ? -errno : 0;
+	r = set_options(socket, own);
 	if (r == 0)
-		r = uv_poll_init(sockets->loop, poll, own);
+		r = uv_poll_init(socket->owner->loop, poll, own);
 	if (r < 0) {
 		free(poll);
 		return r;
 	}
-	poll->data = sockets;
-	sockets->poll = poll;
-	sockets->fd = TAKE_FD(own);
+	poll->data = socket;
+	socket->poll = poll;
+	socket->fd = TAKE_FD(own);
 	return uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
-static void complain(struct port_sockets *sockets, const char *reason)
+/* Takes the descriptor. */
+static int use_stream(struct port_socket *socket, int fd)
 {
-	if (!sockets->complained)
-		log_warning("devices cannot open ports by PCP yet: %s", reason);
-	sockets->complained = true;
+	cleanup_close int own = fd;
+
+	if (listen(own, PORT_SOCKETS_HTTP_MAX) < 0)
+		return -errno;
+	return http_server_listen_fd(socket->owner->server, TAKE_FD(own), NULL, NULL,
+				     &socket->listener);
+}
+
+static void complain(struct port_socket *socket, const char *reason)
+{
+	if (!socket->complained)
+		log_warning("devices cannot open ports by %s yet: %s",
+			    services[socket->service].name, reason);
+	socket->complained = true;
+	socket->link = 0;
 }
 
 static void on_bound(void *context, const struct fault *fault, int fd)
 {
-	struct port_sockets *sockets = context;
+	struct port_socket *socket = context;
 	int r;
 
-	sockets->binding = false;
+	socket->binding = false;
 	if (fault) {
-		complain(sockets, fault->details ? fault->details : "out of memory");
+		complain(socket, fault->details ? fault->details : "out of memory");
 		return;
 	}
-	r = use_socket(sockets, fd);
+	if (socket->owner->stopping) {
+		(void)close(fd);
+		return;
+	}
+	r = services[socket->service].kind == NETD_TCP ? use_stream(socket, fd)
+						       : use_datagrams(socket, fd);
 	if (r < 0)
-		complain(sockets, strerror(-r));
+		complain(socket, strerror(-r));
 	else
-		sockets->complained = false;
+		socket->complained = false;
 }
 
 /* A socket that is bound to an interface does not follow to one of the same name. */
+static void check(struct port_socket *socket, unsigned link)
+{
+	const struct netd_bind wanted = {
+		.kind = services[socket->service].kind,
+		.flags = NETD_BIND_TUNNEL,
+		.endpoint = { .address = { .family = AF_INET },
+			      .port = services[socket->service].port },
+	};
+
+	if (socket->binding || socket->link == link)
+		return;
+	drop_socket(socket);
+	socket->link = link;
+	socket->binding = netd_client_bind(socket->owner->netd, &wanted, on_bound, socket) == 0;
+	if (!socket->binding)
+		socket->link = 0;
+}
+
 static void on_check(uv_timer_t *timer)
 {
 	struct port_sockets *sockets = container_of(timer, struct port_sockets, check);
 	unsigned link = if_nametoindex(NET_LINK_NAME);
-	const struct netd_bind wanted = {
-		.kind = NETD_UDP,
-		.flags = NETD_BIND_TUNNEL,
-		.endpoint = { .address = { .family = AF_INET }, .port = PCP_PORT },
-	};
 
-	if (sockets->binding || link == 0 || (sockets->poll && sockets->link == link))
-		return;
-	drop_socket(sockets);
-	sockets->link = link;
-	sockets->binding = netd_client_bind(sockets->netd, &wanted, on_bound, sockets) == 0;
+	for (enum service i = 0; i < SERVICES && link != 0; i++)
+		check(&sockets->sockets[i], link);
+}
+
+static int begin_services(struct port_sockets *sockets, struct tunnel *tunnel)
+{
+	struct http_server_options options = {
+		.handlers = &igd_service_handlers,
+		.connections_max = PORT_SOCKETS_HTTP_MAX,
+		.source_connections_max = PORT_SOCKETS_HTTP_DEVICE_MAX,
+	};
+	int r = pcp_service_new(tunnel, on_send, &sockets->sockets[SERVICE_PCP], &sockets->pcp);
+
+	if (r == 0)
+		r = igd_service_new(tunnel, &sockets->igd);
+	options.context = sockets->igd;
+	return r < 0 ? r : http_server_new(sockets->loop, &options, &sockets->server);
 }
 
 int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_client *netd,
@@ -188,9 +299,14 @@ int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_clien
 
 	if (!sockets)
 		return -ENOMEM;
-	*sockets = (struct port_sockets){ .netd = netd, .loop = loop, .fd = -EBADF };
-	r = pcp_service_new(tunnel, on_send, sockets, &sockets->pcp);
+	*sockets = (struct port_sockets){ .netd = netd, .loop = loop };
+	for (enum service i = 0; i < SERVICES; i++)
+		sockets->sockets[i] =
+			(struct port_socket){ .owner = sockets, .service = i, .fd = -EBADF };
+	r = begin_services(sockets, tunnel);
 	if (r < 0) {
+		(void)igd_service_free(sockets->igd);
+		(void)pcp_service_free(sockets->pcp);
 		free(sockets);
 		return r;
 	}
@@ -198,6 +314,24 @@ int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_clien
 	(void)uv_timer_start(&sockets->check, on_check, 0, PORT_SOCKETS_CHECK_S * 1000);
 	*ret = sockets;
 	return 0;
+}
+
+static void on_server_closed(void *context)
+{
+	struct port_sockets *sockets = context;
+
+	sockets->closed(sockets->closed_context);
+}
+
+void port_sockets_stop(struct port_sockets *sockets, void (*closed)(void *context), void *context)
+{
+	sockets->stopping = true;
+	sockets->closed = closed;
+	sockets->closed_context = context;
+	(void)uv_timer_stop(&sockets->check);
+	for (enum service i = 0; i < SERVICES; i++)
+		drop_socket(&sockets->sockets[i]);
+	http_server_close(TAKE_PTR(sockets->server), on_server_closed, sockets);
 }
 
 static void on_check_closed(uv_handle_t *handle)
@@ -209,7 +343,7 @@ struct port_sockets *port_sockets_free(struct port_sockets *sockets)
 {
 	if (!sockets)
 		return NULL;
-	drop_socket(sockets);
+	(void)igd_service_free(sockets->igd);
 	(void)pcp_service_free(sockets->pcp);
 	uv_close((uv_handle_t *)&sockets->check, on_check_closed);
 	return NULL;

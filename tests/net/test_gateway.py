@@ -1,5 +1,6 @@
-"""Devices open their own ports: PCP byte for byte, NAT-PMP by a client that is not ours."""
+"""Devices open their own ports: PCP byte for byte; NAT-PMP and UPnP by clients that are not ours."""
 
+import http.client
 import re
 import struct
 import time
@@ -206,3 +207,117 @@ def test_natpmpc(world, server):
     natpmpc(world.server, "-a", "0", "7000", "udp", "0")
     assert forward(world, 7000) is None
     assert not differences(world.tunnel)
+
+
+# UPnP, by upnpc and by hand
+
+ROOT = f"http://{ROUTER}:49001/rootDesc.xml"
+
+
+def upnpc(host, *arguments):
+    return host.run("upnpc", "-u", ROOT, *arguments)
+
+
+@pytest.fixture
+def igd(world):
+    """The server as a control point; UPnP is served soon after the daemon is."""
+    wait_until(lambda: get(world.server, "/rootDesc.xml")[0] == 200, "UPnP is answered")
+    return world.server
+
+
+def request(host, method, path, body=None, headers=None, source=(SERVER, 0), name=ROUTER):
+    """Returns (status, text); (0, "") where nobody answers."""
+    connection = http.client.HTTPConnection(name, 49001)
+    try:
+        connection.sock = host.connect(ROUTER, 49001, source=source)
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def get(host, path, **options):
+    return request(host, "GET", path, **options)
+
+
+def control(host, action, source=(SERVER, 0), **arguments):
+    """Calls an action of WANIPConnection; returns (error code or 0, text)."""
+    values = "".join(f"<New{name}>{value}</New{name}>" for name, value in arguments.items())
+    service = "urn:schemas-upnp-org:service:WANIPConnection:1"
+    body = ('<?xml version="1.0"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/">'
+            f'<s:Body><u:{action} xmlns:u="{service}">{values}</u:{action}></s:Body></s:Envelope>')
+    status, text = request(host, "POST", "/ctl/IPConn", body,
+                           {"SOAPAction": f'"{service}#{action}"'}, source=source)
+    error = re.search(r"<errorCode>(\d+)</errorCode>", text)
+    assert status == (500 if error else 200)
+    return (int(error[1]) if error else 0), text
+
+
+def test_upnpc(world, igd):
+    assert f"ExternalIPAddress = {Lab.VPS}" in upnpc(igd, "-s")
+    output = upnpc(igd, "-e", "a door", "-a", SERVER, "7000", "7000", "TCP", "600")
+    assert f"external {Lab.VPS}:7000 TCP is redirected to internal {SERVER}:7000" in output
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    lease = forward(world, 7000)["lease"]
+    assert (lease["via"], lease["tcp"]["seconds"], lease["udp"]) == ("upnp", 600, None)
+    listed = upnpc(igd, "-l")
+    assert re.search(rf"TCP\s+7000->{re.escape(SERVER)}:7000\s+'PCP' ''", listed)
+    assert "UDP" not in listed
+    upnpc(igd, "-d", "7000", "TCP")
+    assert forward(world, 7000) is None
+    assert not differences(world.tunnel)
+
+
+def test_upnpc_finds_the_gateway_by_itself(world, igd):
+    """By a search on the interface, which is what a StartOS server does."""
+    # -i, because to upnpc the addresses of the lab's internet look private.
+    output = igd.run("upnpc", "-i", "-m", "wg0", "-s")
+    assert ROOT in output and f"ExternalIPAddress = {Lab.VPS}" in output
+
+
+def test_upnp_leases_and_conflicts(world, igd, phone):
+    mapping = {"RemoteHost": "", "ExternalPort": 7000, "Protocol": "TCP", "InternalPort": 7000,
+               "InternalClient": PHONE, "Enabled": 1, "PortMappingDescription": "x",
+               "LeaseDuration": 0}
+    port = {"RemoteHost": "", "ExternalPort": 7000, "Protocol": "TCP"}
+    assert control(igd, "AddPortMapping", **mapping)[0] == 0
+    entry = forward(world, 7000)
+    assert entry["target"] == f"{SERVER}:7000", "whatever it says, it opens ports to itself"
+    assert entry["lease"]["tcp"]["seconds"] == 0
+    other = (PHONE, 0)
+    assert control(phone, "AddPortMapping", other, **mapping)[0] == 718
+    assert control(phone, "DeletePortMapping", other, **port)[0] == 714
+    assert control(phone, "GetSpecificPortMappingEntry", other, **port)[0] == 714
+    assert control(phone, "GetGenericPortMappingEntry", other, PortMappingIndex=0)[0] == 713
+    error, text = control(phone, "AddAnyPortMapping", other, **mapping)
+    reserved = int(re.search(r"<NewReservedPort>(\d+)<", text)[1])
+    assert error == 0 and reserved != 7000
+    assert forward(world, reserved)["target"] == f"{PHONE}:7000"
+    # A lease is honoured, and the rest of it told.
+    assert control(igd, "AddPortMapping", **mapping | {"LeaseDuration": 600})[0] == 0
+    text = control(igd, "GetSpecificPortMappingEntry", **port)[1]
+    assert 0 < int(re.search(r"<NewLeaseDuration>(\d+)<", text)[1]) <= 600
+    assert control(igd, "AddPortMapping", **mapping | {"LeaseDuration": 1})[0] == 0
+    wait_until(lambda: forward(world, 7000) is None, "the lease ends")
+    # What a forward cannot say, what makes no sense, and what is the owner's.
+    assert control(igd, "AddPortMapping", **mapping | {"RemoteHost": "203.0.113.9"})[0] == 726
+    assert control(igd, "AddPortMapping", **mapping | {"ExternalPort": 70000})[0] == 402
+    assert control(igd, "DoSomething")[0] == 401
+    world.forward(7001, f"{SERVER}:7001")
+    assert control(igd, "DeletePortMapping", **port | {"ExternalPort": 7001})[0] == 606
+    permit(world, SERVER, False)
+    assert control(igd, "AddPortMapping", **mapping)[0] == 606
+    permit(world, SERVER, True)
+
+
+def test_upnp_is_asked_by_address_and_from_within(world, igd):
+    assert get(igd, "/rootDesc.xml", name="router.example.com")[0] == 403
+    assert get(igd, "/WANIPCn.xml")[0] == 200
+    assert get(igd, "/elsewhere")[0] == 404
+    assert request(igd, "POST", "/ctl/IPConn", "no xml")[0] == 400
+    with pytest.raises(OSError):
+        world.stranger.connect(Lab.VPS, 49001, 1)
+
