@@ -21,6 +21,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "net")]
 
 import kernel
 import lab as lab_module
+import mappings
 import product
 import web
 from lab import Lab, wait_until
@@ -271,6 +272,7 @@ def run(results, directory, program):
             config = router.tunnel.call("device.show-config", subnet=subnet, ip=address)
             join_as_startos(lab.server, config, interface).wait_for_handshake()
         measure_connections(results, lab, {"many": Lab.VPS, "one": "198.18.6.2"}, program)
+        mappings.measure(results, many, lab.server, TARGET, SUBNETS[0])
         for router in (many, one):
             router.tunnel.stop_everything()
 

@@ -4,6 +4,7 @@
 #include "codec/jq.h"
 #include "codec/pointer.h"
 #include "tunnel/migrations.h"
+#include "tunnel/port_mapper.h"
 #include "tunnel/redact.h"
 
 /* What is at a pointer is part of the document still: it is serialised before the next edit. */
@@ -64,6 +65,7 @@ static int check_result(json_t *document, struct fault *fault)
 
 static int change_apply(struct job *job, const json_t *params, struct fault *fault)
 {
+	port_mapper_close_unpermitted(job_document(job), job->document);
 	return store_put_document(job->txn, TAKE_PTR(job->document));
 }
 

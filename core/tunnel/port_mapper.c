@@ -670,6 +670,24 @@ int port_mapper_prepare_document(json_t *document)
 	return r;
 }
 
+void port_mapper_close_unpermitted(const json_t *before, json_t *after)
+{
+	json_t *all = json_object_get(after, "portForwards");
+	const char *key;
+	json_t *entry;
+	void *next;
+
+	json_object_foreach_safe(all, next, key, entry) {
+		struct document_forward forward;
+
+		if (is_automatic(entry) && is_enabled(entry) &&
+		    document_forward(key, entry, &forward) &&
+		    port_mapper_permits(before, forward.target) &&
+		    !port_mapper_permits(after, forward.target))
+			(void)json_object_del(all, key);
+	}
+}
+
 /* The epoch, and life. */
 
 uint32_t port_mapper_epoch(const struct port_mapper *mapper)

@@ -93,6 +93,10 @@ void port_mapper_begin_epoch(struct port_mapper *mapper);
 /* Whether the device at an address may open ports. */
 bool port_mapper_permits(const json_t *document, uint32_t device);
 
+/* For a document that takes the place of another: takes out the open automatic forwards of devices that may
+ * open ports in @before and may not in @after. */
+void port_mapper_close_unpermitted(const json_t *before, json_t *after);
+
 /* For a document that nobody follows yet: removes what is over, measures the rest by this start of the
  * machine. 0 or -ENOMEM. */
 int port_mapper_prepare_document(json_t *document);

@@ -123,6 +123,10 @@ static void only_while_it_may(void **state)
 	assert_int_equal(map(f, SERVER, 443, 443), MAPPING_DONE);
 	call(f, "device.set-kind", "'subnet':'172.29.5.1/24','ip':'" SERVER "','kind':'client'");
 	assert_null(forward(f, "443"));
+	assert_forward(f, "445", OTHER ":445", true);
+	call(f, "db.apply", "'expr':'.wg.subnets[].clients[].allowAutoPortForward = false'");
+	assert_null(forward(f, "445"));
+	assert_forward(f, "444", SERVER ":444", true);
 }
 
 static void what_the_owner_disabled_stays_so(void **state)

@@ -1,5 +1,7 @@
 #include "port_sockets.h"
 
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -46,7 +48,9 @@ struct port_sockets {
 	struct igd_service *igd;
 	struct http_server *server;
 	uv_loop_t *loop;
-	uv_timer_t check;
+	uv_timer_t retry;
+	uv_poll_t *watch; /* of interfaces that come and go */
+	int watch_fd;
 	struct port_socket sockets[SERVICES];
 	bool stopping;
 	void (*closed)(void *context);
@@ -213,8 +217,15 @@ static int use_stream(struct port_socket *socket, int fd)
 
 	if (listen(own, PORT_SOCKETS_HTTP_MAX) < 0)
 		return -errno;
-	return http_server_listen_fd(socket->owner->server, TAKE_FD(own), NULL, NULL,
-				     &socket->listener);
+	return http_server_listen_fd(socket->owner->server, TAKE_FD(own), NULL, &socket->listener);
+}
+
+static void on_retry(uv_timer_t *timer);
+
+static void retry_later(struct port_sockets *sockets)
+{
+	if (!sockets->stopping)
+		(void)uv_timer_start(&sockets->retry, on_retry, PORT_SOCKETS_RETRY_S * 1000, 0);
 }
 
 static void complain(struct port_socket *socket, const char *reason)
@@ -224,6 +235,7 @@ static void complain(struct port_socket *socket, const char *reason)
 			    services[socket->service].name, reason);
 	socket->complained = true;
 	socket->link = 0;
+	retry_later(socket->owner);
 }
 
 static void on_bound(void *context, const struct fault *fault, int fd)
@@ -264,16 +276,54 @@ static void check(struct port_socket *socket, unsigned link)
 	socket->link = link;
 	socket->binding = netd_client_bind(socket->owner->netd, &wanted, on_bound, socket) == 0;
 	if (!socket->binding)
-		socket->link = 0;
+		complain(socket, "start-netd cannot be asked");
 }
 
-static void on_check(uv_timer_t *timer)
+static void check_all(struct port_sockets *sockets)
 {
-	struct port_sockets *sockets = container_of(timer, struct port_sockets, check);
 	unsigned link = if_nametoindex(NET_LINK_NAME);
 
 	for (enum service i = 0; i < SERVICES && link != 0; i++)
 		check(&sockets->sockets[i], link);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	check_all(container_of(timer, struct port_sockets, retry));
+}
+
+/* What the messages say does not matter: what is there now is looked up. */
+static void on_link_changed(uv_poll_t *watch, int status, int events)
+{
+	struct port_sockets *sockets = watch->data;
+	char message[8192];
+
+	while (recv(sockets->watch_fd, message, sizeof(message), MSG_DONTWAIT) >= 0 ||
+	       errno == ENOBUFS)
+		;
+	check_all(sockets);
+}
+
+static int begin_watch(struct port_sockets *sockets)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	cleanup_close int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	uv_poll_t *watch;
+	int r;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	watch = malloc(sizeof(*watch));
+	r = watch ? uv_poll_init(sockets->loop, watch, fd) : -ENOMEM;
+	if (r < 0) {
+		free(watch);
+		return r;
+	}
+	watch->data = sockets;
+	sockets->watch = watch;
+	sockets->watch_fd = TAKE_FD(fd);
+	return uv_poll_start(watch, UV_READABLE, on_link_changed);
 }
 
 static int begin_services(struct port_sockets *sockets, struct tunnel *tunnel)
@@ -310,10 +360,11 @@ int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_clien
 		free(sockets);
 		return r;
 	}
-	(void)uv_timer_init(loop, &sockets->check);
-	(void)uv_timer_start(&sockets->check, on_check, 0, PORT_SOCKETS_CHECK_S * 1000);
+	(void)uv_timer_init(loop, &sockets->retry);
 	*ret = sockets;
-	return 0;
+	r = begin_watch(sockets);
+	check_all(sockets);
+	return r;
 }
 
 static void on_server_closed(void *context)
@@ -328,15 +379,19 @@ void port_sockets_stop(struct port_sockets *sockets, void (*closed)(void *contex
 	sockets->stopping = true;
 	sockets->closed = closed;
 	sockets->closed_context = context;
-	(void)uv_timer_stop(&sockets->check);
+	(void)uv_timer_stop(&sockets->retry);
+	if (sockets->watch) {
+		uv_close((uv_handle_t *)TAKE_PTR(sockets->watch), on_poll_closed);
+		(void)close(sockets->watch_fd);
+	}
 	for (enum service i = 0; i < SERVICES; i++)
 		drop_socket(&sockets->sockets[i]);
 	http_server_close(TAKE_PTR(sockets->server), on_server_closed, sockets);
 }
 
-static void on_check_closed(uv_handle_t *handle)
+static void on_retry_closed(uv_handle_t *handle)
 {
-	free(container_of(handle, struct port_sockets, check));
+	free(container_of(handle, struct port_sockets, retry));
 }
 
 struct port_sockets *port_sockets_free(struct port_sockets *sockets)
@@ -345,6 +400,6 @@ struct port_sockets *port_sockets_free(struct port_sockets *sockets)
 		return NULL;
 	(void)igd_service_free(sockets->igd);
 	(void)pcp_service_free(sockets->pcp);
-	uv_close((uv_handle_t *)&sockets->check, on_check_closed);
+	uv_close((uv_handle_t *)&sockets->retry, on_retry_closed);
 	return NULL;
 }

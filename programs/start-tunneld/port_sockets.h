@@ -12,7 +12,7 @@
 #include "tunnel/tunnel.h"
 
 #define PORT_SOCKETS_BURST 64
-#define PORT_SOCKETS_CHECK_S 2 /* how often it is looked whether the interface is still the same */
+#define PORT_SOCKETS_RETRY_S 2 /* until a socket that could not be had is asked for again */
 #define PORT_SOCKETS_HTTP_MAX 256 /* connections of all devices, ... */
 #define PORT_SOCKETS_HTTP_DEVICE_MAX 16 /* ... and of one */
 

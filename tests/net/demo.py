@@ -219,6 +219,18 @@ class Demo:
         self.curl(self.lab.server, "--interface", SERVER, f"http://{Lab.VPS}:8080/")
         return "both hairpins work: what is public is public for everyone, the two ends included"
 
+    def opens_itself(self):
+        """The home server opens a public port by itself"""
+        gateway = SUBNET.split("/", maxsplit=1)[0]
+        line = ("natpmpc", "-g", gateway, "-a", "443", "80", "tcp", "3600")
+        self.screen.command("server", " ".join(line))
+        self.screen.output(self.lab.server.run(*line))
+        self.curl(self.lab.stranger, f"http://{Lab.VPS}:443/")
+        entry = self.tunnel.forwards()[f"{Lab.VPS}:443"]
+        expect(entry["auto"] and entry["lease"], "the forward is not marked as automatic")
+        return ("by Debian's natpmpc, without the owner: the forward is open, on disk, and ends with its "
+                f"lease, {entry['lease']['tcp']['until']}")
+
     def killed(self):
         """The daemon is killed under an open connection"""
         with Conversation(self.lab.stranger, Lab.VPS, 7000) as conversation:
@@ -375,7 +387,7 @@ class Demo:
         return done.stdout.decode()
 
     STEPS = (daemon_up, subnet, devices, config, join, forward, stranger, private, isolation,
-             hairpins, killed, measure, web_interface, web_login, remote, this_machine)
+             hairpins, opens_itself, killed, measure, web_interface, web_login, remote, this_machine)
 
     def show_pages(self):
         """Tells how the web interface is opened on this machine."""
