@@ -11,7 +11,7 @@ import { act, button, choice, dialog, field, open, rows } from './pages'
 
 const folder = environment.screenshots!
 /** Until the small charts have something to show, in ms; they reach back a minute. */
-const CHART_MS = 55_000
+const CHART_MS = 40_000
 /** Clear text in less than 60 KiB. */
 const QUALITY = 80
 
