@@ -232,6 +232,8 @@ static int note_forward(struct live *live, const struct wan_addresses *addresses
 	forward->generation = live->generation;
 	(void)ip_v4_format(plain->target, target);
 	forward->device = map_get(&live->devices, target, strlen(target));
+	if (forward->device && forward->device->generation != live->generation)
+		forward->device = NULL; /* the document has it no more: its row is about to go */
 	forward->fixed = fixed_state(addresses, plain, forward->device);
 	if (plain->enabled)
 		note_port(live, local, plain->external_port, forward);

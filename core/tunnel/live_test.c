@@ -236,6 +236,14 @@ static void rows_follow_the_document(void **state)
 	assert_is(changes, "/forwards/198.18.0.2:81/state", "'device is offline'");
 	json_decref(changes);
 	assert_null(update(f));
+
+	/* The device goes, what leads to it stays. */
+	put(f, "/wg/subnets/10.59.0.1~124/clients/10.59.0.2", NULL);
+	changes = update(f);
+	assert_is(changes, "/devices/10.59.0.2", "null");
+	assert_is(changes, "/forwards/198.18.0.2:81/state", "'target is not a device'");
+	json_decref(changes);
+	assert_null(update(f));
 }
 
 static void both_addresses_of_a_forward_count(void **state)
