@@ -389,7 +389,7 @@ def test_an_address_that_comes_later_is_served_then(served):
         served.host.ip("address", "del", f"{late}/32", "dev", "lo")
         wait_until(lambda: served.status() == {
             "listening": False, "problem": "the address is not on this machine now",
-            "url": f"https://{late}:8443"}, "that it is gone")
+            "url": f"https://{late}:8443", "warning": None}, "that it is gone")
         served.host.ip("address", "add", f"{late}/32", "dev", "lo")
         wait_until(lambda: served.status()["listening"], "it is served again")
     finally:
