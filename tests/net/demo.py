@@ -245,7 +245,7 @@ class Demo:
             expect(conversation.say() == ("server", Lab.STRANGER), "the connection changed")
             self.screen.output("open TCP connection: alive")
         forwards = self.tunnel.forwards()
-        expect(len(forwards) == 2, f"the document has {len(forwards)} forwards")
+        expect(len(forwards) == 3, f"the document has {len(forwards)} forwards")
         return ("without the daemon and through its next start, the open connection went on, new ones "
                 "came through, nothing was lost")
 
