@@ -5,6 +5,7 @@
 #include "tunnel/show.h"
 
 static const char *const device_kinds[] = { "client", "server", NULL };
+static const char *const dns_modes[] = { "default", "device", "custom", NULL };
 
 /* One parameter is one row. */
 /* clang-format off */
@@ -63,6 +64,17 @@ static const struct rpc_param subnet_add_params[] = {
 static const struct rpc_param subnet_params[] = { SUBNET_GROUP, END };
 static const struct rpc_param subnet_wan_params[] = { SUBNET_GROUP, WAN_IP, END };
 
+static const struct rpc_param subnet_dns_params[] = {
+	SUBNET_GROUP,
+	{ "mode", RPC_ENUM, RPC_REQUIRED,
+	  "who answers: default, the servers of this machine; a device; or custom servers", dns_modes,
+	  NULL, 0, 0 },
+	{ "deviceIp", RPC_IPV4, 0, "the device, for device", NULL, NULL, 0, 0 },
+	{ "servers", RPC_STRINGS, 0, "a server for custom, up to three: 1.1.1.1 or 1.1.1.1:53", NULL,
+	  "[]", 3, 0 },
+	END
+};
+
 static const struct rpc_param device_add_params[] = {
 	SUBNET,
 	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "a name for people", NULL, NULL,
@@ -92,6 +104,21 @@ static const struct rpc_param device_kind_params[] = {
 static const struct rpc_param device_permission_params[] = {
 	SUBNET, DEVICE,
 	{ "enabled", RPC_BOOL, 0, "allow it; without it, do not", NULL, "false", 0, 0 },
+	END
+};
+
+static const struct rpc_param record_add_params[] = {
+	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "the host name: git.example.com", NULL,
+	  NULL, 1024, 0 },
+	{ "value", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL,
+	  "an address, for CNAME a host name, for TXT a text", NULL, NULL, 1024, 0 },
+	{ "type", RPC_STRING, RPC_REQUIRED, "A, AAAA, CNAME or TXT", NULL, NULL, 16, 0 },
+	{ "ttl", RPC_U32, 0, "seconds that others may keep it", NULL, "300", 0, 0 },
+	END
+};
+static const struct rpc_param record_remove_params[] = {
+	{ "name", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL, "the host name", NULL, NULL, 1024, 0 },
+	{ "type", RPC_STRING, 0, "only the records of this type", NULL, NULL, 16, 0 },
 	END
 };
 
@@ -269,6 +296,14 @@ static const struct rpc_method methods[] = {
 		  "`port-forward pin` stay.",
 	  .params = device_permission_params,
 	  .handle = device_set_auto_port_forward },
+	{ .name = "device.set-dns-injection",
+	  .summary = "Let a device publish names by itself, or not",
+	  .description =
+		  "The device may then change DNS records by signed updates (RFC 2136). A name that "
+		  "somebody else holds is not its own to change. Without the permission its records "
+		  "are removed.",
+	  .params = device_permission_params,
+	  .handle = device_set_dns_injection },
 	{ .name = "device.set-kind",
 	  .summary = "Make a device a client or a server",
 	  .params = device_kind_params,
@@ -286,6 +321,21 @@ static const struct rpc_method methods[] = {
 	  .params = show_config_params,
 	  .output = RPC_PLAIN,
 	  .handle = device_show_config },
+	{ .name = "dns.add",
+	  .summary = "Add a DNS record, which devices of every subnet see",
+	  .description =
+		  "A name that has a record is answered from the records alone, whatever is asked "
+		  "about it. A record of the same type and value gets the new time to live.",
+	  .params = record_add_params,
+	  .handle = record_add },
+	{ .name = "dns.list",
+	  .summary = "List the DNS records",
+	  .output = RPC_JSON,
+	  .handle = record_list },
+	{ .name = "dns.remove",
+	  .summary = "Remove the DNS records of a name, or those of one type",
+	  .params = record_remove_params,
+	  .handle = record_remove },
 	{ .name = "port-forward.add",
 	  .summary = "Forward a public port, TCP and UDP, to a device",
 	  .params = forward_add_params,
@@ -329,6 +379,14 @@ static const struct rpc_method methods[] = {
 	  .summary = "Remove a subnet with its devices and their port forwards",
 	  .params = subnet_params,
 	  .handle = subnet_remove },
+	{ .name = "subnet.set-dns",
+	  .summary = "Choose who answers the DNS questions of a subnet",
+	  .description =
+		  "Devices always ask this server, which asks further: the servers of this machine, "
+		  "a device of the subnet such as a filter, or up to three others, in turn where "
+		  "one does not answer. Names that have a record are answered here.",
+	  .params = subnet_dns_params,
+	  .handle = subnet_set_dns },
 	{ .name = "subnet.set-wan",
 	  .summary = "Choose the public address of a subnet",
 	  .description =
@@ -400,6 +458,7 @@ static const struct rpc_group groups[] = {
 	{ "auth.session", "Sessions of the web interface" },
 	{ "db", "The document that holds everything" },
 	{ "device", "Devices: servers, phones, laptops" },
+	{ "dns", "Names for devices and by devices" },
 	{ "port-forward", "Public ports that lead to devices" },
 	{ "subnet", "Private networks of devices" },
 	{ "web", "The web interface: address, certificate, on and off" },

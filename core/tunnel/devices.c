@@ -5,6 +5,7 @@
 #include "codec/base64.h"
 #include "crypto/x25519.h"
 #include "tunnel/client_config.h"
+#include "tunnel/records.h"
 #include "tunnel/redact.h"
 #include "tunnel/wan.h"
 
@@ -116,6 +117,19 @@ static int change_add(struct job *job, const json_t *params, struct fault *fault
 		       fault);
 }
 
+/* A subnet that asked this device for names is served by the machine's servers again. */
+static int forget_resolver(struct job *job, const struct document_subnet *subnet, const char *ip)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const char *resolver =
+		json_string_value(json_object_get(json_object_get(subnet->value, "dns"), "ip"));
+
+	if (!resolver || strcmp(resolver, ip) != 0)
+		return 0;
+	document_pointer(&pointer, "wg", "subnets", subnet->key, "dns", NULL);
+	return job_put(job, text_string(&pointer), json_pack("{s:s}", "type", "default"), NULL);
+}
+
 static int change_remove(struct job *job, const json_t *params, struct fault *fault)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
@@ -127,7 +141,11 @@ static int change_remove(struct job *job, const json_t *params, struct fault *fa
 		return r;
 	device_pointer(&pointer, &subnet, address);
 	r = job_remove(job, text_string(&pointer));
-	return r < 0 ? r : forwards_prune(job);
+	if (r == 0)
+		r = forget_resolver(job, &subnet, param_string(params, "ip"));
+	if (r == 0)
+		r = forwards_prune(job);
+	return r < 0 ? r : records_prune(job);
 }
 
 static int change_set_wan(struct job *job, const json_t *params, struct fault *fault)
@@ -171,7 +189,23 @@ static int change_set_kind(struct job *job, const json_t *params, struct fault *
 	}
 	if (r == 0 && strcmp(kind, "server") != 0)
 		r = forwards_close_automatic(job, address);
-	return r;
+	return r < 0 ? r : records_prune(job);
+}
+
+/* Without the permission its records go too. */
+static int change_set_dns_injection(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	struct document_subnet subnet;
+	uint32_t address;
+	int r = find_device(job_document(job), params, &subnet, &address, fault);
+
+	if (r < 0)
+		return r;
+	device_pointer(&pointer, &subnet, address);
+	document_pointer(&pointer, "allowDnsInjection", NULL);
+	r = job_put(job, text_string(&pointer), json_boolean(param_bool(params, "enabled")), fault);
+	return r < 0 ? r : records_prune(job);
 }
 
 static int change_auto_port_forward(struct job *job, const json_t *params, struct fault *fault)
@@ -246,4 +280,5 @@ TUNNEL_EDIT(device_remove, change_remove);
 TUNNEL_EDIT(device_set_wan, change_set_wan);
 TUNNEL_EDIT(device_set_kind, change_set_kind);
 TUNNEL_EDIT(device_set_auto_port_forward, change_auto_port_forward);
+TUNNEL_EDIT(device_set_dns_injection, change_set_dns_injection);
 TUNNEL_READ(device_show_config, read_config);

@@ -14,6 +14,7 @@ struct access;
 struct forward_index;
 struct forward_ports;
 struct gateway_watch;
+struct names;
 struct port_mapper;
 struct subscriptions;
 struct web_listener;
@@ -55,6 +56,7 @@ struct tunnel {
 	struct subscriptions *subscriptions; /* NULL: none are served */
 	struct web_listener *web; /* NULL: none is served */
 	struct web_pages *web_pages; /* NULL: nobody has asked yet */
+	struct names *names; /* NULL: DNS is not served */
 	struct access *access;
 	void (*session_ended)(void *context, const char *id); /* NULL: nobody asked to be told */
 	void *session_ended_context;
@@ -160,6 +162,7 @@ static inline bool param_bool(const json_t *params, const char *name)
 void subnet_add(struct rpc_call *call); /* subnets.c */
 void subnet_remove(struct rpc_call *call);
 void subnet_set_wan(struct rpc_call *call);
+void subnet_set_dns(struct rpc_call *call);
 void device_add(struct rpc_call *call); /* devices.c */
 void device_remove(struct rpc_call *call);
 void device_list(struct rpc_call *call);
@@ -167,11 +170,15 @@ void device_show_config(struct rpc_call *call);
 void device_set_wan(struct rpc_call *call);
 void device_set_kind(struct rpc_call *call);
 void device_set_auto_port_forward(struct rpc_call *call);
+void device_set_dns_injection(struct rpc_call *call);
 void forward_add(struct rpc_call *call); /* forwards.c */
 void forward_remove(struct rpc_call *call);
 void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
 void forward_pin(struct rpc_call *call);
+void record_add(struct rpc_call *call); /* records.c */
+void record_remove(struct rpc_call *call);
+void record_list(struct rpc_call *call);
 void database_dump(struct rpc_call *call); /* database.c */
 void database_apply(struct rpc_call *call);
 void database_subscribe(struct rpc_call *call); /* subscribe.c */

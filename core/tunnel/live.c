@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
+#include "tunnel/names.h"
 #include "tunnel/wan.h"
 #include "tunnel/web_listener.h"
 
@@ -431,6 +432,11 @@ static json_t *web_part(const struct tunnel *tunnel, const struct netd_status *s
 	return web_listener_status(tunnel);
 }
 
+static json_t *dns_part(const struct tunnel *tunnel, const struct netd_status *status)
+{
+	return json_pack("{s:s?}", "problem", names_problem(tunnel->names));
+}
+
 static const struct {
 	const char *name;
 	json_t *(*make)(const struct tunnel *tunnel, const struct netd_status *status);
@@ -439,6 +445,7 @@ static const struct {
 	{ "network", network_part },
 	{ "drift", drift_part },
 	{ "web", web_part },
+	{ "dns", dns_part },
 };
 
 static int note_parts(struct live *live, const struct tunnel *tunnel,

@@ -147,10 +147,11 @@ static void everything_is_told_at_first(void **state)
 	told = live_whole(f->live);
 	whole = json_loads(told, JSON_REJECT_DUPLICATES, NULL);
 	free(told);
-	assert_int_equal(json_object_size(whole), 7);
+	assert_int_equal(json_object_size(whole), 8);
 	assert_is(whole, "/interface/publicKey", "'" ALICE_PUBLIC "'");
 	assert_is(whole, "/interface/mtu", "1420");
 	assert_is(whole, "/network", "{'inSync':true,'problem':null}");
+	assert_is(whole, "/dns", "{'problem':null}");
 	assert_is(whole, "/devices",
 		  "{'10.59.0.2':{'publicKey':'" BOB_PUBLIC "','online':false,'endpoint':null,"
 		  "'lastHandshake':null,'rxBytes':0,'txBytes':0}}");

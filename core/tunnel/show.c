@@ -140,6 +140,8 @@ static void show_interface(const json_t *result, struct text *to)
 	const json_t *network = json_object_get(result, "network");
 	const json_t *drift = json_object_get(result, "drift");
 	json_int_t found = json_integer_value(json_object_get(drift, "found"));
+	const char *problem =
+		json_string_value(json_object_get(json_object_get(result, "dns"), "problem"));
 
 	text_printf(to, "Version     %s, revision %lld of the document\n",
 		    member(result, "version"),
@@ -155,6 +157,8 @@ static void show_interface(const json_t *result, struct text *to)
 		json_is_true(json_object_get(network, "inSync")) ? "as wanted" : "NOT as wanted: ",
 		json_is_true(json_object_get(network, "inSync")) ? "" : member(network, "problem"));
 	show_web(json_object_get(result, "web"), to);
+	if (problem)
+		text_printf(to, "DNS         NOT served everywhere: %s\n", problem);
 	text_printf(to, "Drift       %lld found, %lld repaired", (long long)found,
 		    (long long)json_integer_value(json_object_get(drift, "repaired")));
 	if (found > 0)

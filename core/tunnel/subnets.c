@@ -1,7 +1,10 @@
 /* subnet.*, tunnel.md 2.7 and 1.4 */
 #include "tunnel/job.h"
 
+#include "tunnel/records.h"
 #include "tunnel/wan.h"
+
+#define DNS_SERVERS_MAX 3
 
 int find_subnet(const json_t *document, const json_t *params, struct document_subnet *ret,
 		struct fault *fault)
@@ -113,7 +116,9 @@ static int change_remove(struct job *job, const json_t *params, struct fault *fa
 		return 0;
 	document_pointer(&pointer, "wg", "subnets", subnet.key, NULL);
 	r = job_remove(job, text_string(&pointer));
-	return r < 0 ? r : forwards_prune(job);
+	if (r == 0)
+		r = forwards_prune(job);
+	return r < 0 ? r : records_prune(job);
 }
 
 static int change_set_wan(struct job *job, const json_t *params, struct fault *fault)
@@ -131,6 +136,102 @@ static int change_set_wan(struct job *job, const json_t *params, struct fault *f
 	return r < 0 ? r : forwards_rekey(job, fault);
 }
 
+/* The server itself would be asked in a circle; nobody else is reached there. */
+static int check_server(const json_t *document, const struct endpoint *server, const char *text,
+			struct fault *fault)
+{
+	struct document_subnet subnet;
+	uint32_t address;
+
+	if (server->port == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "servers: %s: no port is 0", text);
+	if (server->address.family != AF_INET)
+		return 0;
+	address = ip_to_v4(&server->address);
+	if (!wan_is_host(address) ||
+	    (document_subnet_of(document, address, &subnet) && address == subnet.server))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "servers: %s is not the address of another DNS server", text);
+	return 0;
+}
+
+static int custom_servers(const json_t *document, const json_t *params, json_t **ret,
+			  struct fault *fault)
+{
+	const json_t *servers = json_object_get(params, "servers"), *value;
+	json_t *list = json_array();
+	int r = list ? 0 : -ENOMEM;
+	size_t i;
+
+	if (json_array_size(servers) < 1 || json_array_size(servers) > DNS_SERVERS_MAX)
+		r = fault_set(fault, FAULT_INVALID_REQUEST, "servers: custom takes 1 to %d servers",
+			      DNS_SERVERS_MAX);
+	json_array_foreach(servers, i, value) {
+		const char *text = json_string_value(value);
+		struct endpoint server = { .port = 53 };
+		char spelled[IP_TEXT_MAX];
+
+		if (r == 0 && ip_parse(text, &server.address) < 0 &&
+		    endpoint_parse(text, &server) < 0)
+			r = fault_set(fault, FAULT_INVALID_REQUEST,
+				      "servers: %s is neither an IP address nor IP:PORT", text);
+		if (r == 0)
+			r = check_server(document, &server, text, fault);
+		if (r == 0 &&
+		    json_array_append_new(list, json_string(endpoint_format(&server, spelled))) < 0)
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		json_decref(list);
+	else
+		*ret = list;
+	return r;
+}
+
+static int device_server(const struct document_subnet *subnet, const json_t *params,
+			 struct fault *fault)
+{
+	const char *ip = param_string(params, "deviceIp");
+	uint32_t address;
+
+	if (!ip)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "deviceIp: the device that answers has to be named");
+	if (ip_v4_parse(ip, &address) < 0 || !document_device(subnet, address))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "deviceIp: %s is no device of the subnet %s", ip, subnet->key);
+	return 0;
+}
+
+static int change_set_dns(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const char *mode = param_string(params, "mode");
+	struct document_subnet subnet;
+	json_t *dns = NULL, *servers;
+	int r = find_subnet(job_document(job), params, &subnet, fault);
+
+	if (r < 0)
+		return r;
+	if (strcmp(mode, "device") == 0) {
+		r = device_server(&subnet, params, fault);
+		if (r == 0)
+			dns = json_pack("{s:s, s:s}", "type", mode, "ip",
+					param_string(params, "deviceIp"));
+	} else if (strcmp(mode, "custom") == 0) {
+		r = custom_servers(job_document(job), params, &servers, fault);
+		if (r == 0)
+			dns = json_pack("{s:s, s:o}", "type", mode, "servers", servers);
+	} else {
+		dns = json_pack("{s:s}", "type", mode);
+	}
+	if (r < 0)
+		return r;
+	document_pointer(&pointer, "wg", "subnets", subnet.key, "dns", NULL);
+	return job_put(job, text_string(&pointer), dns, fault);
+}
+
 TUNNEL_EDIT(subnet_add, change_add);
+TUNNEL_EDIT(subnet_set_dns, change_set_dns);
 TUNNEL_EDIT(subnet_remove, change_remove);
 TUNNEL_EDIT(subnet_set_wan, change_set_wan);

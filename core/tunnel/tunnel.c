@@ -11,6 +11,7 @@
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/migrations.h"
+#include "tunnel/names.h"
 #include "tunnel/port_mapper.h"
 #include "tunnel/subscribe.h"
 #include "tunnel/web_listener.h"
@@ -518,6 +519,7 @@ static void run_gateways(struct job *job)
 
 static void on_gateways_changed(void *context)
 {
+	names_follow_link(((const struct tunnel *)context)->names);
 	tunnel_job(context, NULL, run_gateways);
 }
 
@@ -615,6 +617,11 @@ int tunnel_serve_sockets(struct tunnel *tunnel, struct rpc_continuations *contin
 	return subscriptions_new(tunnel, continuations, &tunnel->subscriptions);
 }
 
+int tunnel_serve_names(struct tunnel *tunnel, const char *const *resolv_conf)
+{
+	return names_new(tunnel, resolv_conf, &tunnel->names);
+}
+
 struct account *tunnel_account(struct tunnel *tunnel)
 {
 	return access_account(tunnel->access);
@@ -638,6 +645,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 		return NULL;
 	(void)web_listener_free(tunnel->web);
 	(void)web_pages_free(tunnel->web_pages);
+	(void)names_free(tunnel->names);
 	(void)subscriptions_free(tunnel->subscriptions);
 	(void)port_mapper_free(tunnel->mapper);
 	(void)access_free(tunnel->access);

@@ -39,6 +39,11 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
  * outlive the tunnel. Returns 0 or -ENOMEM. */
 int tunnel_serve_sockets(struct tunnel *tunnel, struct rpc_continuations *continuations);
 
+/* Serves DNS to the devices (names.h). For a tunnel that is ready. @resolv_conf: files that name this machine's
+ * servers, of which the first counts that names any; ends with NULL, and outlives the tunnel. Returns 0 or a
+ * negative errno. */
+int tunnel_serve_names(struct tunnel *tunnel, const char *const *resolv_conf);
+
 /* Who may call (account/account.h); the tunnel's own. */
 struct account *tunnel_account(struct tunnel *tunnel);
 

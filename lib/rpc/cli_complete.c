@@ -91,9 +91,16 @@ static void offer_option(struct completion *c, const char *name, const char *hel
 {
 	CLEANUP(text_done) struct text word = { 0 };
 
-	text_append(&word, "--");
-	cli_kebab(&word, name);
+	text_printf(&word, "--%s", name);
 	offer(text_string(&word), help, c);
+}
+
+static void offer_parameter(struct completion *c, const struct rpc_param *param)
+{
+	CLEANUP(text_done) struct text name = { 0 };
+
+	cli_option(&name, param);
+	offer_option(c, text_string(&name), param->help);
 }
 
 static const char *const *values_of(const struct rpc_param *param)
@@ -111,7 +118,7 @@ static const struct rpc_param *find_option(const struct rpc_method *method, cons
 		CLEANUP(text_done) struct text name = { 0 };
 
 		text_append(&name, "--");
-		cli_kebab(&name, param->name);
+		cli_option(&name, param);
 		if (cli_is_argument(param))
 			continue;
 		if (size == name.size && memcmp(word, name.data, size) == 0)
@@ -143,7 +150,7 @@ static void offer_options(struct completion *c, const struct rpc_method *method)
 {
 	for (const struct rpc_param *param = method->params; param && param->name; param++)
 		if (!cli_is_argument(param))
-			offer_option(c, param->name, param->help);
+			offer_parameter(c, param);
 	if (cli_has_format(method))
 		offer_option(c, "format", "Print the result in a form for programs");
 	offer_option(c, "help", "Print help");

@@ -110,14 +110,16 @@ static void option_term(struct text *term, char letter, const char *name)
 		text_printf(term, "-%c, --", letter);
 	else
 		text_append(term, "    --");
-	cli_kebab(term, name);
+	text_append(term, name);
 }
 
 static void add_option(struct rows *rows, const struct rpc_param *param)
 {
+	CLEANUP(text_done) struct text name = { 0 };
 	struct text term = { 0 }, facts = { 0 };
 
-	option_term(&term, param->letter, param->name);
+	cli_option(&name, param);
+	option_term(&term, param->letter, text_string(&name));
 	if (param->type != RPC_BOOL) {
 		text_append(&term, " <");
 		cli_placeholder(&term, param->name);

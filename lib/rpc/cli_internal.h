@@ -72,6 +72,9 @@ int cli_parse(const struct rpc_table *table, int argc, char **argv, struct cli_c
 
 /* Appends "external-port" for "externalPort", and "EXTERNAL_PORT". */
 void cli_kebab(struct text *to, const char *name);
+
+/* An option's name without dashes: what may be repeated is called by one of it, "server" of "servers". */
+void cli_option(struct text *to, const struct rpc_param *param);
 void cli_placeholder(struct text *to, const char *name);
 
 /* Whether the row is an argument, and whether it stands before the last word. */

@@ -71,7 +71,7 @@ static void synopsis_option(const struct rpc_param *param, struct text *to)
 
 	text_append(to, required ? ".Fl " : ".Op Fl ");
 	text_append(to, "\\-");
-	cli_kebab(to, param->name);
+	cli_option(to, param);
 	if (param->type != RPC_BOOL) {
 		text_append(to, " Ar ");
 		placeholder(to, param->name);
@@ -166,7 +166,7 @@ static void describe_params(const struct rpc_method *method, struct text *to)
 			if (p->letter)
 				text_printf(to, "Fl %c , ", p->letter);
 			text_append(to, "Fl \\-");
-			cli_kebab(to, p->name);
+			cli_option(to, p);
 			if (p->type != RPC_BOOL) {
 				text_append(to, " Ar ");
 				placeholder(to, p->name);

@@ -16,6 +16,16 @@ void cli_kebab(struct text *to, const char *name)
 	}
 }
 
+void cli_option(struct text *to, const struct rpc_param *param)
+{
+	CLEANUP(text_done) struct text name = { 0 };
+
+	cli_kebab(&name, param->name);
+	if (param->type == RPC_STRINGS && name.size > 1 && name.data[name.size - 1] == 's')
+		name.data[--name.size] = '\0';
+	text_append(to, text_string(&name));
+}
+
 void cli_placeholder(struct text *to, const char *name)
 {
 	for (; *name; name++) {
@@ -171,7 +181,7 @@ static void usage_argument(const struct rpc_param *param, struct text *to)
 static void usage_required_option(const struct rpc_param *param, struct text *to)
 {
 	text_append(to, " --");
-	cli_kebab(to, param->name);
+	cli_option(to, param);
 	text_append(to, " <");
 	cli_placeholder(to, param->name);
 	text_append(to, ">");

@@ -132,7 +132,7 @@ static int unknown_option(struct parse *p, const char *word, size_t size)
 	     param++) {
 		CLEANUP(text_done) struct text kebab = { 0 };
 
-		cli_kebab(&kebab, param->name);
+		cli_option(&kebab, param);
 		if (!cli_is_argument(param))
 			consider(text_string(&kebab), NULL, &nearest);
 	}
@@ -287,7 +287,7 @@ static int set_option(struct parse *p, const struct typed *typed, const struct r
 	if (r < 0)
 		return r;
 	text_append(&shown, "--");
-	cli_kebab(&shown, param->name);
+	cli_option(&shown, param);
 	return set_param(p, param, text_string(&shown), value);
 }
 
@@ -317,7 +317,7 @@ static int parse_option(struct parse *p, const struct typed *typed)
 	for (const struct rpc_param *param = method->params; param && param->name; param++) {
 		CLEANUP(text_done) struct text kebab = { 0 };
 
-		cli_kebab(&kebab, param->name);
+		cli_option(&kebab, param);
 		if (!cli_is_argument(param) && is_option(typed, text_string(&kebab), param->letter))
 			return set_option(p, typed, param);
 	}
@@ -414,7 +414,7 @@ static int check_required(struct parse *p)
 				    "error: the following required arguments were not provided:\n");
 		text_append(p->error, cli_is_argument(param) ? "  <" : "  --");
 		if (!cli_is_argument(param)) {
-			cli_kebab(p->error, param->name);
+			cli_option(p->error, param);
 			text_append(p->error, " <");
 		}
 		cli_placeholder(p->error, param->name);

@@ -192,6 +192,10 @@ static void on_netd_closed(void *context, int error)
 	end(d, FAULT_NETWORK);
 }
 
+/* Where systemd-resolved is, the second one names it; the first one names those that it asks. */
+static const char *const resolv_conf[] = { "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf",
+					   NULL };
+
 static void on_ready(void *context)
 {
 	struct daemon *d = context;
@@ -207,6 +211,9 @@ static void on_ready(void *context)
 		return;
 	}
 	log_notice("ready; commands are answered on %s", endpoint_format(&d->listen, text));
+	r = tunnel_serve_names(d->tunnel, resolv_conf);
+	if (r < 0)
+		log_error_errno(r, "DNS cannot be served to devices");
 	r = https_start(d->tunnel, d->server, &d->https);
 	if (r < 0)
 		log_error_errno(r, "the web interface cannot be served");

@@ -311,9 +311,11 @@ void dns_set_id(uint8_t *data, uint16_t id)
 void dns_wire_begin(struct writer *w, const struct dns_query *query, const uint8_t *bytes,
 		    enum dns_code code, unsigned flags, uint16_t answers)
 {
-	unsigned all = flags | FLAG_RESPONSE | FLAG_RECURSION_AVAILABLE |
-		       (unsigned)query->opcode << 11 | ((unsigned)code & CODE_MASK);
+	unsigned all = flags | FLAG_RESPONSE | (unsigned)query->opcode << 11 |
+		       ((unsigned)code & CODE_MASK);
 
+	if (query->opcode == DNS_QUERY)
+		all |= FLAG_RECURSION_AVAILABLE;
 	if (query->recursion_desired)
 		all |= FLAG_RECURSION_DESIRED;
 	if (query->checking_disabled)
@@ -354,7 +356,10 @@ size_t dns_fit(uint8_t *data, size_t size, const struct dns_query *query,
 	       const uint8_t *query_bytes, size_t max)
 {
 	dns_set_id(data, query->id);
-	data[2] = (uint8_t)((data[2] & ~1) | query->recursion_desired);
+	/* What is passed on is not said with authority, and we do recur. */
+	data[2] = (uint8_t)((data[2] & ~(1 | DNS_FLAG_AUTHORITATIVE >> 8)) |
+			    query->recursion_desired);
+	data[3] |= FLAG_RECURSION_AVAILABLE;
 	memcpy(data + DNS_HEADER_SIZE, query_bytes + DNS_HEADER_SIZE,
 	       query->question_end - DNS_HEADER_SIZE);
 	if (!query->edns)

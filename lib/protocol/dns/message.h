@@ -114,7 +114,7 @@ void dns_set_id(uint8_t *data, uint16_t id);
 
 /*
  * Makes a response to somebody else's question of the same name and type one to this query: its id, its
- * spelling, whether recursion was desired, EDNS as far as the client knows it. Where it is larger than
+ * spelling, its flags, without authority, EDNS as far as the client knows it. Where it is larger than
  * @max it becomes an empty one that says so. In place. Returns the new size.
  */
 size_t dns_fit(uint8_t *data, size_t size, const struct dns_query *query,

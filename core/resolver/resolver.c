@@ -1,0 +1,331 @@
+#include "resolver/resolver.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "resolver/resolver_internal.h"
+
+#define PORT 53
+
+/* A request to start-netd. */
+struct binding {
+	struct list node;
+	struct proxy *proxy;
+	uint8_t kind; /* enum netd_socket_kind */
+	unsigned link; /* the interface that was there when it was asked */
+};
+
+struct proxy *proxy_ref(struct proxy *proxy)
+{
+	proxy->refs++;
+	return proxy;
+}
+
+void proxy_unref(struct proxy *proxy)
+{
+	if (--proxy->refs == 0)
+		free(proxy);
+}
+
+/* --- binding --- */
+
+static void follow(struct resolver *resolver);
+
+static void on_retry(uv_timer_t *timer)
+{
+	follow(container_of(timer, struct resolver, retry));
+}
+
+/* Logged when it is new, not each time that it is met. */
+static void note_problem(struct resolver *resolver, const char *problem)
+{
+	if (!resolver->problem || strcmp(resolver->problem, problem) != 0) {
+		log_error("DNS cannot be served everywhere, trying again every %d s: %s",
+			  RESOLVER_RETRY_S, problem);
+		free(resolver->problem);
+		resolver->problem = strdup(problem);
+	}
+	if (!uv_is_active((uv_handle_t *)&resolver->retry))
+		(void)uv_timer_start(&resolver->retry, on_retry, RESOLVER_RETRY_S * 1000, 0);
+}
+
+static bool is_served(const struct proxy *proxy)
+{
+	return proxy->udp && proxy->tcp;
+}
+
+static void forget_problem(struct resolver *resolver)
+{
+	list_foreach(node, &resolver->proxies)
+		if (!is_served(container_of(node, struct proxy, node)))
+			return;
+	free(TAKE_PTR(resolver->problem));
+	(void)uv_timer_stop(&resolver->retry);
+}
+
+static void take_socket(struct proxy *proxy, uint8_t kind, int fd)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	int r = kind == NETD_UDP ? udp_server_new(proxy, fd) : tcp_server_new(proxy, fd);
+
+	if (r == 0) {
+		forget_problem(proxy->resolver);
+		return;
+	}
+	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "serving DNS");
+	note_problem(proxy->resolver, fault.details ? fault.details : "out of memory");
+}
+
+static void on_bound(void *context, const struct fault *fault, int fd)
+{
+	struct binding *binding = context;
+	struct proxy *proxy = binding->proxy;
+	struct resolver *resolver = proxy->resolver;
+	bool stale = proxy->closed || binding->link != resolver->link;
+
+	list_remove(&binding->node);
+	proxy->binding &= ~(1U << binding->kind);
+	if (fd >= 0 && stale)
+		(void)close(fd);
+	else if (fd >= 0)
+		take_socket(proxy, binding->kind, fd);
+	else if (!stale)
+		note_problem(resolver, fault->details ? fault->details : "out of memory");
+	if (stale && !proxy->closed)
+		follow(resolver);
+	proxy_unref(proxy);
+	free(binding);
+}
+
+static int ask_to_bind(struct proxy *proxy, uint8_t kind)
+{
+	struct resolver *resolver = proxy->resolver;
+	const struct netd_bind wanted = {
+		.kind = kind,
+		.flags = NETD_BIND_TUNNEL,
+		.endpoint = { .address = ip_from_v4(proxy->subnet.address), .port = PORT }
+	};
+	struct binding *binding;
+	int r;
+
+	if (proxy->binding & 1U << kind)
+		return 0;
+	binding = calloc(1, sizeof(*binding));
+	if (!binding)
+		return -ENOMEM;
+	r = netd_client_bind(resolver->options.netd, &wanted, on_bound, binding);
+	if (r < 0) {
+		free(binding);
+		return r;
+	}
+	*binding =
+		(struct binding){ .proxy = proxy_ref(proxy), .kind = kind, .link = resolver->link };
+	list_append(&resolver->bindings, &binding->node);
+	proxy->binding |= 1U << kind;
+	return 0;
+}
+
+/* Asks for the sockets that are missing. Without an interface there is nothing to bind to: it will be told
+ * when there is one. */
+static void follow(struct resolver *resolver)
+{
+	int r = 0;
+
+	if (resolver->freed || resolver->link == 0)
+		return;
+	list_foreach(node, &resolver->proxies) {
+		struct proxy *proxy = container_of(node, struct proxy, node);
+
+		if (!proxy->udp && r == 0)
+			r = ask_to_bind(proxy, NETD_UDP);
+		if (!proxy->tcp && r == 0)
+			r = ask_to_bind(proxy, NETD_TCP);
+	}
+	if (r < 0)
+		note_problem(resolver, "start-netd cannot be asked to bind now");
+}
+
+static void close_sockets(struct proxy *proxy)
+{
+	if (proxy->udp)
+		udp_server_close(proxy->udp);
+	if (proxy->tcp)
+		tcp_server_close(proxy->tcp);
+}
+
+void resolver_follow_link(struct resolver *resolver)
+{
+	unsigned link = if_nametoindex(resolver->options.link);
+
+	if (link == resolver->link) {
+		follow(resolver); /* an address may have become free */
+		return;
+	}
+	resolver->link = link;
+	list_foreach(node, &resolver->proxies)
+		close_sockets(container_of(node, struct proxy, node));
+	tcp_close_all(resolver, NULL);
+	follow(resolver);
+}
+
+/* --- subnets --- */
+
+static struct proxy *find_proxy(struct resolver *resolver, const struct resolver_subnet *subnet)
+{
+	list_foreach(node, &resolver->proxies) {
+		struct proxy *proxy = container_of(node, struct proxy, node);
+
+		if (proxy->subnet.address == subnet->address &&
+		    proxy->subnet.prefix == subnet->prefix)
+			return proxy;
+	}
+	return NULL;
+}
+
+static void close_proxy(struct proxy *proxy)
+{
+	proxy->closed = true;
+	list_remove(&proxy->node);
+	close_sockets(proxy);
+	tcp_close_all(proxy->resolver, proxy);
+	proxy_unref(proxy);
+}
+
+static int add_proxy(struct resolver *resolver, const struct resolver_subnet *subnet)
+{
+	struct proxy *proxy = calloc(1, sizeof(*proxy));
+
+	if (!proxy)
+		return -ENOMEM;
+	*proxy = (struct proxy){ .resolver = resolver, .refs = 1, .subnet = *subnet };
+	list_append(&resolver->proxies, &proxy->node);
+	return 0;
+}
+
+static bool same_servers(const struct resolver_subnet *a, const struct resolver_subnet *b)
+{
+	bool same = a->own == b->own && a->device == b->device &&
+		    a->servers.count == b->servers.count;
+
+	for (size_t i = 0; i < a->servers.count && same; i++)
+		same = a->servers.list[i].port == b->servers.list[i].port &&
+		       a->servers.list[i].scope_id == b->servers.list[i].scope_id &&
+		       ip_equal(&a->servers.list[i].address, &b->servers.list[i].address);
+	return same;
+}
+
+/* What another server said is not true any more, perhaps. */
+static void update_proxy(struct proxy *proxy, const struct resolver_subnet *subnet)
+{
+	if (same_servers(&proxy->subnet, subnet))
+		return;
+	proxy->subnet = *subnet;
+	dns_cache_clear(proxy->resolver->cache);
+}
+
+int resolver_set_subnets(struct resolver *resolver, const struct resolver_subnet *subnets,
+			 size_t count)
+{
+	int r = 0;
+
+	list_foreach(node, &resolver->proxies) {
+		struct proxy *proxy = container_of(node, struct proxy, node);
+		bool stays = false;
+
+		for (size_t i = 0; i < count; i++)
+			stays |= subnets[i].address == proxy->subnet.address &&
+				 subnets[i].prefix == proxy->subnet.prefix;
+		if (!stays)
+			close_proxy(proxy);
+	}
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct proxy *proxy = find_proxy(resolver, &subnets[i]);
+
+		if (proxy)
+			update_proxy(proxy, &subnets[i]);
+		else
+			r = add_proxy(resolver, &subnets[i]);
+	}
+	forget_problem(resolver);
+	follow(resolver);
+	return r;
+}
+
+/* --- life --- */
+
+struct dns_records *resolver_records(struct resolver *resolver)
+{
+	return resolver->records;
+}
+
+const char *resolver_problem(const struct resolver *resolver)
+{
+	return resolver->problem;
+}
+
+int resolver_new(const struct resolver_options *options, struct resolver **ret)
+{
+	struct resolver *resolver = calloc(1, sizeof(*resolver));
+	int r;
+
+	if (!resolver)
+		return -ENOMEM;
+	resolver->options = *options;
+	list_init(&resolver->proxies);
+	list_init(&resolver->bindings);
+	list_init(&resolver->connections);
+	(void)uv_timer_init(options->loop, &resolver->retry);
+	resolver->link = if_nametoindex(options->link);
+	r = dns_records_new(&resolver->records);
+	if (r == 0)
+		r = dns_cache_new(&resolver->cache);
+	if (r == 0)
+		r = device_limits_new(&resolver->limits);
+	if (r == 0)
+		r = upstream_new(resolver);
+	if (r == 0)
+		r = conf_watch_new(resolver);
+	if (r < 0) {
+		(void)resolver_free(resolver);
+		return r;
+	}
+	*ret = resolver;
+	return 0;
+}
+
+static void on_retry_closed(uv_handle_t *handle)
+{
+	struct resolver *resolver = container_of(handle, struct resolver, retry);
+
+	(void)dns_records_free(resolver->records);
+	(void)dns_cache_free(resolver->cache);
+	(void)device_limits_free(resolver->limits);
+	udp_buffers_free(resolver->buffers);
+	free(resolver->problem);
+	free(resolver);
+}
+
+struct resolver *resolver_free(struct resolver *resolver)
+{
+	if (!resolver)
+		return NULL;
+	resolver->freed = true;
+	list_foreach(node, &resolver->proxies)
+		close_proxy(container_of(node, struct proxy, node));
+	tcp_close_all(resolver, NULL);
+	if (resolver->upstream)
+		upstream_free(resolver->upstream);
+	if (resolver->watch)
+		conf_watch_free(resolver->watch);
+	list_foreach(node, &resolver->bindings) {
+		struct binding *binding = container_of(node, struct binding, node);
+
+		proxy_unref(binding->proxy);
+		free(binding);
+	}
+	uv_close((uv_handle_t *)&resolver->retry, on_retry_closed);
+	return NULL;
+}
