@@ -39,13 +39,12 @@ static void on_retry(uv_timer_t *timer)
 	follow(container_of(timer, struct resolver, retry));
 }
 
-/* Logged when it is new, not each time that it is met. */
+/* The first one is logged, not each time that it is met again, for each subnet. */
 static void note_problem(struct resolver *resolver, const char *problem)
 {
-	if (!resolver->problem || strcmp(resolver->problem, problem) != 0) {
+	if (!resolver->problem) {
 		log_error("DNS cannot be served everywhere, trying again every %d s: %s",
 			  RESOLVER_RETRY_S, problem);
-		free(resolver->problem);
 		resolver->problem = strdup(problem);
 	}
 	if (!uv_is_active((uv_handle_t *)&resolver->retry))

@@ -160,6 +160,8 @@ static bool take_messages(struct tcp_connection *connection)
 		used += 2 + size;
 	}
 	free(answer);
+	if (used == 0)
+		return sound;
 	connection->size -= used;
 	memmove(connection->buffer, connection->buffer + used, connection->size);
 	return sound;
