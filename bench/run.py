@@ -22,6 +22,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "net")]
 import kernel
 import lab as lab_module
 import mappings
+import names
 import product
 import web
 from lab import Lab, wait_until
@@ -285,7 +286,7 @@ def main():
         product.BUILD_DIR = os.path.abspath(options.build_dir)
     program = os.path.join(product.BUILD_DIR, "bench", "connection_rate")
     missing = lab_module.missing_programs(
-        (*lab_module.REQUIRED_PROGRAMS, "conntrack", "iperf3", "taskset", "wrk"))
+        (*lab_module.REQUIRED_PROGRAMS, "conntrack", "dig", "dnsmasq", "dnsperf", "iperf3", "taskset", "wrk"))
     missing += product.missing_programs()
     missing += [own for own in (program, web.subscribers_program()) if not os.access(own, os.X_OK)]
     if missing:
@@ -304,6 +305,7 @@ def main():
         shutil.rmtree(directory, ignore_errors=True)
     measure_tunnel(results)
     web.measure_pages(results)
+    names.measure(results)
     with open(os.path.join(HERE, "results.json"), "w", encoding="utf-8") as file:
         json.dump({"machine": machine(), "results": results.rows}, file, indent=2)
         file.write("\n")
