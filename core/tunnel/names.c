@@ -234,7 +234,8 @@ static void on_update(void *context, struct resolver_request *request, uint32_t 
 		answer(request, &change->update.query, change->zone, DNS_REFUSED, NULL, NULL);
 	} else if (r != 0) {
 		answer(request, &change->update.query, change->zone,
-		       r < 0 ? DNS_SERVFAIL : (enum dns_code)r, NULL, NULL);
+		       r < 0 ? DNS_SERVFAIL : (enum dns_code)r,
+		       r == DNS_FORMERR ? NULL : change->key, tsig.mac);
 	} else {
 		memcpy(change->mac, tsig.mac, sizeof(change->mac));
 		take_signed(names, change, &tsig);
