@@ -248,8 +248,10 @@ static const struct rpc_method methods[] = {
 		  "The filter gets the document and has to give exactly one result, which "
 		  "becomes the document. A result that is not a valid document is refused with "
 		  "the path of the first fault, and nothing changes. The network follows as after "
-		  "any other edit.",
+		  "any other edit. The filter sees secrets, so a login with the password does not "
+		  "do: this is for root on the server and for keys (auth key add).",
 	  .params = apply_params,
+	  .flags = RPC_NO_SESSION,
 	  .handle = database_apply,
 	  .local = database_apply_local },
 	{ .name = "db.dump",

@@ -288,6 +288,11 @@ static int admit(struct rpc_call *call, const struct rpc_request *request,
 		call->id = json_null();
 		return fault_set(fault, FAULT_AUTHORIZATION, "UNAUTHORIZED");
 	}
+	if (caller->kind == RPC_CALLER_SESSION && (method->flags & RPC_NO_SESSION))
+		return fault_set(fault, FAULT_AUTHORIZATION,
+				 "%s is for root on the server and for requests signed by a key, "
+				 "not for a login with the password",
+				 method->name);
 	if (!json_is_object(request->params))
 		return fault_set(fault, FAULT_RPC_INVALID_PARAMS, "params: has to be an object");
 	*ret = method;

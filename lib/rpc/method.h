@@ -65,6 +65,8 @@ enum rpc_output {
 enum rpc_method_flag {
 	RPC_PUBLIC = 1 << 0, /* needs no authentication */
 	RPC_CLI_HIDDEN = 1 << 1, /* no command */
+	RPC_NO_SESSION =
+		1 << 2, /* not for who logged in with a password: it could give secrets away */
 };
 
 struct rpc_method {

@@ -127,14 +127,21 @@ def test_no_secret_reaches_a_browser(tunnel, browser):
         answers = [view.answer, bytes(view.socket.received)]
         for method, params in (("db.dump", {}), ("device.list", {"subnet": "10.71.0.1/24"}),
                                ("status", {}), ("db.dump", {"pointer": "/wg/key"}),
-                               ("db.dump", {"pointer": "/sessions"}),
-                               ("db.apply", {"expr": "error(tostring)"}),
-                               ("db.apply", {"expr": ".wg[.wg.key] = 1 | .wg.subnets[.wg.key] = 2"})):
+                               ("db.dump", {"pointer": "/sessions"})):
             body = json.dumps({"method": method, "params": params})
             answers.append(tunnel.rpc().post(body, {"Cookie": browser})[2])
         for secret in secrets:
             for answer in answers:
                 assert secret.encode() not in answer
+
+
+def test_a_filter_that_sees_secrets_is_not_for_a_login(tunnel, browser):
+    before = tunnel.document()
+    for expr in ("error(tostring)", ".wg.subnets = {}"):
+        body = json.dumps({"method": "db.apply", "params": {"expr": expr}})
+        error = json.loads(tunnel.rpc().post(body, {"Cookie": browser})[2])["error"]
+        assert error["code"] == 34 and "not for a login" in error["data"]["details"]
+    assert tunnel.document() == before
 
 
 def test_who_comes_back_is_told_what_followed(tunnel):
