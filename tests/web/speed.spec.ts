@@ -116,10 +116,10 @@ const scroll = (page: Page, step: number) =>
 				}
 			}
 			// As a finger or wheel does it, and as one who drags the bar.
-			await walk(step, 60)
-			await walk(-step, 30)
-			await walk(document.documentElement.scrollHeight / 40, 40)
-			await walk(-document.documentElement.scrollHeight / 40, 40)
+			await walk(step, 40)
+			await walk(-step, 20)
+			await walk(document.documentElement.scrollHeight / 20, 20)
+			await walk(-document.documentElement.scrollHeight / 20, 20)
 			return seen
 		},
 		step,

@@ -132,7 +132,7 @@ function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Dat
 	const virtualizer = useWindowVirtualizer({
 		count: sorted.length,
 		estimateSize: () => (narrow ? CARD_PX : ROW_PX),
-		overscan: 8,
+		overscan: 4,
 		scrollMargin: offset,
 		getItemKey: (index) => rowKey(sorted[index]!),
 	})
