@@ -20,7 +20,8 @@ const website = `Website (${VPS}:8080)`
 /** A page, and a button on it. */
 const by = (path: string, name: string) => async (page: Page) => {
 	await open(page, path)
-	await button(page, name).click()
+	// An empty table offers it a second time.
+	await button(page, name).first().click()
 }
 
 /** A page, and an entry of a row's menu. */
