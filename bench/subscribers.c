@@ -171,10 +171,13 @@ static void take_bytes(struct socket *s, const unsigned char *bytes, size_t size
 
 static void read_socket(struct socket *s)
 {
-	int r;
+	int r = 1;
 
-	while (!s->closed && (r = SSL_read(s->ssl, buffer, sizeof(buffer))) > 0)
-		take_bytes(s, buffer, (size_t)r);
+	while (!s->closed && r > 0) {
+		r = SSL_read(s->ssl, buffer, sizeof(buffer));
+		if (r > 0)
+			take_bytes(s, buffer, (size_t)r);
+	}
 	if (s->closed || SSL_get_error(s->ssl, r) == SSL_ERROR_WANT_READ)
 		return;
 	s->closed = true;
