@@ -144,6 +144,8 @@ test('everything is done with the keyboard alone', async ({ page, lab }) => {
 	await expect(button(question, en.common.delete)).toBeFocused()
 	await page.keyboard.press('Enter')
 	await expect(page.getByRole('row').filter({ hasText: 'By keyboard' })).toHaveCount(0)
+	// The row goes at once; the question fades.
+	await expect(question).toBeHidden()
 
 	await page.keyboard.press('/')
 	await expect(page.getByRole('searchbox')).toBeFocused()
