@@ -71,7 +71,8 @@ export function Shell({ children }: { children: ReactNode }) {
 			</header>
 			{narrow && open && <div className={styles.shade} onClick={() => setOpen(false)} />}
 			<nav id="menu" ref={menu} className={styles.menu} aria-label={m.nav.label} hidden={narrow && !open}>
-				<ul>
+				{/* Also where the page that is open is chosen again. */}
+				<ul onClick={() => setOpen(false)}>
 					{pages.map(({ to, name, Icon }) => {
 						const current = path === to || path.startsWith(`${to}/`)
 						return (
