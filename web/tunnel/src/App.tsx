@@ -1,7 +1,7 @@
 // The pages by their addresses, and the dialogs and messages over them.
 
 import { MantineProvider } from '@mantine/core'
-import { lazy, Suspense, useEffect } from 'react'
+import { lazy, Suspense, useEffect, useReducer, type ComponentType } from 'react'
 
 import { closeDialogs, Dialogs } from '@shared/components/dialogs'
 import { navigate, usePath } from '@shared/router'
@@ -13,18 +13,35 @@ import { session } from './app'
 import { I18nProvider, useI18n } from './i18n'
 import { Shell } from './Shell'
 
-const pages = {
-	'/subnets': lazy(() => import('./pages/Subnets')),
-	'/devices': lazy(() => import('./pages/Devices')),
-	'/port-forwards': lazy(() => import('./pages/Forwards')),
-	'/dns': lazy(() => import('./pages/Dns')),
-	'/settings': lazy(() => import('./pages/Settings')),
+const load = {
+	'/subnets': () => import('./pages/Subnets'),
+	'/devices': () => import('./pages/Devices'),
+	'/port-forwards': () => import('./pages/Forwards'),
+	'/dns': () => import('./pages/Dns'),
+	'/settings': () => import('./pages/Settings'),
 }
+type PagePath = keyof typeof load
+
 const Login = lazy(() => import('./pages/Login'))
+
+const pageAt = (path: string) =>
+	Object.keys(load).find((page) => path === page || path.startsWith(`${page}/`)) as PagePath | undefined
+
+// Not React's lazy(): it keeps a page that has come from being shown for some 300 ms.
+const loaded = new Map<PagePath, ComponentType>()
+
+async function loadPage(path: PagePath): Promise<void> {
+	if (!loaded.has(path)) loaded.set(path, (await load[path]()).default)
+}
+
+/** Has the first page loaded while everything around it is drawn. */
+export function preload(): void {
+	if (session.get() === 'in') void loadPage(pageAt(location.pathname) ?? '/subnets').catch(() => undefined)
+}
 
 function Route() {
 	const path = usePath()
-	const known = Object.keys(pages).find((page) => path === page || path.startsWith(`${page}/`)) as keyof typeof pages | undefined
+	const known = pageAt(path)
 	useEffect(() => {
 		if (!known) navigate('/subnets', { replace: true })
 	}, [known])
@@ -32,8 +49,13 @@ function Route() {
 		closeDialogs()
 		window.scrollTo(0, 0)
 	}, [known])
-	const Current = pages[known ?? '/subnets']
-	return <Suspense fallback={null}><Current /></Suspense>
+	const page = known ?? '/subnets'
+	const Current = loaded.get(page)
+	const [, redraw] = useReducer((n: number) => n + 1, 0)
+	useEffect(() => {
+		if (!Current) void loadPage(page).then(redraw, () => undefined)
+	}, [page, Current])
+	return Current ? <Current /> : null
 }
 
 function Root() {

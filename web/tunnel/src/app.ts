@@ -87,8 +87,8 @@ export function useFeature(method: Optional): boolean {
 	return useStore(features, (all) => all === null || all.has(method))
 }
 
-/** Forwards by host name came together with the names. */
-export const useSni = () => useFeature('dns.add')
+/** The daemon refuses forwards by host name so far. */
+export const canSni = false
 
 // --- updates ---
 

@@ -4,7 +4,7 @@ import '@shared/styles/base.css'
 
 import { createRoot } from 'react-dom/client'
 
-import { App } from './App'
+import { App, preload } from './App'
 import { begin } from './app'
 
 /** How wide the window's scroll bar is; base.css keeps its place free while a dialog hides it. */
@@ -16,4 +16,5 @@ measureScrollBar()
 window.addEventListener('resize', measureScrollBar)
 
 begin()
+preload()
 createRoot(document.getElementById('root')!).render(<App />)

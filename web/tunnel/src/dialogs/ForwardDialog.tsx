@@ -8,7 +8,7 @@ import { fill } from '@shared/text'
 import { showToast } from '@shared/toasts'
 
 import { addForward } from '../actions'
-import { theDocument, useSni } from '../app'
+import { canSni, theDocument } from '../app'
 import { useI18n } from '../i18n'
 import { deviceRows, findOverlap, forwardName, forwardRows, wanOf } from '../model'
 import { errorText } from '../parts/feedback'
@@ -17,7 +17,6 @@ import { checkCount, checkHostname, checkPort, checkRange, checkRequired, parseP
 
 export default function ForwardDialog({ close }: { close: () => void }) {
 	const { m } = useI18n()
-	const canSni = useSni()
 	const document = useMemo(theDocument, [])
 	const servers = useMemo(() => (document ? deviceRows(document).filter(({ client }) => client.kind === 'server') : []), [document])
 
