@@ -19,10 +19,9 @@
 #define ACKS_MAX 100 /* of pings and settings, that wait */
 #define SETTINGS_MAX 32 /* in one frame */
 #define CONTINUATIONS_MAX 8 /* frames of one head */
-#define UNPACKED_MAX                                                                               \
-	(4U *                                                                                      \
-	 HTTP_HEAD_MAX) /* bytes of the fields of a stream; behind HTTP_HEAD_MAX it is refused, \
-			      * behind this one it is reset */
+/* Bytes of the fields of a stream; behind HTTP_HEAD_MAX it is refused, behind this one reset. */
+#define UNPACKED_MAX (4U * HTTP_HEAD_MAX)
+#define WASTED_MAX 65536U /* bytes that come after an answer, before the client is told to stop */
 
 #define CALM_MAX 500 /* tokens */
 #define CALM_PER_S 50
@@ -63,7 +62,8 @@ struct stream {
 	size_t unpacked; /* bytes of its fields */
 	bool is_socket_request; /* CONNECT with :protocol websocket, RFC 8441 */
 	bool head_done; /* the head is whole */
-	bool in_body; /* counted in `bodies` */
+	bool in_body; /* counted in `bodies`; what comes after the answer is thrown away */
+	size_t wasted; /* bytes that were */
 	bool remote_ended; /* END_STREAM came */
 	uint64_t body_ns; /* since when its body is awaited */
 	bool answered;
@@ -101,6 +101,14 @@ static void update_wait(struct http2 *h, bool anew)
 		tell_wait(h, HTTP_WAIT_NONE, false);
 	else
 		tell_wait(h, HTTP_WAIT_IDLE, anew);
+}
+
+static void begin_body(struct stream *s)
+{
+	s->in_body = true;
+	s->body_ns = clock_monotonic_ns();
+	s->h->bodies++;
+	update_wait(s->h, false);
 }
 
 static void body_ends(struct stream *s)
@@ -190,6 +198,13 @@ static void stream_free(struct stream *s)
 static void reset(struct stream *s, uint32_t error)
 {
 	(void)nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, error);
+}
+
+/* What the client still sends is of no use. */
+static void stop_sending(struct stream *s)
+{
+	body_ends(s);
+	reset(s, NGHTTP2_NO_ERROR);
 }
 
 /* --- answers --- */
@@ -483,10 +498,7 @@ static void await_body(struct stream *s)
 		refuse(s, 413, "the body is larger than what is accepted here");
 		return;
 	}
-	s->in_body = true;
-	s->body_ns = clock_monotonic_ns();
-	s->h->bodies++;
-	update_wait(s->h, false);
+	begin_body(s);
 	say_continue(s);
 }
 
@@ -529,8 +541,14 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 		(void)nghttp2_session_resume_data(session, id); /* a pong, or the end */
 		return 0;
 	}
+	if (s->answered) {
+		s->wasted = size < WASTED_MAX - s->wasted ? s->wasted + size : WASTED_MAX;
+		if (s->in_body && s->wasted == WASTED_MAX)
+			stop_sending(s);
+		return 0;
+	}
 	if (!s->in_body)
-		return 0; /* was answered before its body came */
+		return 0;
 	r = http_request_add_body(s->request, bytes, size);
 	if (r == -EFBIG)
 		refuse(s, 413, "the body is larger than what is accepted here");
@@ -547,6 +565,8 @@ static void on_remote_end(struct stream *s)
 	s->remote_ended = true;
 	if (s->socket)
 		http_socket_drop(s->socket);
+	else if (s->answered)
+		body_ends(s);
 	else if (s->in_body)
 		complete(s);
 }
@@ -592,13 +612,20 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
-/* An answer is out before its request is whole: the client may stop (RFC 9113 section 8.1). */
+/*
+ * An answer is out before its request is whole: the client may stop (RFC 9113 section 8.1). Some clients
+ * take being told so for a failure, and forget the answer; so what may be under way already is let in.
+ */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
-	if (s && !s->remote_ended && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA))
+	if (!s || s->remote_ended || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
+	    (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+		return 0;
+	if (s->answered && s->wasted < WASTED_MAX)
+		begin_body(s);
+	else
 		reset(s, NGHTTP2_NO_ERROR);
 	return 0;
 }
@@ -677,6 +704,11 @@ static bool has_rest(const struct stream *s)
 
 static void refuse_late_body(struct stream *s)
 {
+	if (s->answered) {
+		stop_sending(s);
+		return;
+	}
+	s->wasted = WASTED_MAX; /* its time is over */
 	refuse(s, 408, "the body of the request did not come in time");
 }
 

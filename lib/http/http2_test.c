@@ -541,6 +541,40 @@ static void slow_bodies_are_refused(void **state)
 	assert_int_equal(p->t.engine->ops->ending(p->t.engine), HTTP_OPEN);
 }
 
+/* Some clients take being told to stop for a failure of what they asked. */
+static void what_comes_after_an_answer_is_let_in(void **state)
+{
+	static char rest[65536 + 1];
+	struct pair *p = *state;
+	const struct http_field large[] = { { "content-length", "1001" }, { 0 } };
+	int32_t id;
+
+	p->upload = "x";
+	p->upload_size = 1;
+	p->upload_waits = true;
+	id = ask_with(p, "POST", "/", large);
+	assert_int_equal(status_after(p, id), 413);
+	assert_false(seen_of(p, id)->closed);
+	assert_int_equal(p->t.wait, HTTP_WAIT_BODY);
+	p->t.engine->ops->expire(p->t.engine, HTTP_WAIT_BODY);
+	talk(p);
+	assert_true(seen_of(p, id)->closed);
+	assert_int_equal(seen_of(p, id)->error, NGHTTP2_NO_ERROR);
+	assert_int_equal(p->t.wait, HTTP_WAIT_IDLE);
+
+	p->upload = rest;
+	p->upload_size = 2000;
+	id = ask(p, "POST", "/");
+	assert_int_equal(status_after(p, id), 413);
+	assert_false(seen_of(p, id)->closed);
+	p->upload = rest;
+	p->upload_size = sizeof(rest);
+	(void)nghttp2_session_resume_data(p->client, id);
+	talk(p);
+	assert_true(seen_of(p, id)->closed);
+	assert_int_equal(p->t.wait, HTTP_WAIT_IDLE);
+}
+
 static void slow_heads_end_the_connection(void **state)
 {
 	struct pair *p = *state;
@@ -870,6 +904,7 @@ int main(void)
 		TEST_NARROW(slow_readers_lose_their_stream),
 		TEST_NARROW(dripping_readers_lose_their_stream),
 		TEST(slow_bodies_are_refused),
+		TEST(what_comes_after_an_answer_is_let_in),
 		TEST(slow_heads_end_the_connection),
 		TEST_LATE(rapid_resets_are_calmed),
 		TEST_LATE(provoked_resets_are_calmed),
