@@ -113,7 +113,7 @@ static int take_descriptor(struct netd_client *client, int *ret)
 	int r;
 
 	if (uv_pipe_pending_count(&client->pipe) == 0)
-		return -EBADMSG;
+		return -EMFILE; /* the kernel dropped it */
 	holder = malloc(sizeof(*holder));
 	if (!holder)
 		return -ENOMEM;
@@ -133,13 +133,19 @@ static int take_descriptor(struct netd_client *client, int *ret)
 	return r;
 }
 
+/* Where there is no room for the descriptor, the socket is not had; all else goes on. */
 static int take_bound(struct netd_client *client)
 {
+	CLEANUP(fault_done) struct fault fault = { 0 };
 	int fd, r = take_descriptor(client, &fd);
 
-	if (r == 0)
+	if (r == 0) {
 		answer_with(client, NULL, NULL, fd);
-	return r;
+		return 0;
+	}
+	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "taking the socket that start-netd opened");
+	answer(client, &fault, NULL);
+	return 0;
 }
 
 static int take_frame(struct netd_client *client, const struct netd_frame *frame)
