@@ -15,6 +15,7 @@
 #include "tunnel/job.h"
 
 #include "base/test.h"
+#include "tunnel/netd_test.h"
 
 /* "password", at a cost that a test can pay. */
 #define CHEAP_HASH                                                                                 \
@@ -44,25 +45,20 @@ struct fixture {
 	int endings;
 };
 
+static void reply(void *context, const struct netd_frame *frame)
+{
+	CLEANUP(text_done) struct text text = { 0 };
+	struct fixture *f = context;
+
+	netd_write_plain(&text, NETD_DONE, frame->number);
+	assert_int_equal(write(f->fd, text.data, text.size), text.size);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct fixture *f = container_of(poll, struct fixture, poll);
-	struct netd_frame frame;
-	char buffer[65536];
-	ssize_t size = read(f->fd, buffer, sizeof(buffer));
 
-	if (size <= 0)
-		return;
-	text_append_bytes(&f->received, buffer, (size_t)size);
-	while ((size = netd_frame_parse((uint8_t *)f->received.data, f->received.size, &frame)) >
-	       0) {
-		CLEANUP(text_done) struct text text = { 0 };
-
-		netd_write_plain(&text, NETD_DONE, frame.number);
-		assert_int_equal(write(f->fd, text.data, text.size), text.size);
-		f->received.size -= (size_t)size;
-		memmove(f->received.data, f->received.data + size, f->received.size);
-	}
+	netd_test_read(f->fd, &f->received, reply, f);
 }
 
 static void on_netd_closed(void *context, int error)

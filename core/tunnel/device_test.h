@@ -19,6 +19,7 @@
 #include "tunnel/port_mapper.h"
 
 #include "base/test.h"
+#include "tunnel/netd_test.h"
 
 #define SERVER "172.29.5.2"
 #define OTHER "172.29.5.3"
@@ -40,8 +41,9 @@ struct fixture {
 	int answered;
 };
 
-static inline void reply(struct fixture *f, const struct netd_frame *frame)
+static inline void reply(void *context, const struct netd_frame *frame)
 {
+	struct fixture *f = context;
 	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(fault_done) struct fault fault = { 0 };
 
@@ -59,19 +61,8 @@ static inline void reply(struct fixture *f, const struct netd_frame *frame)
 static inline void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct fixture *f = container_of(poll, struct fixture, poll);
-	struct netd_frame frame;
-	char buffer[65536];
-	ssize_t size = read(f->fd, buffer, sizeof(buffer));
 
-	if (size <= 0)
-		return;
-	text_append_bytes(&f->received, buffer, (size_t)size);
-	while ((size = netd_frame_parse((uint8_t *)f->received.data, f->received.size, &frame)) >
-	       0) {
-		reply(f, &frame);
-		f->received.size -= (size_t)size;
-		memmove(f->received.data, f->received.data + size, f->received.size);
-	}
+	netd_test_read(f->fd, &f->received, reply, f);
 }
 
 static inline void on_netd_closed(void *context, int error)

@@ -22,6 +22,7 @@
 #include "tunnel/tunnel.h"
 
 #include "base/test.h"
+#include "tunnel/netd_test.h"
 
 struct fixture {
 	uv_loop_t loop;
@@ -44,8 +45,9 @@ struct fixture {
 	enum rpc_caller_kind caller;
 };
 
-static void reply(struct fixture *f, const struct netd_frame *frame)
+static void reply(void *context, const struct netd_frame *frame)
 {
+	struct fixture *f = context;
 	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	CLEANUP(net_set_done) struct net_set remove = { 0 };
@@ -73,19 +75,8 @@ static void reply(struct fixture *f, const struct netd_frame *frame)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct fixture *f = container_of(poll, struct fixture, poll);
-	struct netd_frame frame;
-	char buffer[65536];
-	ssize_t size = read(f->fd, buffer, sizeof(buffer));
 
-	if (size <= 0)
-		return;
-	text_append_bytes(&f->received, buffer, (size_t)size);
-	while ((size = netd_frame_parse((uint8_t *)f->received.data, f->received.size, &frame)) >
-	       0) {
-		reply(f, &frame);
-		f->received.size -= (size_t)size;
-		memmove(f->received.data, f->received.data + size, f->received.size);
-	}
+	netd_test_read(f->fd, &f->received, reply, f);
 }
 
 static void on_netd_closed(void *context, int error)

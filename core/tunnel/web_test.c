@@ -18,6 +18,7 @@
 #include "tunnel/web_routes.h"
 
 #include "base/test.h"
+#include "tunnel/netd_test.h"
 
 #define DAY_S INT64_C(86400)
 
@@ -87,8 +88,9 @@ static void send_bound(struct fixture *f, uint32_t number)
 	assert_int_equal(sendmsg(f->fd, &message, 0), text.size);
 }
 
-static void reply(struct fixture *f, const struct netd_frame *frame)
+static void reply(void *context, const struct netd_frame *frame)
 {
+	struct fixture *f = context;
 	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	struct netd_bind wanted;
@@ -119,19 +121,8 @@ static void reply(struct fixture *f, const struct netd_frame *frame)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct fixture *f = container_of(poll, struct fixture, poll);
-	struct netd_frame frame;
-	char buffer[65536];
-	ssize_t size = read(f->fd, buffer, sizeof(buffer));
 
-	if (size <= 0)
-		return;
-	text_append_bytes(&f->received, buffer, (size_t)size);
-	while ((size = netd_frame_parse((uint8_t *)f->received.data, f->received.size, &frame)) >
-	       0) {
-		reply(f, &frame);
-		f->received.size -= (size_t)size;
-		memmove(f->received.data, f->received.data + size, f->received.size);
-	}
+	netd_test_read(f->fd, &f->received, reply, f);
 }
 
 static void on_netd_closed(void *context, int error)
