@@ -107,7 +107,10 @@ class Netd:
     def _receive(self, size):
         data = b""
         while len(data) < size:
-            more = self._socket.recv(size - len(data))
+            try:
+                more = self._socket.recv(size - len(data))
+            except ConnectionResetError:
+                more = b""
             if not more:
                 raise ConnectionResetError(f"start-netd ended: {self.output()}")
             data += more
