@@ -17,6 +17,7 @@ struct rpc_client {
 	struct cookie_jar *jar; /* NULL: none */
 	struct key_ring *keys;
 	size_t key; /* the one that the daemon accepted last, or the first */
+	bool refused; /* the last call: the daemon did not accept who calls */
 };
 
 int rpc_client_new(const struct rpc_client_options *options, struct rpc_client **ret)
@@ -163,39 +164,63 @@ static int ask(struct rpc_client *client, const struct evidence *evidence, const
 
 /* --- the call --- */
 
-bool rpc_is_unauthorized(const struct fault *fault)
+bool rpc_client_is_refused(const struct rpc_client *client)
+{
+	return client->refused;
+}
+
+/* Whether a fault is the daemon's bare refusal. */
+static bool is_refusal(const struct fault *fault)
 {
 	/* web.enable has the same code for a missing password: what differs is the text. */
 	return fault->kind == FAULT_AUTHORIZATION && fault->details &&
-	       strncmp(fault->details, "UNAUTHORIZED", 12) == 0;
+	       strcmp(fault->details, "UNAUTHORIZED") == 0;
 }
 
-/* Puts what to do in the place of the daemon's bare refusal. */
-static void advise(struct rpc_client *client, size_t keys, int64_t skew_s, struct fault *fault)
+/* Puts why, and what to do, in the place of a bare refusal of what was signed, or of nothing at all. */
+static void advise_keys(struct rpc_client *client, int64_t skew_s, struct fault *fault)
 {
 	const char *note = key_ring_note(client->keys);
+	size_t keys = key_ring_count(client->keys);
 
 	fault_done(fault);
 	if (keys > 0 && (skew_s > RPC_CLOCK_TOLERANCE_S || skew_s < -RPC_CLOCK_TOLERANCE_S))
-		(void)fault_set(fault, FAULT_AUTHORIZATION,
-				"UNAUTHORIZED: the clock of %s is %lld s %s this machine's, and a "
-				"signature holds for %d s: set both clocks right",
-				client->target.host, (long long)(skew_s < 0 ? -skew_s : skew_s),
-				skew_s < 0 ? "behind" : "ahead of", RPC_CLOCK_TOLERANCE_S);
+		(void)fault_set(
+			fault, FAULT_AUTHORIZATION,
+			"the clock of %s is %lld s %s this machine's, and a signature holds "
+			"for %d s: set both clocks right",
+			client->target.host, (long long)(skew_s < 0 ? -skew_s : skew_s),
+			skew_s < 0 ? "behind" : "ahead of", RPC_CLOCK_TOLERANCE_S);
 	else if (keys > 0)
 		(void)fault_set(
 			fault, FAULT_AUTHORIZATION,
-			"UNAUTHORIZED: %s accepts none of your keys (%s)%s%s. Add one on the server: "
+			"%s accepts none of your keys (%s)%s%s. Add one on the server: "
 			"`start-tunnel auth key add NAME \"$(cat ~/.ssh/id_ed25519.pub)\"`, or run "
 			"`start-tunnel auth login` here",
 			client->target.host, key_ring_names(client->keys), *note ? ". " : "", note);
 	else
 		(void)fault_set(
 			fault, FAULT_AUTHORIZATION,
-			"UNAUTHORIZED: there is no key to sign with%s%s. `ssh-keygen -t ed25519` "
+			"there is no key to sign with%s%s. `ssh-keygen -t ed25519` "
 			"makes one, which the server then has to know: `start-tunnel auth key add "
 			"NAME \"$(cat ~/.ssh/id_ed25519.pub)\"`; or run `start-tunnel auth login`",
 			*note ? ": " : "", note);
+}
+
+/* The same for a refusal of the local cookie, or of a session alone. */
+static void advise_cookies(struct rpc_client *client, const struct evidence *evidence,
+			   struct fault *fault)
+{
+	fault_done(fault);
+	if (evidence->local)
+		(void)fault_set(fault, FAULT_AUTHORIZATION,
+				"%s does not accept the local cookie: the daemon there was just "
+				"started anew (try again), or is not the one that wrote the cookie",
+				client->target.peer);
+	else
+		(void)fault_set(fault, FAULT_AUTHORIZATION,
+				"%s does not know this session: it has ended, or never began",
+				client->target.peer);
 }
 
 /* Asks with one key after the other until the daemon accepts one. */
@@ -217,11 +242,12 @@ static int ask_signed(struct rpc_client *client, struct evidence *evidence, cons
 		r = ask(client, evidence, body, ret_result, &skew_s, fault);
 		if (r == 0)
 			client->key = evidence->key;
-		if (r == 0 || !rpc_is_unauthorized(fault))
+		if (r == 0 || !is_refusal(fault))
 			return r;
 		tries++;
 	} while (tries < key_ring_count(client->keys) && tries < RPC_CLIENT_KEYS_MAX);
-	advise(client, key_ring_count(client->keys), skew_s, fault);
+	client->refused = true;
+	advise_keys(client, skew_s, fault);
 	return r;
 }
 
@@ -234,16 +260,21 @@ int rpc_client_call_as(struct rpc_client *client, enum rpc_proof proof, const ch
 	char *body;
 	int r = connect_once(client, fault);
 
+	client->refused = false;
 	if (r < 0)
 		return r;
 	body = write_body(method, params);
 	if (!body)
 		return fault_set_errno(fault, -ENOMEM, FAULT_SERIALIZATION, "writing the request");
 	evidence.local = client->target.local && proof == RPC_PROOF_ALL;
-	if (proof == RPC_PROOF_ALL && !client->target.local)
+	if (proof == RPC_PROOF_ALL && !client->target.local) {
 		r = ask_signed(client, &evidence, body, ret_result, fault);
-	else
+	} else {
 		r = ask(client, &evidence, body, ret_result, &skew_s, fault);
+		client->refused = r < 0 && is_refusal(fault);
+		if (client->refused)
+			advise_cookies(client, &evidence, fault);
+	}
 	secret_wipe(body, strlen(body)); /* may hold a password */
 	free(body);
 	return r;

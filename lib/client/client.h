@@ -89,8 +89,8 @@ bool rpc_client_has_session(struct rpc_client *client, const char *token);
 /* Keeps a session for later calls of this and other commands, or forgets it where @token is NULL. */
 int rpc_client_keep_session(struct rpc_client *client, const char *token, struct fault *fault);
 
-/* Whether an error says that the daemon did not accept who calls. */
-bool rpc_is_unauthorized(const struct fault *fault);
+/* Whether the last call failed since the daemon did not accept who calls. */
+bool rpc_client_is_refused(const struct rpc_client *client);
 
 /*
  * Takes the result or the fault out of an answer: its status is 200, its content type is exactly

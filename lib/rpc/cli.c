@@ -7,13 +7,13 @@
 
 #define USAGE_STATUS 2
 
-/* "<message>: <details>" on stderr. Returns the exit status. */
-static int report(const struct fault *fault)
+/* Tells of an error on stderr. Returns the exit status. */
+static int report(const struct cli_command *command, const struct fault *fault)
 {
-	const char *message = fault_kind_text(fault->kind);
+	CLEANUP(text_done) struct text shown = { 0 };
 
-	(void)fprintf(stderr, "%s%s%s\n", message, fault->details ? ": " : "",
-		      fault->details ? fault->details : "");
+	cli_report(command, fault, &shown);
+	(void)fputs(text_string(&shown), stderr);
 	return (int)((unsigned)fault->kind & 0xff);
 }
 
@@ -156,5 +156,5 @@ int cli_main(const struct rpc_table *table, int argc, char **argv)
 		r = run(table, &command, argc, argv, &fault);
 	else
 		(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "reading the command line");
-	return r < 0 ? report(&fault) : 0;
+	return r < 0 ? report(&command, &fault) : 0;
 }

@@ -105,6 +105,11 @@ void cli_path_append(struct text *path, const char *name);
 /* Appends "start-tunnel device add [OPTIONS] <SUBNET> ...", without a line break. */
 void cli_usage(const struct rpc_table *table, const char *path, struct text *to);
 
+/* --- cli_report.c --- */
+
+/* Appends the line for stderr that tells a person of a fault. */
+void cli_report(const struct cli_command *command, const struct fault *fault, struct text *to);
+
 /* --- cli_help.c, cli_complete.c, cli_man.c --- */
 
 void cli_help(const struct rpc_table *table, const char *path, struct text *to);

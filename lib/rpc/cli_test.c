@@ -211,12 +211,14 @@ static void faults(void **state)
 
 	run_connected(w, "subnet 10.1.2.1/24 remove", &missing);
 	assert_int_equal(missing.status, 6);
-	assert_string_equal(text_string(&missing.error), "Not Found: 10.1.2.1/24\n");
+	assert_string_equal(text_string(&missing.error),
+			    "Not Found: 10.1.2.1/24: there is none here; SUBNET is Subnet\n");
 
 	write_file(w, "cookie", "bm90LXRoZS1zZWNyZXQ");
 	run_connected(w, "nothing", &stranger);
 	assert_int_equal(stranger.status, 34);
-	assert_string_equal(text_string(&stranger.error), "Unauthorized: UNAUTHORIZED\n");
+	assert_has(&stranger.error, "Unauthorized: 127.0.0.1:");
+	assert_has(&stranger.error, " does not accept the local cookie: ");
 	write_file(w, "cookie", SECRET);
 
 	assert_true(asprintf(&line, "-t 127.0.0.1:1 --auth-cookie %s nothing", w->cookie) > 0);
@@ -229,6 +231,46 @@ static void faults(void **state)
 	assert_int_equal(no_cookie.status, 38);
 	assert_has(&no_cookie.error, "Invalid Request: ");
 	assert_has(&no_cookie.error, "--tunnel HOST:PORT");
+}
+
+/* Details that are no sentence become one; nothing is said twice. */
+static void reports(void **state)
+{
+	static const struct {
+		const char *name, *params; /* of subnet.set-wan */
+		enum fault_kind kind;
+		const char *details, *line;
+	} cases[] = {
+		{ "a sentence", "{}", FAULT_INVALID_REQUEST, "count: must be at least 1",
+		  "Invalid Request: count: must be at least 1\n" },
+		{ "the message again", "{}", FAULT_AUTHORIZATION, "UNAUTHORIZED",
+		  "Unauthorized: the daemon does not accept who calls\n" },
+		{ "the message again, of an unknown kind", "{}", FAULT_UNKNOWN, "Unknown Error",
+		  "Unknown Error: the daemon does not say why; its log may\n" },
+		{ "nothing", "{}", FAULT_NETWORK, NULL,
+		  "Network Error: the daemon does not say why; its log may\n" },
+		{ "the key of an argument", "{\"subnet\":\"10.1.2.1/24\"}", FAULT_NOT_FOUND,
+		  "10.1.2.1/24", "Not Found: 10.1.2.1/24: there is none here; SUBNET is Subnet\n" },
+		{ "the value of an option", "{\"wanIp\":\"1.2.3.4\"}", FAULT_NOT_FOUND, "1.2.3.4",
+		  "Not Found: 1.2.3.4: there is none here; --wan-ip is Public address for egress\n" },
+		{ "something else that is missing", "{\"wanIp\":null}", FAULT_NOT_FOUND, "a root",
+		  "Not Found: a root\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(text_done) struct text shown = { 0 };
+		struct fault fault = { .kind = cases[i].kind, .details = (char *)cases[i].details };
+		struct cli_command command = {
+			.method = cli_method(&test_table, "subnet.set-wan"),
+			.params = json_loads(cases[i].params, 0, NULL),
+		};
+
+		print_message("%s\n", cases[i].name);
+		assert_non_null(command.method);
+		cli_report(&command, &fault, &shown);
+		assert_string_equal(text_string(&shown), cases[i].line);
+		json_decref(command.params);
+	}
 }
 
 static void usage_errors(void **state)
@@ -454,6 +496,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(results, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(faults, world_setup, world_teardown),
+		cmocka_unit_test(reports),
 		cmocka_unit_test_setup_teardown(usage_errors, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(help, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(settings, world_setup, world_teardown),

@@ -53,6 +53,13 @@ static int login(struct rpc_client *client, const json_t *params, json_t **ret_r
 	/* Without any other proof: who has one of those would get no session. */
 	r = rpc_client_call_as(client, RPC_PROOF_NONE, NULL, "auth.login", to_send, &result, fault);
 	json_decref(to_send);
+	if (r < 0 && fault->kind == FAULT_INCORRECT_PASSWORD) {
+		fault_done(fault);
+		return fault_set(
+			fault, FAULT_INCORRECT_PASSWORD,
+			"the daemon does not accept it. `start-tunnel auth reset-password`, "
+			"as root on the server, sets another one");
+	}
 	if (r < 0)
 		return r;
 	session = json_string_value(json_object_get(result, "session"));
@@ -71,7 +78,7 @@ static int logout(struct rpc_client *client, const json_t *params, json_t **ret_
 				   fault);
 
 	json_decref(result);
-	if (r < 0 && (session || !rpc_is_unauthorized(fault)))
+	if (r < 0 && (session || !rpc_client_is_refused(client)))
 		return r;
 	fault_done(fault); /* a session that the daemon does not know is no session any more */
 	if (!session)

@@ -350,10 +350,10 @@ static int provide(struct init *init, struct fault *fault)
 	return r;
 }
 
-static bool is_missing(const struct fault *fault)
+static bool is_missing(const struct init *init, const struct fault *fault)
 {
 	return fault->kind == FAULT_PARSE_NET_ADDRESS || fault->kind == FAULT_OPENSSL ||
-	       (fault->kind == FAULT_AUTHORIZATION && !rpc_is_unauthorized(fault));
+	       (fault->kind == FAULT_AUTHORIZATION && !rpc_client_is_refused(init->client));
 }
 
 static int run(struct init *init, struct fault *fault)
@@ -364,7 +364,7 @@ static int run(struct init *init, struct fault *fault)
 		r = command_call(init->client, "web.enable", json_object(), NULL, fault);
 		if (r == 0)
 			return 0;
-		if (!is_missing(fault))
+		if (!is_missing(init, fault))
 			return r;
 		r = provide(init, fault);
 	}

@@ -40,8 +40,17 @@ def refused(tunnel, status, says, *arguments):
     got, output, error = tunnel.try_cli(*arguments)
     assert got == status, f"{output}{error}"
     assert says in error
+    reads_well(error)
     assert output == ""
     assert tunnel.document() == before
+
+
+def reads_well(error):
+    """A message with its details; neither repeats the other."""
+    message, _, details = error.partition(": ")
+    assert details.strip(), error
+    assert not details.lower().startswith(message.lower()), error
+    assert sorted(details.lower().split()) != sorted(message.lower().split()), error
 
 
 # Subnets
@@ -124,7 +133,8 @@ def test_device_set_wan_and_kind(home, cli):
 def test_device_remove(home, cli):
     cli("device", "remove", SUBNET, SERVER)
     assert list(home.subnets()[SUBNET]["clients"]) == ["10.59.37.9"]
-    refused(home, 6, SERVER, "device", "remove", SUBNET, SERVER)
+    refused(home, 6, f"Not Found: {SERVER}: there is none here; IP is the device's address",
+            "device", "remove", SUBNET, SERVER)
 
 
 def test_device_errors(home):

@@ -52,6 +52,7 @@ class Laptop:
         got, output, error = self.try_run(*arguments, **options)
         assert (got, output) == (status, ""), error
         assert re.search(says, error), error
+        assert "UNAUTHORIZED" not in error, error  # what programs are told, not people
 
     def make_ssh_key(self, name="id_ed25519", passphrase=""):
         """Returns the line of its public key."""
@@ -241,7 +242,7 @@ def test_config_file(laptop, tunnel):
 
 def test_login(laptop, tunnel):
     password = tunnel.cli("auth", "reset-password").split("\n")[2]
-    laptop.refused(7, "Incorrect Password", "auth", "login", env={"PASSWORD": "not this one"})
+    laptop.refused(7, "^Incorrect Password: .*auth reset-password", "auth", "login", env={"PASSWORD": "not this one"})
     assert laptop.run("auth", "login", env={"PASSWORD": password}) == ""
     jar = "/run/home/.startos/.cookies.json"
     assert laptop.host.run("stat", "-c", "%a", jar) == "600\n"
@@ -251,7 +252,8 @@ def test_login(laptop, tunnel):
     laptop.run("auth", "logout")
     assert json.loads(laptop.host.read_file(jar)) == []
     laptop.refused(34, "Unauthorized", "status")
-    laptop.refused(34, "Unauthorized", "auth", "logout", token)  # it is over at the daemon, too
+    # It is over at the daemon, too.
+    laptop.refused(34, "^Unauthorized: .* does not know this session", "auth", "logout", token)
 
 
 # What goes over the wire
