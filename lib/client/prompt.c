@@ -166,6 +166,61 @@ int prompt_secret(const char *label, struct text *ret, struct fault *fault)
 	return ask(label, ECHO, ret, fault);
 }
 
+/* One answer. Returns 0, or a negative errno: as of read_line(). */
+static int read_block(const struct session *session, const char *end, size_t max, struct text *ret)
+{
+	CLEANUP(text_done_secret) struct text line = { 0 };
+	int r;
+
+	ret->max = max;
+	do {
+		text_clear(&line);
+		r = read_line(session, &line);
+		if (r < 0)
+			return r;
+		text_printf(ret, "%s\n", text_string(&line));
+		if (text_error(ret) < 0)
+			return text_error(ret);
+	} while (strncmp(text_string(&line), end, strlen(end)) != 0);
+	return 0;
+}
+
+int prompt_secret_block(const char *label, const char *end, size_t max,
+			const char *(*check)(const struct text *answer, void *context),
+			void *context, struct text *ret, struct fault *fault)
+{
+	struct session session;
+	const char *wrong;
+	int r = need_terminal(label, fault);
+
+	if (r < 0)
+		return r;
+	do { /* again after the program was stopped and continued */
+		session_begin(&session, ECHO);
+		(void)fprintf(stderr, "%s\n", label);
+		do { /* in one session: what is pasted may go on behind an answer that is wrong */
+			text_done_secret(ret);
+			wrong = NULL;
+			r = read_block(&session, end, max, ret);
+			if (r == 0)
+				wrong = check(ret, context);
+			if (wrong)
+				(void)fprintf(stderr, "%s\n", wrong);
+		} while (wrong);
+		if (r < 0 && session.terminal) /* the rest is not for the shell to show */
+			(void)tcflush(STDIN_FILENO, TCIFLUSH);
+		session_end(&session);
+	} while (r == -EINTR && caught != SIGINT);
+	if (r == -EINTR || r == -ENODATA || r == -EIO)
+		return cancelled(fault);
+	if (r == -E2BIG)
+		(void)fault_set(fault, FAULT_DESERIALIZATION,
+				"what was pasted is longer than %zu bytes, or has a line longer "
+				"than %d",
+				max, PROMPT_LINE_MAX);
+	return r < 0 ? fault_set_errno(fault, r, FAULT_FILESYSTEM, "reading what was pasted") : 0;
+}
+
 /* --- menus --- */
 
 static int choose_by_number(const char *label, const char *const *items, size_t count, size_t *ret,

@@ -23,6 +23,17 @@ int prompt_line(const char *label, const char *initial, struct text *ret, struct
 int prompt_secret(const char *label, struct text *ret, struct fault *fault);
 
 /*
+ * Asks for a secret of several lines, up to one that begins with @end, as what is pasted has. Nothing
+ * shows from the first question to the last answer.
+ * @max: bytes of an answer; more is -E2BIG.
+ * @check: says what is wrong with an answer, which is shown and asked for again; NULL where nothing is.
+ * Returns 0, or a negative errno with a fault. The caller wipes *ret.
+ */
+int prompt_secret_block(const char *label, const char *end, size_t max,
+			const char *(*check)(const struct text *answer, void *context),
+			void *context, struct text *ret, struct fault *fault);
+
+/*
  * Lets one of the items be chosen: by the arrow keys on a terminal that has them, else by its number
  * (out of range or nothing: FAULT_INVALID_REQUEST).
  */

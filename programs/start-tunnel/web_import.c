@@ -36,6 +36,8 @@ int web_import_files(struct rpc_client *client, const char *key_path, const char
 
 /* --- pasting --- */
 
+#define BLOCK_END "-----END" /* begins the last line of a block in PEM */
+
 /* Appends lines up to one that ends a PEM block. */
 static int read_block(struct text *to, struct fault *fault)
 {
@@ -51,7 +53,7 @@ static int read_block(struct text *to, struct fault *fault)
 		if (text_error(to) < 0)
 			return fault_set_errno(fault, text_error(to), FAULT_DESERIALIZATION,
 					       "reading what was pasted");
-	} while (strncmp(text_string(&line), "-----END", 8) != 0);
+	} while (strncmp(text_string(&line), BLOCK_END, strlen(BLOCK_END)) != 0);
 	return 0;
 }
 
@@ -75,18 +77,20 @@ static X509 *parse_certificate(const struct text *text)
 	return certificate;
 }
 
+/* Of prompt_secret_block(): keeps the key that it finds in **context. */
+static const char *check_key(const struct text *text, void *context)
+{
+	EVP_PKEY **ret = context;
+
+	*ret = parse_key(text);
+	return *ret ? NULL : "That is no private key in PEM without a passphrase. Paste it again:";
+}
+
 /* Asks until it is a key. */
 static int read_key(struct text *to, EVP_PKEY **ret, struct fault *fault)
 {
-	int r;
-
-	(void)fprintf(stderr, "Paste the private key in PEM:\n");
-	while ((r = read_block(to, fault)) == 0 && !(*ret = parse_key(to))) {
-		(void)fprintf(stderr, "That is no private key in PEM without a passphrase. Paste "
-				      "it again:\n");
-		text_clear(to);
-	}
-	return r;
+	return prompt_secret_block("Paste the private key in PEM; it does not show:", BLOCK_END,
+				   COMMAND_FILE_MAX, check_key, ret, to, fault);
 }
 
 /* Whether a certificate is signed by the key of another, or of itself. Other algorithms: no. */

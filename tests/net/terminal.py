@@ -72,7 +72,14 @@ class Terminal:
             self._read(0.1)
 
     def type(self, text):
-        os.write(self._master, text.encode())
+        """May wait for the program to read, where it is much."""
+        left = text.encode()
+        while left:
+            left = left[os.write(self._master, left):]
+
+    def echoes(self):
+        """Whether the terminal shows what is typed."""
+        return bool(termios.tcgetattr(self._slave)[3] & termios.ECHO)
 
     def end(self, timeout_s=30.0):
         """Waits for the program's end; returns its exit status. The terminal is as it was before."""

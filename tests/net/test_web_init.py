@@ -1,6 +1,8 @@
 """`web init` and what else asks a person, on a real terminal; then the interface from outside."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -10,6 +12,7 @@ from terminal import CTRL_C, CTRL_D, DOWN, ENTER, UP, Terminal
 SUBNET = "10.59.37.1/24"
 FIRST, SECOND = "198.18.0.2", "198.18.0.3"
 PEM = r"(-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----)"
+ASKS_FOR_KEY = "private key in PEM; it does not show:\n"
 PASSWORD = r"Password\n([a-z2-7]{26})\n"
 
 
@@ -95,7 +98,7 @@ def test_provide_by_pasting(lab, tunnel, fresh, authority):
         terminal.expect("SSL Certificate:")
         terminal.expect("Number, 1 to 2: ")
         terminal.type("2\n")
-        terminal.expect("private key in PEM")
+        terminal.expect(ASKS_FOR_KEY)
         terminal.type("nonsense\n-----END nonsense\n")
         terminal.expect("again")
         terminal.type(key)
@@ -108,11 +111,71 @@ def test_provide_by_pasting(lab, tunnel, fresh, authority):
     assert "session" in log_in(lab.stranger, authority.root, f"{FIRST}:8444", password)["result"]
 
 
+def shows_any_of(terminal, secret):
+    """Whether a line of it is on the screen."""
+    return any(line in terminal.shown for line in secret.splitlines()[1:-1])
+
+
+def test_pasted_key_does_not_show(tunnel, fresh, authority):
+    """Neither at once, nor behind what is no key, nor where both come in one go."""
+    key, certificate = authority.leaf([f"IP:{FIRST}"])
+    parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    with fresh("web", "import-certificate") as terminal:
+        terminal.expect(ASKS_FOR_KEY)
+        assert not terminal.echoes()
+        terminal.type(parameters + key)
+        terminal.expect("no private key in PEM .*again")
+        terminal.expect("the root last")
+        terminal.type(certificate + authority.root)
+        assert terminal.end() == 0
+        assert not shows_any_of(terminal, parameters) and not shows_any_of(terminal, key)
+    assert webserver(tunnel)["certificate"] is not None
+
+
+@pytest.mark.parametrize("ending", [CTRL_C, signal.SIGTERM, signal.SIGHUP, "too long"])
+def test_paste_that_is_cut_off_does_not_show(tunnel, fresh, authority, ending):
+    """The program ends in the middle of a key: the terminal is as it was, and no line was seen."""
+    key, _ = authority.leaf([f"IP:{FIRST}"])
+    half = "\n".join(key.splitlines()[:2]) + "\n"
+    with fresh("web", "import-certificate") as terminal:
+        terminal.expect(ASKS_FOR_KEY)
+        terminal.type(half)
+        if ending == CTRL_C:
+            terminal.type(CTRL_C)
+            assert terminal.end() == 73
+        elif ending == "too long":
+            line = "A" * 62 + "\n"
+            terminal.type(line * ((65536 - len(half)) // len(line) + 1))
+            terminal.expect("longer than 65536 bytes")
+            assert terminal.end() == 12
+            assert "AAAA" not in terminal.shown
+        else:
+            pid, = tunnel.host.processes("start-tunnel")
+            os.kill(pid, ending)
+            assert terminal.end() in (-ending, 128 + ending)
+        assert not shows_any_of(terminal, half + "\n")
+
+
+def test_paste_after_a_stop_begins_anew(tunnel, fresh, authority):
+    """Ctrl-Z in the middle of a key."""
+    key, certificate = authority.leaf([f"IP:{FIRST}"])
+    with fresh("web", "import-certificate") as terminal:
+        terminal.expect(ASKS_FOR_KEY)
+        terminal.type("\n".join(key.splitlines()[:2]) + "\n\x1a")
+        terminal.expect(ASKS_FOR_KEY)
+        assert not terminal.echoes()
+        terminal.type(key)
+        terminal.expect("the root last")
+        terminal.type(certificate + authority.root)
+        assert terminal.end() == 0
+        assert not shows_any_of(terminal, key)
+
+
 def test_pasted_certificate_of_another_key(tunnel, fresh, authority):
     key, _ = authority.leaf([f"IP:{FIRST}"])
     _, certificate = authority.leaf([f"IP:{FIRST}"])
     with fresh("web", "import-certificate") as terminal:
-        terminal.expect("private key in PEM")
+        terminal.expect(ASKS_FOR_KEY)
         terminal.type(key)
         terminal.expect("the root last")
         terminal.type(certificate)
@@ -155,7 +218,7 @@ def test_address_that_is_taken_is_asked_for_again(tunnel, fresh):
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
 def test_cancelled_at_every_question(tunnel, fresh, key):
     answers = [("Listen Address:[^$]*" + SECOND, ENTER), (r"Port \[8443\]: ", "\n"),
-               ("SSL Certificate:[^$]*Provide", DOWN + ENTER), ("private key in PEM:\n", key)]
+               ("SSL Certificate:[^$]*Provide", DOWN + ENTER), (ASKS_FOR_KEY, key)]
     for count in range(len(answers)):
         tunnel.cli("web", "uninit")
         with fresh("web", "init") as terminal:
