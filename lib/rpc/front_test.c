@@ -101,9 +101,10 @@ static void client_faults(void **state)
 		  "or another program",
 		  FAULT_NOT_FOUND },
 		{ SECRET, "echo", "message: is required", FAULT_DESERIALIZATION },
-		{ "wrong", "nothing", "UNAUTHORIZED", FAULT_AUTHORIZATION },
-		{ "c2VjcmV0c2VjcmV0", "nothing", "UNAUTHORIZED", FAULT_AUTHORIZATION },
-		{ NULL, "nothing", "UNAUTHORIZED", FAULT_AUTHORIZATION },
+		{ "wrong", "nothing", "does not accept the local cookie", FAULT_AUTHORIZATION },
+		{ "c2VjcmV0c2VjcmV0", "nothing", "does not accept the local cookie",
+		  FAULT_AUTHORIZATION },
+		{ NULL, "nothing", "does not know this session", FAULT_AUTHORIZATION },
 	};
 	json_t *result = NULL;
 
@@ -113,7 +114,7 @@ static void client_faults(void **state)
 		assert_true(call(&f->address, cases[i].cookie, cases[i].method, NULL, &result,
 				 &fault) < 0);
 		assert_int_equal(fault.kind, cases[i].kind);
-		assert_string_equal(fault.details, cases[i].details);
+		assert_contains(fault.details, cases[i].details);
 	}
 }
 
