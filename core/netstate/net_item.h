@@ -18,6 +18,8 @@
 
 #define NET_LINK_NAME "wg-start-tunnel"
 #define NET_KEY_SIZE 32
+#define NET_TRANSPARENT_MARK                                                                       \
+	0x540001 /* of sockets that speak to devices from their clients' addresses */
 #define NET_ITEMS_MAX 262144 /* in one set */
 #define NET_FORWARD_PORTS_MAX 1048576 /* external ports of all forwards together */
 

@@ -17,7 +17,7 @@ struct pending {
 	uint32_t number;
 	uint8_t type;
 	netd_client_done done;
-	netd_client_bound bound; /* of BIND, in place of `done` */
+	netd_client_bound bound; /* of BIND and TRANSPARENT, in place of `done` */
 	void *context;
 };
 
@@ -158,9 +158,9 @@ static int take_frame(struct netd_client *client, const struct netd_frame *frame
 		return take_failed(client, frame);
 	if (frame->type == NETD_STATUS_IS && first->type == NETD_STATUS)
 		return take_status(client, frame);
-	if (frame->type == NETD_BOUND && first->type == NETD_BIND && frame->body_size == 0)
+	if (frame->type == NETD_BOUND && first->bound && frame->body_size == 0)
 		return take_bound(client);
-	if (frame->type != NETD_DONE || first->type == NETD_STATUS || first->type == NETD_BIND ||
+	if (frame->type != NETD_DONE || first->type == NETD_STATUS || first->bound ||
 	    frame->body_size > 0)
 		return -EBADMSG;
 	answer(client, NULL, NULL);
@@ -393,6 +393,19 @@ int netd_client_bind(struct netd_client *client, const struct netd_bind *wanted,
 	return send_request(
 		client, out,
 		&(struct pending){ .type = NETD_BIND, .bound = bound, .context = context });
+}
+
+int netd_client_transparent(struct netd_client *client, netd_client_bound bound, void *context)
+{
+	struct outgoing *out;
+	int r = begin_request(client, &out);
+
+	if (r < 0)
+		return r;
+	netd_write_plain(&out->frame, NETD_TRANSPARENT, client->last_number + 1);
+	return send_request(
+		client, out,
+		&(struct pending){ .type = NETD_TRANSPARENT, .bound = bound, .context = context });
 }
 
 /* In the child, between fork and exec: only what is safe after fork. Tells a failure through

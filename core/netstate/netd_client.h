@@ -49,6 +49,8 @@ int netd_client_status(struct netd_client *client, uint8_t flags, netd_client_do
 int netd_client_reboot(struct netd_client *client, netd_client_done done, void *context);
 int netd_client_bind(struct netd_client *client, const struct netd_bind *wanted,
 		     netd_client_bound bound, void *context);
+/* @bound gets our end of the channel. */
+int netd_client_transparent(struct netd_client *client, netd_client_bound bound, void *context);
 
 /*
  * Starts start-netd as a child that inherits one end of a socket pair as NETD_SOCKET_FD and every

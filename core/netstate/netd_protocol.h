@@ -21,13 +21,15 @@ enum netd_request_type {
 	NETD_STATUS = 3,
 	NETD_REBOOT = 4, /* reboots the machine */
 	NETD_BIND = 5, /* a socket that is bound to an endpoint, ports below 1024 included */
+	NETD_TRANSPARENT = 6, /* a channel of its own for transparent sockets, see below */
 };
 
 enum netd_answer_type {
 	NETD_DONE = 128, /* to SYNC, CHANGE, REBOOT: no body */
 	NETD_FAILED = 129, /* fault kind (4, signed) and details: nothing changed */
 	NETD_STATUS_IS = 130,
-	NETD_BOUND = 131, /* to BIND: no body; the socket comes with the frame (SCM_RIGHTS) */
+	NETD_BOUND =
+		131, /* to BIND and TRANSPARENT: no body; the socket comes with the frame (SCM_RIGHTS) */
 };
 
 #define NETD_NAME_MAX 64
@@ -89,6 +91,15 @@ struct netd_bind {
 	uint8_t flags; /* enum netd_bind_flag */
 	struct endpoint endpoint;
 };
+
+/*
+ * The channel that NETD_TRANSPARENT gives (SOCK_SEQPACKET). A request is one byte, how many sockets are
+ * wanted: 1 to NETD_TRANSPARENT_MAX. The answer is one byte: 0, and one or more TCP sockets come with it
+ * (SCM_RIGHTS), or the errno why there is none. A socket is not bound, does not block, and may take any
+ * IPv4 address as its own (IP_TRANSPARENT); it speaks through the WireGuard interface only. There is one
+ * channel at a time: another request closes the one before.
+ */
+#define NETD_TRANSPARENT_MAX 64
 
 /* A frame as it was parsed; the body is borrowed from the buffer. */
 struct netd_frame {

@@ -185,6 +185,42 @@ static int add_routes(struct application *a)
 	return each(a, FACT_ROUTE, add_route);
 }
 
+const struct rtnl_rule return_rule = {
+	.from_link = NET_LINK_NAME,
+	.mark = NET_TRANSPARENT_MARK,
+	.table = RETURN_TABLE,
+	.priority = 49,
+};
+
+/* What somebody else made so, or took away, since that was read, is as wanted. */
+static int set_return_rule(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_RETURN_RULE);
+	int r;
+
+	if (!change)
+		return 0;
+	r = change->kind == CHANGE_ADD ? rtnl_rule_add(a->network->rtnl, &return_rule)
+				       : rtnl_rule_remove(a->network->rtnl, &return_rule);
+	if (r == -EEXIST || r == -ENOENT)
+		return 0;
+	return r < 0 ? failed(a, r, "changing the", change_fact(change)) : 0;
+}
+
+static int set_return_route(struct application *a)
+{
+	const struct change *change = plan_find(a->plan, FACT_RETURN_ROUTE);
+	int r;
+
+	if (!change)
+		return 0;
+	r = change->kind == CHANGE_ADD ? rtnl_local_default_add(a->network->rtnl, RETURN_TABLE)
+				       : rtnl_local_default_remove(a->network->rtnl, RETURN_TABLE);
+	if (r == -ESRCH)
+		return 0;
+	return r < 0 ? failed(a, r, "changing the", change_fact(change)) : 0;
+}
+
 /* A peer that comes back is spoken to where it was last: it need not notice and speak first. */
 static void put_last_endpoint(const struct network *network, struct wg_config_peer *peer)
 {
@@ -361,10 +397,11 @@ static const struct step {
 	int (*apply)(struct application *a);
 	bool of_link; /* pointless where the interface goes */
 } steps[] = {
-	{ make_link, false },	  { change_firewall, false }, { switch_forwarding, false },
-	{ set_link_state, true }, { add_addresses, true },    { add_routes, true },
-	{ set_wg, true },	  { remove_peers, true },     { remove_addresses, true },
-	{ remove_routes, true },  { destroy_link, false },    { end_connections, false },
+	{ make_link, false },	     { change_firewall, false }, { switch_forwarding, false },
+	{ set_link_state, true },    { add_addresses, true },	 { add_routes, true },
+	{ set_return_route, false }, { set_return_rule, false }, { set_wg, true },
+	{ remove_peers, true },	     { remove_addresses, true }, { remove_routes, true },
+	{ destroy_link, false },     { end_connections, false },
 };
 
 /* Best effort: what cannot be undone is found by the next comparison. The firewall is one

@@ -218,6 +218,8 @@ static void expand_link(const struct net_item *item, uint32_t mtu, struct fact_s
 	append(set, (struct fact){ .kind = FACT_LINK });
 	append(set, (struct fact){ .kind = FACT_RULESET, .value = { 1 } });
 	append(set, (struct fact){ .kind = FACT_FORWARDING });
+	append(set, (struct fact){ .kind = FACT_RETURN_RULE });
+	append(set, (struct fact){ .kind = FACT_RETURN_ROUTE });
 	append(set, fact_of_link_state(true, item->link.mtu ? item->link.mtu : mtu));
 	append(set, fact_of_wg_device(item->link.private_key, item->link.listen_port));
 }
@@ -350,6 +352,8 @@ static const struct {
 	[FACT_LINK_STATE] = { "state and MTU of " NET_LINK_NAME, KEY_NONE },
 	[FACT_ADDRESS] = { "address on " NET_LINK_NAME ": ", KEY_PREFIX },
 	[FACT_ROUTE] = { "route through " NET_LINK_NAME " to ", KEY_PREFIX },
+	[FACT_RETURN_RULE] = { "routing rule of what comes back to transparent sockets", KEY_NONE },
+	[FACT_RETURN_ROUTE] = { "route of what comes back to transparent sockets", KEY_NONE },
 	[FACT_WG_DEVICE] = { "key and listen port of " NET_LINK_NAME, KEY_NONE },
 	[FACT_PEER] = { "WireGuard peer ", KEY_NONE },
 };

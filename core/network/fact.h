@@ -26,6 +26,8 @@ enum fact_kind {
 	FACT_LINK_STATE, /* value: up (1), MTU (4) */
 	FACT_ADDRESS, /* key: address (4), prefix length (1) */
 	FACT_ROUTE, /* key: network (4), prefix length (1); value: source address (4) */
+	FACT_RETURN_RULE, /* what comes back to transparent sockets is looked up in a table of its own */
+	FACT_RETURN_ROUTE, /* where all is for this machine; neither key nor value */
 	FACT_WG_DEVICE, /* value: private key (32), listen port (2) */
 	FACT_PEER, /* key: public key (32); value: preshared key (32), its one address (4) */
 };

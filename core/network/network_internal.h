@@ -7,6 +7,10 @@
 
 struct watch;
 
+/* How what comes back to transparent sockets finds them: the firewall marks it (ruleset.c). */
+#define RETURN_TABLE 1344
+extern const struct rtnl_rule return_rule;
+
 #define SWEEP_SUBNETS_MAX 4096
 
 /* Which connections are to be looked for, see sweep.c. */

@@ -142,6 +142,23 @@ static int read_forwarding(const struct fact_set *wanted, struct fact_set *facts
 	return 0;
 }
 
+static int read_return_path(struct network *network, struct fact_set *facts, struct fault *fault)
+{
+	struct fact fact = { .kind = FACT_RETURN_RULE };
+	int r = rtnl_rule_find(network->rtnl, &return_rule);
+
+	if (r == 0)
+		fact_set_append(facts, &fact);
+	if (r == 0 || r == -ENOENT)
+		r = rtnl_local_default_find(network->rtnl, RETURN_TABLE);
+	fact.kind = FACT_RETURN_ROUTE;
+	if (r == 0)
+		fact_set_append(facts, &fact);
+	if (r < 0 && r != -ENOENT)
+		return fault_set_errno(fault, r, FAULT_NETWORK, "reading the routing rules");
+	return 0;
+}
+
 int present_read(struct network *network, const struct fact_set *wanted, struct fact_set *ret,
 		 struct wg_config *ret_device, struct fault *fault)
 {
@@ -153,6 +170,8 @@ int present_read(struct network *network, const struct fact_set *wanted, struct 
 		r = read_ruleset(network, &facts, fault);
 	if (r == 0)
 		r = read_forwarding(wanted, &facts, fault);
+	if (r == 0)
+		r = read_return_path(network, &facts, fault);
 	if (r < 0)
 		return r;
 	r = fact_set_finish(&facts, NULL);

@@ -11,6 +11,10 @@
 
 #define READ_TRIES 8
 
+#define TEXT_OF(number) #number
+#define TEXT_OF_VALUE(macro) TEXT_OF(macro)
+#define TRANSPARENT_MARK TEXT_OF_VALUE(NET_TRANSPARENT_MARK)
+
 /*
  * forwards        where packets for an external address and port go (DNAT)
  * published       the same keys: what may be entered from outside, as conntrack remembers it;
@@ -21,6 +25,9 @@
  * hairpin         each device with itself: it reached its own public port
  * egress_device,  what a source address becomes on its way out; a device outranks its subnet
  * egress_subnet
+ *
+ * Connections that this machine makes to devices from the addresses of others (transparent sockets) are
+ * marked, and what comes back on them too: a routing rule leads that to the sockets.
  *
  * What came in through a forward is looked up in "published" packet by packet, established or not:
  * a forward that is removed ends at once, and its connections are only tidied up later (sweep.c).
@@ -59,6 +66,16 @@ static const char rules[] =
 	"	map egress_subnet {\n"
 	"		type ipv4_addr : ipv4_addr\n"
 	"		flags interval\n"
+	"	}\n"
+	"	chain note_source {\n"
+	"		type filter hook output priority -150; policy accept;\n"
+	"		oifname \"" NET_LINK_NAME "\" meta mark " TRANSPARENT_MARK
+	" ct mark set meta mark\n"
+	"	}\n"
+	"	chain recall_source {\n"
+	"		type filter hook prerouting priority -150; policy accept;\n"
+	"		iifname \"" NET_LINK_NAME "\" ct direction reply ct mark " TRANSPARENT_MARK
+	" meta mark set ct mark\n"
 	"	}\n"
 	"	chain prerouting {\n"
 	"		type nat hook prerouting priority -100; policy accept;\n"

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/netconf.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -25,7 +26,7 @@ struct watch {
 static int subscribe(struct watch *watch)
 {
 	static const unsigned groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
-					   RTNLGRP_IPV4_NETCONF };
+					   RTNLGRP_IPV4_RULE, RTNLGRP_IPV4_NETCONF };
 	int r = netlink_new(NETLINK_ROUTE, &watch->rtnl);
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == 0; i++)
@@ -135,7 +136,13 @@ static bool concerns_us(const struct nlmsghdr *message, uint32_t index)
 		       index;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		return find_attribute(message, sizeof(struct rtmsg), RTA_OIF).number == index;
+		return find_attribute(message, sizeof(struct rtmsg), RTA_OIF).number == index ||
+		       find_attribute(message, sizeof(struct rtmsg), RTA_TABLE).number ==
+			       RETURN_TABLE;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		return find_attribute(message, sizeof(struct fib_rule_hdr), FRA_TABLE).number ==
+		       RETURN_TABLE;
 	case RTM_NEWNETCONF:
 		return is_forwarding(message);
 	default:

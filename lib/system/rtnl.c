@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -9,6 +10,7 @@
 
 #define REQUEST_MAX 512
 #define DUMP_TRIES 8
+#define LOOPBACK_INDEX 1 /* in every network namespace */
 
 /* A request in its own aligned memory. */
 struct request {
@@ -307,4 +309,184 @@ int rtnl_default_mtu(struct netlink *nl, uint32_t *ret)
 		return r;
 	*ret = link.mtu;
 	return 0;
+}
+
+static int change_rule(struct netlink *nl, uint16_t type, uint16_t flags,
+		       const struct rtnl_rule *rule)
+{
+	struct request request;
+	struct nlmsghdr *message = begin(&request, type, flags);
+	struct fib_rule_hdr *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+
+	info->family = AF_INET;
+	info->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
+	mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
+	mnl_attr_put_u32(message, FRA_FWMASK, UINT32_MAX);
+	mnl_attr_put_u32(message, FRA_TABLE, rule->table);
+	mnl_attr_put_strz(message, FRA_IIFNAME, rule->from_link);
+	return netlink_request(nl, message, NULL, NULL);
+}
+
+int rtnl_rule_add(struct netlink *nl, const struct rtnl_rule *rule)
+{
+	return change_rule(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule);
+}
+
+int rtnl_rule_remove(struct netlink *nl, const struct rtnl_rule *rule)
+{
+	return change_rule(nl, RTM_DELRULE, 0, rule);
+}
+
+struct rule_search {
+	const struct rtnl_rule *wanted;
+	struct rtnl_rule rule; /* as the current message has it */
+	uint32_t mask;
+	bool other; /* it has more conditions */
+	bool found;
+};
+
+static int read_rule_attribute(const struct nlattr *attribute, void *context)
+{
+	struct rule_search *search = context;
+
+	switch (mnl_attr_get_type(attribute)) {
+	case FRA_PRIORITY:
+		search->rule.priority = mnl_attr_get_u32(attribute);
+		break;
+	case FRA_FWMARK:
+		search->rule.mark = mnl_attr_get_u32(attribute);
+		break;
+	case FRA_FWMASK:
+		search->mask = mnl_attr_get_u32(attribute);
+		break;
+	case FRA_TABLE:
+		search->rule.table = mnl_attr_get_u32(attribute);
+		break;
+	case FRA_IIFNAME:
+		search->rule.from_link = mnl_attr_get_str(attribute);
+		break;
+	case FRA_SRC:
+	case FRA_DST:
+	case FRA_OIFNAME:
+	case FRA_IP_PROTO:
+	case FRA_SPORT_RANGE:
+	case FRA_DPORT_RANGE:
+	case FRA_UID_RANGE:
+		search->other = true;
+		break;
+	default:
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+static int visit_rule(const struct nlmsghdr *message, void *context)
+{
+	const struct fib_rule_hdr *info = mnl_nlmsg_get_payload(message);
+	struct rule_search *search = context;
+	const struct rtnl_rule *wanted = search->wanted;
+
+	if (message->nlmsg_type != RTM_NEWRULE || info->family != AF_INET ||
+	    info->action != FR_ACT_TO_TBL || (info->flags & FIB_RULE_INVERT))
+		return 0;
+	search->rule = (struct rtnl_rule){ 0 };
+	search->mask = 0;
+	search->other = false;
+	(void)mnl_attr_parse(message, sizeof(*info), read_rule_attribute, search);
+	if (!search->other && search->mask == UINT32_MAX && search->rule.mark == wanted->mark &&
+	    search->rule.table == wanted->table && search->rule.priority == wanted->priority &&
+	    search->rule.from_link && strcmp(search->rule.from_link, wanted->from_link) == 0)
+		search->found = true;
+	return 0;
+}
+
+int rtnl_rule_find(struct netlink *nl, const struct rtnl_rule *rule)
+{
+	struct rule_search search = { .wanted = rule };
+	struct request request;
+	struct nlmsghdr *message = begin(&request, RTM_GETRULE, 0);
+	struct fib_rule_hdr *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	int r;
+
+	info->family = AF_INET;
+	r = dump(nl, message, visit_rule, &search);
+	if (r < 0)
+		return r;
+	return search.found ? 0 : -ENOENT;
+}
+
+static int change_local_default(struct netlink *nl, uint16_t type, uint16_t flags, uint32_t table)
+{
+	struct request request;
+	struct nlmsghdr *message = begin(&request, type, flags);
+	struct rtmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+
+	info->rtm_family = AF_INET;
+	info->rtm_table = RT_TABLE_COMPAT;
+	info->rtm_protocol = RTPROT_STATIC;
+	info->rtm_scope = RT_SCOPE_HOST;
+	info->rtm_type = RTN_LOCAL;
+	mnl_attr_put_u32(message, RTA_TABLE, table);
+	mnl_attr_put_u32(message, RTA_OIF, LOOPBACK_INDEX);
+	return netlink_request(nl, message, NULL, NULL);
+}
+
+int rtnl_local_default_add(struct netlink *nl, uint32_t table)
+{
+	return change_local_default(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, table);
+}
+
+int rtnl_local_default_remove(struct netlink *nl, uint32_t table)
+{
+	return change_local_default(nl, RTM_DELROUTE, 0, table);
+}
+
+struct table_search {
+	uint32_t wanted;
+	uint32_t table;
+	uint32_t through;
+	bool found;
+};
+
+static int read_table_attribute(const struct nlattr *attribute, void *context)
+{
+	struct table_search *search = context;
+
+	if (mnl_attr_get_type(attribute) == RTA_TABLE)
+		search->table = mnl_attr_get_u32(attribute);
+	else if (mnl_attr_get_type(attribute) == RTA_OIF)
+		search->through = mnl_attr_get_u32(attribute);
+	return MNL_CB_OK;
+}
+
+static int visit_local_default(const struct nlmsghdr *message, void *context)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	struct table_search *search = context;
+
+	if (message->nlmsg_type != RTM_NEWROUTE || info->rtm_family != AF_INET ||
+	    info->rtm_type != RTN_LOCAL || info->rtm_dst_len != 0)
+		return 0;
+	search->table = info->rtm_table;
+	search->through = 0;
+	(void)mnl_attr_parse(message, sizeof(*info), read_table_attribute, search);
+	if (search->table == search->wanted && search->through == LOOPBACK_INDEX)
+		search->found = true;
+	return 0;
+}
+
+int rtnl_local_default_find(struct netlink *nl, uint32_t table)
+{
+	struct table_search search = { .wanted = table };
+	struct request request;
+	struct nlmsghdr *message = begin(&request, RTM_GETROUTE, 0);
+	struct rtmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	int r;
+
+	info->rtm_family = AF_INET;
+	r = dump(nl, message, visit_local_default, &search);
+	if (r < 0)
+		return r;
+	return search.found ? 0 : -ENOENT;
 }

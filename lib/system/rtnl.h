@@ -40,5 +40,25 @@ int rtnl_route_add(struct netlink *nl, uint32_t index, uint32_t network, uint8_t
 int rtnl_route_remove(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix);
 int rtnl_route_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context);
 
+/* "fwmark MARK iif NAME lookup TABLE" at a priority. */
+struct rtnl_rule {
+	const char *from_link;
+	uint32_t mark;
+	uint32_t table;
+	uint32_t priority;
+};
+
+int rtnl_rule_add(struct netlink *nl, const struct rtnl_rule *rule);
+int rtnl_rule_remove(struct netlink *nl, const struct rtnl_rule *rule);
+
+/* 0, or -ENOENT: there is no such rule. */
+int rtnl_rule_find(struct netlink *nl, const struct rtnl_rule *rule);
+
+/* "local default dev lo table TABLE": what is looked up there is for this machine, whatever its
+ * destination. -ENETDOWN: the loopback interface is down. */
+int rtnl_local_default_add(struct netlink *nl, uint32_t table);
+int rtnl_local_default_remove(struct netlink *nl, uint32_t table);
+int rtnl_local_default_find(struct netlink *nl, uint32_t table); /* 0 or -ENOENT */
+
 /* MTU of the interface of the IPv4 default route. -ENOENT: there is no default route. */
 int rtnl_default_mtu(struct netlink *nl, uint32_t *ret);

@@ -20,6 +20,7 @@
 #include "predecessor.h"
 #include "privilege.h"
 #include "requests.h"
+#include "transparent.h"
 
 #define READ_SIZE 65536
 #define RECEIVE_MAX (NETD_FRAME_MAX + 4)
@@ -38,6 +39,8 @@ static void program_done(struct program *p)
 	text_done_secret(&p->received);
 	if (p->children >= 0)
 		(void)close(p->children);
+	if (p->requests.transparent >= 0)
+		(void)close(p->requests.transparent);
 }
 DEFINE_CLEANUP_DONE(struct program, program_done);
 
@@ -159,18 +162,30 @@ static void tidy_up(struct program *p)
 		log_warning_errno(r, "cannot end the connections of what was removed");
 }
 
+/* The relay that wanted sockets may end, and another one ask again. */
+static void on_transparent(struct program *p)
+{
+	if (transparent_serve(p->requests.transparent) == 0)
+		return;
+	(void)close(p->requests.transparent);
+	p->requests.transparent = -EBADF;
+}
+
 static int run(struct program *p)
 {
-	struct pollfd fds[NETWORK_FDS + 2];
+	struct pollfd fds[NETWORK_FDS + 3];
 	int r = 0;
 
 	network_poll_fds(p->requests.network, fds);
 	fds[NETWORK_FDS] = (struct pollfd){ .fd = NETD_SOCKET_FD, .events = POLLIN };
 	fds[NETWORK_FDS + 1] = (struct pollfd){ .fd = p->children, .events = POLLIN };
+	fds[NETWORK_FDS + 2] = (struct pollfd){ .events = POLLIN };
 	while (r == 0) {
 		int timeout = network_poll_timeout_ms(p->requests.network);
-		int ready = poll(fds, ARRAY_SIZE(fds), timeout);
+		int ready;
 
+		fds[NETWORK_FDS + 2].fd = p->requests.transparent;
+		ready = poll(fds, ARRAY_SIZE(fds), timeout);
 		if (ready < 0 && errno == EINTR)
 			continue;
 		if (ready < 0)
@@ -182,6 +197,8 @@ static int run(struct program *p)
 		if (fds[NETWORK_FDS].revents &
 		    POLLHUP) /* what is repaired is the next one's matter */
 			return -ECONNRESET;
+		if (fds[NETWORK_FDS + 2].revents)
+			on_transparent(p);
 		watch_network(p);
 		if (fds[NETWORK_FDS].revents)
 			r = on_socket(p);
@@ -246,7 +263,9 @@ static int begin(struct program *p)
 int main(int argc, char **argv)
 {
 	CLEANUP(program_done)
-	struct program p = { .received.max = RECEIVE_MAX, .children = -EBADF };
+	struct program p = { .received.max = RECEIVE_MAX,
+			     .requests.transparent = -EBADF,
+			     .children = -EBADF };
 	int r;
 
 	log_init("start-netd", LOG_INFO);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "bind.h"
+#include "transparent.h"
 
 static int check_items(const struct net_set *set, struct fault *fault)
 {
@@ -98,6 +99,27 @@ static int answer_bind(const struct netd_frame *frame, struct text *answer, int 
 	return text_error(answer);
 }
 
+static int answer_transparent(struct requests *requests, const struct netd_frame *frame,
+			      struct text *answer, int *ret_fd)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	int ours, r;
+
+	if (frame->body_size > 0)
+		return -EBADMSG;
+	r = transparent_channel(&ours, ret_fd);
+	if (r == 0) {
+		if (requests->transparent >= 0)
+			(void)close(requests->transparent);
+		requests->transparent = ours;
+		netd_write_plain(answer, NETD_BOUND, frame->number);
+		return text_error(answer);
+	}
+	(void)fault_set_errno(&fault, r, FAULT_NETWORK, "making a channel for sockets");
+	netd_write_failed(answer, frame->number, &fault);
+	return text_error(answer);
+}
+
 static int answer_status(struct requests *requests, const struct netd_frame *frame,
 			 struct text *answer)
 {
@@ -136,6 +158,8 @@ int requests_handle(struct requests *requests, const struct netd_frame *frame, s
 		return answer_status(requests, frame, answer);
 	if (frame->type == NETD_BIND)
 		return answer_bind(frame, answer, ret_fd);
+	if (frame->type == NETD_TRANSPARENT)
+		return answer_transparent(requests, frame, answer, ret_fd);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].type == frame->type)
 			row = &rows[i];

@@ -1,7 +1,8 @@
 /*
  * Requests of start-tunneld, each checked again and carried out
  *
- * Owns the network; knows nothing of sockets.
+ * Owns the network and our end of the channel for transparent sockets; knows nothing of the socket that
+ * requests come by.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 struct requests {
 	struct network *network;
 	const char *reboot_command;
+	int transparent; /* negative: nobody has asked for a channel */
 };
 
 /*

@@ -12,7 +12,7 @@ from lab import PATIENCE
 from product import INTERFACE, TABLE, program
 from x25519 import public_key
 
-SYNC, CHANGE, STATUS, REBOOT, BIND = 1, 2, 3, 4, 5
+SYNC, CHANGE, STATUS, REBOOT, BIND, TRANSPARENT = 1, 2, 3, 4, 5, 6
 TCP, UDP = 1, 2
 IN_TUNNEL = 1
 DONE, FAILED, STATUS_IS, BOUND = 128, 129, 130, 131
@@ -167,8 +167,15 @@ class Netd:
         """The bound socket; with a listener's privilege on ports below 1024."""
         ip = ipaddress.ip_address(address)
         body = struct.pack(">BBB16sHI", kind, flags, 2 if ip.version == 4 else 10, ip.packed, port, 0)
+        return self._descriptor(BIND, body)
+
+    def transparent(self):
+        """The channel for transparent sockets."""
+        return self._descriptor(TRANSPARENT)
+
+    def _descriptor(self, kind, body=b""):
         self._number += 1
-        self.send_bytes(struct.pack(">IBI", len(body) + 5, BIND, self._number) + body)
+        self.send_bytes(struct.pack(">IBI", len(body) + 5, kind, self._number) + body)
         head, fds, *_ = socket.recv_fds(self._socket, 4, 4)
         answer = self._receive(struct.unpack(">I", head)[0])
         if answer[0] == FAILED:

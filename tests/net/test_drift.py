@@ -137,6 +137,20 @@ def test_removed_route(watched):
     watched.wait_for_repair()
 
 
+def test_removed_return_path(watched):
+    """What leads replies to sockets that speak from their clients' addresses."""
+    rule = watched.vps.run("ip", "-4", "rule", "show", "table", "1344")
+    route = watched.vps.run("ip", "-4", "route", "show", "table", "1344")
+    assert INTERFACE in rule and "local default dev lo" in route
+    watched.vps.ip("rule", "delete", "table", "1344")
+    watched.wait_for_repair()
+    assert watched.vps.run("ip", "-4", "rule", "show", "table", "1344") == rule
+    watched.drift = watched.tunnel.call("status")["drift"]
+    watched.vps.ip("route", "flush", "table", "1344")
+    watched.wait_for_repair()
+    assert watched.vps.run("ip", "-4", "route", "show", "table", "1344") == route
+
+
 def test_interface_down(watched):
     watched.vps.ip("link", "set", INTERFACE, "down")
     watched.wait_for_repair()

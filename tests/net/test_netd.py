@@ -4,6 +4,7 @@ start-netd alone: typed requests in, kernel state out, seen from strangers and d
 One VPS, a stranger on its network, and two devices there that join by WireGuard.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -675,3 +676,42 @@ def test_services_of_the_tunnel_are_bound_to_it(running):
                               (53, 3, IN_TUNNEL), (53, UDP, 2), (443, TCP, 2), (443, 0, 0)):
         with pytest.raises(Refused, match="is not available to bind to: Invalid argument"):
             running.netd.bind(gate, port, kind, flags)
+
+
+def transparent_sockets(channel, count):
+    channel.settimeout(60 * PATIENCE)
+    channel.send(bytes([count]))
+    answer, fds, *_ = socket.recv_fds(channel, 16, 64)
+    return answer[0], [socket.socket(fileno=fd) for fd in fds]
+
+
+def test_sockets_speak_to_devices_from_the_addresses_of_others(joined):
+    """What comes back reaches them, although the address is not this machine's; and they reach nobody
+    outside of the tunnel."""
+    with joined.netd.transparent() as channel, Talker(joined.one, [7000]):
+        error, sockets = transparent_sockets(channel, 64)
+        assert error == 0 and len(sockets) == 64
+        for one in sockets[3:]:
+            one.close()
+        first, second, third, *_ = sockets
+        for one, port in ((first, 4433), (second, 4434)):
+            one.bind((STRANGER, port))
+            one.settimeout(10 * PATIENCE)
+            one.connect(("10.59.0.2", 7000))
+            one.sendall(b"hello\n")
+            with one.makefile("rb") as answer:
+                assert answer.readline().split()[:2] == [b"one", STRANGER.encode()]
+            one.close()
+        third.bind((VPS, 4435))
+        third.settimeout(1)
+        with pytest.raises(OSError):
+            third.connect((STRANGER, 7000))
+        third.close()
+        channel.send(b"\0")  # none: no request that there is
+        assert channel.recv(1) == b""
+
+
+def test_without_a_tunnel_there_are_no_transparent_sockets(running):
+    with running.netd.transparent() as first, running.netd.transparent() as channel:
+        assert transparent_sockets(channel, 1) == (errno.ENODEV, [])
+        assert first.recv(1) == b""  # the newer one took its place
