@@ -1,0 +1,297 @@
+/* The owner's side: ports and names, under the lock; the relay is woken to look at what changed. */
+#include "demux/demux.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "demux/demux_internal.h"
+
+#define STACK_SIZE (256 << 10)
+#define DESCRIPTORS_EACH 6 /* two sockets, and two pipes at worst */
+#define DESCRIPTORS_RESERVED 1024 /* for the rest of the daemon */
+
+static void wake(struct demux *demux)
+{
+	(void)eventfd_write(demux->wake_fd, 1);
+}
+
+static void lock(struct demux *demux)
+{
+	(void)pthread_mutex_lock(&demux->lock);
+}
+
+/* Lets go, and has the relay look. */
+static void unlock_and_wake(struct demux *demux)
+{
+	(void)pthread_mutex_unlock(&demux->lock);
+	wake(demux);
+}
+
+static size_t connections_max(void)
+{
+	struct rlimit limit;
+	size_t max = DEMUX_CONNECTIONS_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return max;
+	if (limit.rlim_cur < 2 * DESCRIPTORS_RESERVED)
+		max = (size_t)limit.rlim_cur / 2 / DESCRIPTORS_EACH;
+	else if ((limit.rlim_cur - DESCRIPTORS_RESERVED) / DESCRIPTORS_EACH < max)
+		max = (size_t)(limit.rlim_cur - DESCRIPTORS_RESERVED) / DESCRIPTORS_EACH;
+	return max;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct demux *demux)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	(void)pthread_attr_init(&attributes);
+	(void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	r = pthread_create(&demux->thread, &attributes, relay_run, demux);
+	(void)pthread_attr_destroy(&attributes);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	demux->started = r == 0;
+	return -r;
+}
+
+static int watch(struct demux *demux, int fd, struct source *source)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
+
+	return epoll_ctl(demux->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int demux_new(int channel, struct demux **ret)
+{
+	struct demux *demux = calloc(1, sizeof(*demux));
+	int r = 0;
+
+	if (!demux) {
+		(void)close(channel);
+		return -ENOMEM;
+	}
+	(void)pthread_mutex_init(&demux->lock, NULL);
+	pool_init(&demux->pool, channel);
+	list_init(&demux->changed);
+	list_init(&demux->retired);
+	list_init(&demux->ports);
+	list_init(&demux->runnable);
+	for (size_t i = 0; i < STATES; i++)
+		list_init(&demux->states[i]);
+	demux->connections_max = connections_max();
+	demux->wake.kind = SOURCE_WAKE;
+	demux->epoll = epoll_create1(EPOLL_CLOEXEC);
+	demux->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (demux->epoll < 0 || demux->wake_fd < 0)
+		r = -errno;
+	if (r == 0)
+		r = watch(demux, demux->wake_fd, &demux->wake);
+	if (r == 0)
+		r = watch(demux, channel, &demux->pool.source);
+	if (r == 0)
+		r = start_thread(demux);
+	if (r < 0) {
+		(void)demux_free(demux);
+		return r;
+	}
+	*ret = demux;
+	return 0;
+}
+
+struct demux *demux_free(struct demux *demux)
+{
+	if (!demux)
+		return NULL;
+	if (demux->started) {
+		lock(demux);
+		demux->stopping = true;
+		unlock_and_wake(demux);
+		(void)pthread_join(demux->thread, NULL);
+	}
+	pool_done(&demux->pool);
+	map_done(&demux->sources);
+	if (demux->epoll >= 0)
+		(void)close(demux->epoll);
+	if (demux->wake_fd >= 0)
+		(void)close(demux->wake_fd);
+	(void)pthread_mutex_destroy(&demux->lock);
+	free(demux);
+	return NULL;
+}
+
+static uint64_t get(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void demux_stats(const struct demux *demux, struct demux_stats *ret)
+{
+	*ret = (struct demux_stats){
+		.connections = get(&demux->stats.connections),
+		.accepted = get(&demux->stats.accepted),
+		.unknown = get(&demux->stats.unknown),
+		.refused = get(&demux->stats.refused),
+		.failed = get(&demux->stats.failed),
+	};
+}
+
+int demux_port_new(struct demux *demux, struct demux_port **ret)
+{
+	struct demux_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return -ENOMEM;
+	*port = (struct demux_port){
+		.source = { SOURCE_LISTENER }, .demux = demux, .listener = -EBADF, .next = -EBADF
+	};
+	list_init(&port->node);
+	list_init(&port->changed);
+	*ret = port;
+	return 0;
+}
+
+/* With the lock. */
+static void note_change(struct demux_port *port)
+{
+	list_remove(&port->changed);
+	list_append(&port->demux->changed, &port->changed);
+}
+
+static void retire(void *value, void *context)
+{
+	struct demux_route *route = value;
+	struct demux *demux = context;
+
+	list_append(&demux->retired, &route->retired);
+}
+
+struct demux_port *demux_port_free(struct demux_port *port)
+{
+	struct demux *demux;
+
+	if (!port)
+		return NULL;
+	demux = port->demux;
+	lock(demux);
+	/* The relay closes it; that it listens no more is for now, so that the address is free. */
+	if (port->listener >= 0)
+		(void)shutdown(port->listener, SHUT_RDWR);
+	if (port->next >= 0)
+		(void)close(TAKE_FD(port->next));
+	map_each(&port->routes, retire, demux);
+	map_done(&port->routes);
+	port->freed = true;
+	note_change(port);
+	unlock_and_wake(demux);
+	return NULL;
+}
+
+/* What is accepted has these too. */
+static int set_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, DEMUX_KEEPALIVE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 10 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 6 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			       sizeof(int)) < 0)
+			return -errno;
+	return 0;
+}
+
+int demux_port_listen(struct demux_port *port, int fd)
+{
+	struct sockaddr_in address = { 0 };
+	socklen_t size = sizeof(address);
+	int r = set_options(fd);
+
+	if (r == 0 && (listen(fd, DEMUX_BACKLOG) < 0 ||
+		       getsockname(fd, (struct sockaddr *)&address, &size) < 0))
+		r = -errno;
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	lock(port->demux);
+	if (port->next >= 0)
+		(void)close(port->next);
+	if (port->listener >= 0)
+		(void)shutdown(port->listener, SHUT_RDWR);
+	port->next = fd;
+	port->address = ntohl(address.sin_addr.s_addr);
+	note_change(port);
+	unlock_and_wake(port->demux);
+	return 0;
+}
+
+int demux_port_put(struct demux_port *port, const char *name, uint32_t target, uint16_t target_port)
+{
+	struct demux *demux = port->demux;
+	struct demux_route *route = calloc(1, sizeof(*route)), *old;
+	void *value = NULL;
+	int r = route ? 0 : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	*route = (struct demux_route){ .target = target, .target_port = target_port };
+	list_init(&route->retired);
+	list_init(&route->connections);
+	lock(demux);
+	old = map_get(&port->routes, name, strlen(name));
+	if (old && old->target == target && old->target_port == target_port) {
+		free(route);
+		(void)pthread_mutex_unlock(&demux->lock);
+		return 0;
+	}
+	r = map_set(&port->routes, name, strlen(name), route, &value);
+	if (r < 0)
+		free(route);
+	else if (value)
+		retire(value, demux);
+	unlock_and_wake(demux);
+	return r;
+}
+
+void demux_port_remove(struct demux_port *port, const char *name)
+{
+	void *route;
+
+	lock(port->demux);
+	route = map_remove(&port->routes, name, strlen(name));
+	if (route)
+		retire(route, port->demux);
+	unlock_and_wake(port->demux);
+}
+
+bool demux_port_traffic(struct demux_port *port, const char *name, struct demux_traffic *ret)
+{
+	const struct demux_route *route;
+
+	lock(port->demux);
+	route = map_get(&port->routes, name, strlen(name));
+	if (route)
+		*ret = (struct demux_traffic){ .connections = get(&route->count),
+					       .rx_bytes = get(&route->rx_bytes),
+					       .tx_bytes = get(&route->tx_bytes) };
+	(void)pthread_mutex_unlock(&port->demux->lock);
+	return route != NULL;
+}

@@ -1,0 +1,164 @@
+/* What demux.c, relay.c, stream.c and pool.c share. "Relay" is the thread's side. */
+#pragma once
+
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "demux/demux.h"
+
+/* What an event of epoll is about; first member of what has events. */
+enum source_kind {
+	SOURCE_WAKE,
+	SOURCE_CHANNEL,
+	SOURCE_LISTENER,
+	SOURCE_CLIENT,
+	SOURCE_DEVICE,
+};
+
+struct source {
+	enum source_kind kind;
+};
+
+struct pipe {
+	int read, write;
+};
+
+/* One of the two sockets of a connection, and the bytes that came from it. */
+struct side {
+	struct source source;
+	int fd; /* or negative */
+	bool readable; /* as far as is known: edges are told once */
+	bool writable;
+	bool ended; /* it will send no more */
+	bool shut; /* nor will we, to it */
+	struct pipe pipe; /* while bytes are in it; negative: none */
+	size_t in_pipe;
+};
+
+enum state {
+	STATE_HELLO, /* the client has not said its name */
+	STATE_WAITING, /* for a transparent socket */
+	STATE_CONNECTING,
+	STATE_OPEN,
+	STATE_LINGER, /* the client was told to go */
+	STATE_DEAD, /* until the end of the round of events */
+	STATES,
+};
+
+struct connection {
+	struct list node; /* of those in the same state, by time */
+	struct list of_route;
+	struct list runnable; /* there is more to move at once */
+	enum state state;
+	uint64_t deadline_ns;
+	struct demux_port *port; /* until it has a route */
+	struct demux_route *route;
+	struct client_source *from; /* who counts it */
+	uint32_t address; /* of the client */
+	uint32_t local; /* that it came to */
+	uint16_t client_port;
+	bool counted_hello;
+	bool low_water; /* the client's socket waits for more than one byte */
+	bool any_port; /* the client's own port was not to be had */
+	bool retried; /* with new sockets */
+	struct side client;
+	struct side device;
+};
+
+struct client_source {
+	uint32_t address;
+	unsigned connections;
+	unsigned hellos;
+};
+
+struct demux_route {
+	struct list retired;
+	struct list connections; /* of_route; relay */
+	uint64_t count; /* of these; relay writes, atomic */
+	uint64_t rx_bytes, tx_bytes; /* the same */
+	uint32_t target;
+	uint16_t target_port;
+};
+
+struct demux_port {
+	struct source source;
+	struct list node; /* of all; relay */
+	struct list changed; /* to be looked at; lock */
+	struct demux *demux;
+	struct map routes; /* by name; lock */
+	int listener; /* relay writes it, both read it; lock */
+	int next; /* a new one, or negative; lock */
+	uint32_t address; /* of the listener; lock */
+	bool freed; /* lock */
+	bool known; /* in the list of all */
+};
+
+#define POOL_LOW 32
+#define POOL_MAX 128
+#define PIPES_MAX 64 /* that are kept for the next one */
+
+struct pool {
+	struct source source;
+	int channel;
+	int sockets[POOL_MAX];
+	size_t count;
+	bool asked;
+	uint64_t again_ns; /* not before, after a failure */
+	struct pipe pipes[PIPES_MAX];
+	size_t pipe_count;
+};
+
+struct demux {
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* for what says "lock" */
+	struct list changed; /* ports; lock */
+	struct list retired; /* routes; lock */
+	bool stopping; /* lock */
+	struct source wake;
+	int wake_fd;
+	int epoll;
+
+	/* The relay's own. */
+	struct list ports;
+	struct list states[STATES];
+	struct list runnable;
+	struct pool pool;
+	struct map sources; /* uint32_t -> struct client_source */
+	size_t hellos;
+	size_t connections;
+	size_t connections_max;
+	uint64_t paused_until_ns; /* 0: no listener is */
+	struct demux_stats stats; /* written by the relay, atomic */
+};
+
+/* relay.c: the thread. */
+void *relay_run(void *demux);
+
+/* Ends a connection. @reset: abruptly, as it ended on one side. */
+void relay_close(struct demux *demux, struct connection *connection, bool reset);
+
+/* stream.c: moves what can be moved now. May end the connection. */
+void stream_move(struct demux *demux, struct connection *connection);
+
+/* pool.c. */
+void pool_init(struct pool *pool, int channel);
+void pool_done(struct pool *pool);
+
+/* A transparent socket, or -EAGAIN: none yet, pool_receive() will have some. */
+int pool_take(struct pool *pool, uint64_t now_ns);
+
+/* The sockets belong to an interface that is gone. */
+void pool_discard(struct pool *pool);
+
+/* The channel is readable. Returns 0, or a negative errno: why there is none. */
+int pool_receive(struct pool *pool, uint64_t now_ns);
+
+/* An empty pipe. 0 or a negative errno. */
+int pool_take_pipe(struct pool *pool, struct pipe *ret);
+
+/* @empty: or it is of no use to anybody else. */
+void pool_give_pipe(struct pool *pool, struct pipe *pipe, bool empty);

@@ -1,0 +1,541 @@
+/*
+ * Clients, devices and the demultiplexer on this machine's loopback
+ *
+ * Start-netd is played by a thread that hands out plain sockets: clients of the loopback are such as have
+ * no address of their own towards a device.
+ */
+#include "demux/demux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/test.h"
+#include "sni/client_hello.h"
+
+#define PATIENCE_MS 60000
+#define HELLO_MAX 512
+#define BULK (6 << 20)
+
+/* --- start-netd --- */
+
+struct giver {
+	pthread_t thread;
+	int ours, theirs;
+};
+
+static void give(int channel, size_t count)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(64 * sizeof(int))];
+	} control = { 0 };
+	uint8_t error = 0;
+	struct iovec part = { .iov_base = &error, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	int fds[64];
+
+	for (size_t i = 0; i < count; i++)
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	*CMSG_FIRSTHDR(&message) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(count * sizeof(int)),
+						     .cmsg_level = SOL_SOCKET,
+						     .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, count * sizeof(int));
+	(void)sendmsg(channel, &message, MSG_NOSIGNAL);
+	for (size_t i = 0; i < count; i++)
+		(void)close(fds[i]);
+}
+
+static void *run_giver(void *context)
+{
+	const struct giver *giver = context;
+	uint8_t wanted;
+
+	while (recv(giver->ours, &wanted, 1, 0) == 1)
+		give(giver->ours, wanted);
+	return NULL;
+}
+
+/* --- the bench --- */
+
+struct bench {
+	struct giver giver;
+	struct demux *demux;
+	struct demux_port *port;
+	struct sockaddr_in address;
+};
+
+static int listen_somewhere(struct sockaddr_in *ret)
+{
+	socklen_t size = sizeof(*ret);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*ret = (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	assert_int_equal(bind(fd, (struct sockaddr *)ret, sizeof(*ret)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
+	return fd;
+}
+
+static int set_up(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+	int ends[2], fd;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	bench->giver.ours = ends[0];
+	assert_int_equal(pthread_create(&bench->giver.thread, NULL, run_giver, &bench->giver), 0);
+	assert_int_equal(demux_new(ends[1], &bench->demux), 0);
+	assert_int_equal(demux_port_new(bench->demux, &bench->port), 0);
+	fd = listen_somewhere(&bench->address);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(demux_port_listen(bench->port, fd), 0);
+	*state = bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	(void)demux_port_free(bench->port);
+	(void)demux_free(bench->demux); /* closes its end of the channel */
+	assert_int_equal(pthread_join(bench->giver.thread, NULL), 0);
+	(void)close(bench->giver.ours);
+	free(bench);
+	return 0;
+}
+
+/* A device's service. */
+static int serve(const struct bench *bench, const char *name)
+{
+	struct sockaddr_in address;
+	int fd = listen_somewhere(&address);
+
+	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(
+		demux_port_put(bench->port, name, INADDR_LOOPBACK, ntohs(address.sin_port)), 0);
+	return fd;
+}
+
+static void await(int fd, short events)
+{
+	struct pollfd one = { .fd = fd, .events = events };
+
+	assert_int_equal(poll(&one, 1, PATIENCE_MS), 1);
+}
+
+static int take(int listener)
+{
+	int fd;
+
+	await(listener, POLLIN);
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int join(const struct bench *bench)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(
+		connect(fd, (const struct sockaddr *)&bench->address, sizeof(bench->address)), 0);
+	return fd;
+}
+
+static size_t make_hello(const char *name, uint8_t to[HELLO_MAX])
+{
+	size_t n = strlen(name), at = 0;
+	const uint8_t extension[] = { 0, 0, 0,	       (uint8_t)(n + 5), 0, (uint8_t)(n + 3),
+				      0, 0, (uint8_t)n };
+	size_t extensions = sizeof(extension) + n, body = 34 + 1 + 4 + 2 + 2 + extensions;
+
+	memset(to, 0, HELLO_MAX);
+	memcpy(to, (uint8_t[]){ 22, 3, 1, 0, (uint8_t)(body + 4), 1, 0, 0, (uint8_t)body, 3, 3 },
+	       11);
+	at = 11 + 32 + 1;
+	memcpy(to + at, (uint8_t[]){ 0, 2, 0x13, 1, 1, 0, 0, (uint8_t)extensions }, 8);
+	memcpy(to + at + 8, extension, sizeof(extension));
+	memcpy(to + at + 8 + sizeof(extension), name, n);
+	return 9 + body;
+}
+
+static void say(int fd, const void *bytes, size_t size)
+{
+	assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), size);
+}
+
+static size_t say_hello(int fd, const char *name)
+{
+	uint8_t hello[HELLO_MAX];
+	size_t size = make_hello(name, hello);
+
+	say(fd, hello, size);
+	return size;
+}
+
+static void expect(int fd, const void *bytes, size_t size)
+{
+	uint8_t came[HELLO_MAX];
+
+	assert_true(size <= sizeof(came));
+	for (size_t at = 0; at < size;) {
+		ssize_t n;
+
+		await(fd, POLLIN);
+		n = recv(fd, came + at, size - at, 0);
+		assert_true(n > 0);
+		at += (size_t)n;
+	}
+	assert_memory_equal(came, bytes, size);
+}
+
+/* 0: it ended; else the errno. */
+static int expect_end(int fd)
+{
+	uint8_t byte;
+	ssize_t n;
+
+	await(fd, POLLIN);
+	n = recv(fd, &byte, 1, 0);
+	assert_true(n <= 0);
+	return n == 0 ? 0 : errno;
+}
+
+/* A connection of a client to a device, both ends. */
+static void join_device(const struct bench *bench, const char *name, int listener, int *client,
+			int *device)
+{
+	uint8_t hello[HELLO_MAX];
+	size_t size = make_hello(name, hello);
+
+	*client = join(bench);
+	say(*client, hello, size);
+	*device = take(listener);
+	expect(*device, hello, size);
+}
+
+/* --- the tests --- */
+
+static void names_lead_to_devices(void **state)
+{
+	static const char *const names[] = { "git.example.com", "*.example.com", "shop.example" };
+	static const struct {
+		const char *asked;
+		int which;
+	} rows[] = { { "git.example.com", 0 },
+		     { "GIT.example.COM", 0 },
+		     { "www.example.com", 1 },
+		     { "shop.example", 2 } };
+	const struct bench *bench = *state;
+	int listeners[3];
+
+	for (int i = 0; i < 3; i++)
+		listeners[i] = serve(bench, names[i]);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int client, device;
+
+		join_device(bench, rows[i].asked, listeners[rows[i].which], &client, &device);
+		say(device, "answer", 6);
+		expect(client, "answer", 6);
+		(void)close(client);
+		assert_int_equal(expect_end(device), 0);
+		(void)close(device);
+	}
+	for (int i = 0; i < 3; i++)
+		(void)close(listeners[i]);
+}
+
+static void unknown_names_get_an_alert(void **state)
+{
+	static const char *const names[] = { "other.example.org", "a.b.example.com",
+					     "example.com" };
+	const struct bench *bench = *state;
+	int listener = serve(bench, "*.example.com");
+	struct demux_stats stats;
+
+	for (size_t i = 0; i < 3; i++) {
+		int client = join(bench);
+
+		(void)say_hello(client, names[i]);
+		expect(client, client_hello_alert, CLIENT_HELLO_ALERT_SIZE);
+		assert_int_equal(expect_end(client), 0);
+		(void)close(client);
+	}
+	demux_stats(bench->demux, &stats);
+	assert_int_equal(stats.unknown, 3);
+	(void)close(listener);
+}
+
+static void what_is_no_tls_gets_nothing(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "a.example"), client = join(bench);
+
+	say(client, "GET / HTTP/1.1\r\n\r\n", 18);
+	(void)expect_end(client);
+	(void)close(client);
+	(void)close(listener);
+}
+
+static void the_rest_has_a_place_of_its_own(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, DEMUX_ANY), client, device;
+
+	join_device(bench, "whatever.example", listener, &client, &device);
+	(void)close(client);
+	(void)close(device);
+	client = join(bench);
+	say(client, "no TLS at all", 13);
+	device = take(listener);
+	expect(device, "no TLS at all", 13);
+	(void)close(client);
+	(void)close(device);
+	(void)close(listener);
+}
+
+static void a_hello_may_come_byte_by_byte(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "slow.example"), client = join(bench), on = 1, device;
+	uint8_t hello[HELLO_MAX];
+	size_t size = make_hello("slow.example", hello);
+
+	assert_int_equal(setsockopt(client, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof(on)), 0);
+	for (size_t i = 0; i < size; i++)
+		say(client, hello + i, 1);
+	device = take(listener);
+	expect(device, hello, size);
+	say(client, "early", 5);
+	expect(device, "early", 5);
+	(void)close(client);
+	(void)close(device);
+	(void)close(listener);
+}
+
+static void half_an_end_goes_through(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "half.example"), client, device;
+
+	join_device(bench, "half.example", listener, &client, &device);
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	assert_int_equal(expect_end(device), 0);
+	say(device, "still here", 10);
+	expect(client, "still here", 10);
+	(void)close(device);
+	assert_int_equal(expect_end(client), 0);
+	(void)close(client);
+	(void)close(listener);
+}
+
+static void abort_connection(int fd)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	(void)close(fd);
+}
+
+static void resets_go_through(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "reset.example"), client, device;
+
+	join_device(bench, "reset.example", listener, &client, &device);
+	abort_connection(client);
+	assert_int_equal(expect_end(device), ECONNRESET);
+	(void)close(device);
+	join_device(bench, "reset.example", listener, &client, &device);
+	abort_connection(device);
+	assert_int_equal(expect_end(client), ECONNRESET);
+	(void)close(client);
+	(void)close(listener); /* nobody listens any more */
+	client = join(bench);
+	(void)say_hello(client, "reset.example");
+	assert_int_equal(expect_end(client), ECONNRESET);
+	(void)close(client);
+}
+
+static void connections_end_with_their_route(void **state)
+{
+	const struct bench *bench = *state;
+	int one = serve(bench, "one.example"), other = serve(bench, "other.example");
+	int client, device, kept, kept_device;
+	struct demux_traffic traffic;
+
+	join_device(bench, "one.example", one, &client, &device);
+	join_device(bench, "other.example", other, &kept, &kept_device);
+	demux_port_remove(bench->port, "one.example");
+	assert_int_equal(expect_end(client), 0);
+	assert_int_equal(expect_end(device), 0);
+	say(kept, "x", 1);
+	expect(kept_device, "x", 1);
+	assert_false(demux_port_traffic(bench->port, "one.example", &traffic));
+	assert_true(demux_port_traffic(bench->port, "other.example", &traffic));
+	assert_int_equal(traffic.connections, 1);
+	assert_true(traffic.tx_bytes > 1);
+	assert_int_equal(traffic.rx_bytes, 0);
+	(void)close(client);
+	client = join(bench);
+	(void)say_hello(client, "one.example");
+	expect(client, client_hello_alert, CLIENT_HELLO_ALERT_SIZE);
+	(void)close(client);
+	(void)close(device);
+	(void)close(kept);
+	(void)close(kept_device);
+	(void)close(one);
+	(void)close(other);
+}
+
+static void a_name_moves_to_another_device(void **state)
+{
+	const struct bench *bench = *state;
+	int first = serve(bench, "moves.example"), second, client, device;
+
+	join_device(bench, "moves.example", first, &client, &device);
+	second = serve(bench, "moves.example");
+	assert_int_equal(expect_end(client), 0);
+	(void)close(client);
+	(void)close(device);
+	join_device(bench, "moves.example", second, &client, &device);
+	(void)close(client);
+	(void)close(device);
+	(void)close(first);
+	(void)close(second);
+}
+
+static void the_address_is_free_at_once(void **state)
+{
+	struct bench *bench = *state;
+
+	for (int i = 0; i < 100; i++) {
+		int fd, on = 1;
+
+		(void)demux_port_free(bench->port);
+		assert_int_equal(demux_port_new(bench->demux, &bench->port), 0);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+		assert_int_equal(
+			bind(fd, (struct sockaddr *)&bench->address, sizeof(bench->address)), 0);
+		assert_int_equal(demux_port_listen(bench->port, fd), 0);
+	}
+	names_lead_to_devices(state);
+}
+
+struct bulk {
+	pthread_t thread;
+	int fd;
+	uint8_t seed;
+	bool sends;
+};
+
+static uint8_t bulk_byte(uint8_t seed, size_t at)
+{
+	return (uint8_t)(seed + at * 7 + (at >> 8));
+}
+
+static void *run_bulk(void *context)
+{
+	static const size_t part = 50000;
+	const struct bulk *bulk = context;
+	uint8_t *bytes = malloc(part);
+	size_t at = 0;
+
+	while (bytes && at < BULK) {
+		size_t size = BULK - at < part ? BULK - at : part;
+		ssize_t n;
+
+		for (size_t i = 0; bulk->sends && i < size; i++)
+			bytes[i] = bulk_byte(bulk->seed, at + i);
+		n = bulk->sends ? send(bulk->fd, bytes, size, MSG_NOSIGNAL)
+				: recv(bulk->fd, bytes, size, 0);
+		if (n <= 0)
+			break;
+		for (size_t i = 0; !bulk->sends && i < (size_t)n; i++)
+			if (bytes[i] != bulk_byte(bulk->seed, at + i))
+				n = -1;
+		if (n < 0)
+			break;
+		at += (size_t)n;
+	}
+	free(bytes);
+	return at == BULK ? context : NULL;
+}
+
+static void bytes_arrive_as_they_were_sent(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "bulk.example"), client, device;
+	struct bulk all[4];
+
+	join_device(bench, "bulk.example", listener, &client, &device);
+	for (int i = 0; i < 4; i++) {
+		all[i] = (struct bulk){ .fd = i % 2 ? client : device,
+					.seed = (uint8_t)(i < 2 ? i : 3 - i),
+					.sends = i < 2 };
+		assert_int_equal(pthread_create(&all[i].thread, NULL, run_bulk, &all[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		void *done;
+
+		assert_int_equal(pthread_join(all[i].thread, &done), 0);
+		assert_non_null(done);
+	}
+	(void)close(client);
+	(void)close(device);
+	(void)close(listener);
+}
+
+/* Those who say nothing have their bound, and others are served beside them. */
+static void the_silent_are_few(void **state)
+{
+	const struct bench *bench = *state;
+	int listener = serve(bench, "few.example"), client, device;
+	int silent[DEMUX_SOURCE_HELLOS_MAX + 10];
+	struct demux_stats stats = { 0 };
+
+	join_device(bench, "few.example", listener, &client, &device);
+	for (size_t i = 0; i < DEMUX_SOURCE_HELLOS_MAX + 10; i++)
+		silent[i] = join(bench);
+	(void)expect_end(silent[DEMUX_SOURCE_HELLOS_MAX + 9]);
+	demux_stats(bench->demux, &stats);
+	assert_int_equal(stats.refused, 10);
+	say(client, "x", 1);
+	expect(device, "x", 1);
+	for (size_t i = 0; i < DEMUX_SOURCE_HELLOS_MAX + 10; i++)
+		(void)close(silent[i]);
+	(void)close(client);
+	(void)close(device);
+	(void)close(listener);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(names_lead_to_devices),
+		TEST(unknown_names_get_an_alert),
+		TEST(what_is_no_tls_gets_nothing),
+		TEST(the_rest_has_a_place_of_its_own),
+		TEST(a_hello_may_come_byte_by_byte),
+		TEST(half_an_end_goes_through),
+		TEST(resets_go_through),
+		TEST(connections_end_with_their_route),
+		TEST(a_name_moves_to_another_device),
+		TEST(the_address_is_free_at_once),
+		TEST(bytes_arrive_as_they_were_sent),
+		TEST(the_silent_are_few),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
