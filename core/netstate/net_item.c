@@ -5,6 +5,7 @@
 
 #include "base/ip.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #define LINK_MTU_MIN 576 /* what every IPv4 host takes, RFC 791 section 3.1 */
 #define SUBNET_PREFIX_MAX 30
@@ -13,6 +14,13 @@
 	do {                                                                                       \
 		if (a->member != b->member)                                                        \
 			return a->member < b->member ? -1 : 1;                                     \
+	} while (0)
+
+#define COMPARE_BYTES(member)                                                                      \
+	do {                                                                                       \
+		order = memcmp(a->member, b->member, sizeof(a->member));                           \
+		if (order != 0)                                                                    \
+			return order;                                                              \
 	} while (0)
 
 /* Member by member, so that padding never counts. */
@@ -25,7 +33,8 @@ int net_item_compare(const struct net_item *a, const struct net_item *b)
 	case NET_LINK:
 		COMPARE(link.listen_port);
 		COMPARE(link.mtu);
-		order = memcmp(a->link.private_key, b->link.private_key, NET_KEY_SIZE);
+		COMPARE(link.ipv6);
+		COMPARE_BYTES(link.private_key);
 		break;
 	case NET_SUBNET:
 		COMPARE(subnet.address);
@@ -33,10 +42,9 @@ int net_item_compare(const struct net_item *a, const struct net_item *b)
 		break;
 	case NET_DEVICE:
 		COMPARE(device.address);
-		order = memcmp(a->device.public_key, b->device.public_key, NET_KEY_SIZE);
-		if (order == 0)
-			order = memcmp(a->device.preshared_key, b->device.preshared_key,
-				       NET_KEY_SIZE);
+		COMPARE_BYTES(device.address6);
+		COMPARE_BYTES(device.public_key);
+		COMPARE_BYTES(device.preshared_key);
 		break;
 	case NET_EGRESS:
 		COMPARE(egress.source);
@@ -50,6 +58,17 @@ int net_item_compare(const struct net_item *a, const struct net_item *b)
 		COMPARE(forward.target);
 		COMPARE(forward.target_port);
 		break;
+	case NET_SUBNET6:
+		COMPARE_BYTES(subnet6.address);
+		COMPARE(subnet6.masquerade);
+		break;
+	case NET_FORWARD6:
+		COMPARE_BYTES(forward6.external);
+		COMPARE(forward6.external_port);
+		COMPARE(forward6.count);
+		COMPARE_BYTES(forward6.target);
+		COMPARE(forward6.target_port);
+		break;
 	default:
 		break;
 	}
@@ -62,6 +81,12 @@ static bool is_host_address(uint32_t address)
 	uint32_t first = address >> 24;
 
 	return first != 0 && first != 127 && first < 224;
+}
+
+/* The same of IPv6: global, or unique to a site (RFC 4193). */
+static bool is_host_address6(const uint8_t address[NET_ADDRESS6_SIZE])
+{
+	return (address[0] & 0xe0) == 0x20 || (address[0] & 0xfe) == 0xfc;
 }
 
 static bool is_zero_key(const uint8_t key[NET_KEY_SIZE])
@@ -84,6 +109,8 @@ static int check_link(const struct net_item *item, struct fault *fault)
 		return refuse(fault, "link: listen port is 0");
 	if (item->link.mtu != 0 && item->link.mtu < LINK_MTU_MIN)
 		return refuse(fault, "link: MTU is below 576");
+	if (item->link.ipv6 > 1)
+		return refuse(fault, "link: IPv6 is neither on nor off");
 	return 0;
 }
 
@@ -106,6 +133,8 @@ static int check_device(const struct net_item *item, struct fault *fault)
 		return refuse(fault, "device: public key is empty");
 	if (!is_host_address(item->device.address))
 		return refuse(fault, "device: address is not one of a host");
+	if (net_has_address6(item->device.address6) && !is_host_address6(item->device.address6))
+		return refuse(fault, "device: IPv6 address is not one of a host");
 	return 0;
 }
 
@@ -120,22 +149,48 @@ static int check_egress(const struct net_item *item, struct fault *fault)
 	return 0;
 }
 
-static int check_forward(const struct net_item *item, struct fault *fault)
+static int check_ports(uint32_t external, uint32_t target, uint32_t count, struct fault *fault)
 {
-	uint32_t count = item->forward.count;
-
 	if (count == 0)
 		return refuse(fault, "forward: count is 0");
-	if (item->forward.external_port == 0 ||
-	    item->forward.external_port + count - 1 > UINT16_MAX)
+	if (external == 0 || external + count - 1 > UINT16_MAX)
 		return refuse(fault, "forward: external ports are not within 1 to 65535");
-	if (item->forward.target_port == 0 || item->forward.target_port + count - 1 > UINT16_MAX)
+	if (target == 0 || target + count - 1 > UINT16_MAX)
 		return refuse(fault, "forward: target ports are not within 1 to 65535");
+	return 0;
+}
+
+static int check_forward(const struct net_item *item, struct fault *fault)
+{
 	if (!is_host_address(item->forward.external))
 		return refuse(fault, "forward: external address is not one of a host");
 	if (!is_host_address(item->forward.target))
 		return refuse(fault, "forward: target address is not one of a host");
+	return check_ports(item->forward.external_port, item->forward.target_port,
+			   item->forward.count, fault);
+}
+
+static int check_subnet6(const struct net_item *item, struct fault *fault)
+{
+	static const uint8_t network[NET_ADDRESS6_SIZE - NET_SUBNET6_PREFIX / 8];
+
+	if (!is_host_address6(item->subnet6.address))
+		return refuse(fault, "subnet: IPv6 address is not one of a host");
+	if (memcmp(item->subnet6.address + NET_SUBNET6_PREFIX / 8, network, sizeof(network)) == 0)
+		return refuse(fault, "subnet: IPv6 address is the network's own");
+	if (item->subnet6.masquerade > 1)
+		return refuse(fault, "subnet: masquerading is neither on nor off");
 	return 0;
+}
+
+static int check_forward6(const struct net_item *item, struct fault *fault)
+{
+	if (!is_host_address6(item->forward6.external))
+		return refuse(fault, "forward: external address is not one of a host");
+	if (!is_host_address6(item->forward6.target))
+		return refuse(fault, "forward: target address is not one of a host");
+	return check_ports(item->forward6.external_port, item->forward6.target_port,
+			   item->forward6.count, fault);
 }
 
 int net_item_check(const struct net_item *item, struct fault *fault)
@@ -151,25 +206,64 @@ int net_item_check(const struct net_item *item, struct fault *fault)
 		return check_egress(item, fault);
 	case NET_FORWARD:
 		return check_forward(item, fault);
+	case NET_SUBNET6:
+		return check_subnet6(item, fault);
+	case NET_FORWARD6:
+		return check_forward6(item, fault);
 	default:
 		return refuse(fault, "kind is unknown");
 	}
 }
 
+/* "ADDRESS:80", "[ADDRESS]:80", or with "80-89" for several ports. */
+static void append_ports(struct text *to, const struct ip_address *address, unsigned port,
+			 unsigned count)
+{
+	const struct endpoint endpoint = { .address = *address, .port = (uint16_t)port };
+	char formatted[IP_TEXT_MAX];
+
+	text_append(to, endpoint_format(&endpoint, formatted));
+	if (count > 1)
+		text_printf(to, "-%u", port + count - 1);
+}
+
+static struct ip_address from_v6(const uint8_t address[NET_ADDRESS6_SIZE])
+{
+	struct ip_address ip = { .family = AF_INET6 };
+
+	memcpy(ip.bytes, address, NET_ADDRESS6_SIZE);
+	return ip;
+}
+
 static void format_forward(const struct net_item *item, char to[NET_ITEM_TEXT_MAX])
 {
-	char external[IP_TEXT_MAX], target[IP_TEXT_MAX];
-	unsigned count = item->forward.count;
-	unsigned from = item->forward.external_port, into = item->forward.target_port;
+	CLEANUP(text_done) struct text text = { 0 };
+	struct ip_address external, target;
 
-	(void)ip_v4_format(item->forward.external, external);
-	(void)ip_v4_format(item->forward.target, target);
-	if (count == 1)
-		(void)snprintf(to, NET_ITEM_TEXT_MAX, "forward %.15s:%u to %.15s:%u", external,
-			       from, target, into);
-	else
-		(void)snprintf(to, NET_ITEM_TEXT_MAX, "forward %.15s:%u-%u to %.15s:%u-%u",
-			       external, from, from + count - 1, target, into, into + count - 1);
+	text_append(&text, "forward ");
+	if (item->kind == NET_FORWARD) {
+		external = ip_from_v4(item->forward.external);
+		target = ip_from_v4(item->forward.target);
+		append_ports(&text, &external, item->forward.external_port, item->forward.count);
+		text_append(&text, " to ");
+		append_ports(&text, &target, item->forward.target_port, item->forward.count);
+	} else {
+		external = from_v6(item->forward6.external);
+		target = from_v6(item->forward6.target);
+		append_ports(&text, &external, item->forward6.external_port, item->forward6.count);
+		text_append(&text, " to ");
+		append_ports(&text, &target, item->forward6.target_port, item->forward6.count);
+	}
+	(void)snprintf(to, NET_ITEM_TEXT_MAX, "%s", text_string(&text));
+}
+
+static void format_subnet6(const struct net_item *item, char to[NET_ITEM_TEXT_MAX])
+{
+	const struct ip_address address = from_v6(item->subnet6.address);
+	char text[IP_TEXT_MAX];
+
+	(void)snprintf(to, NET_ITEM_TEXT_MAX, "subnet %s/%u", ip_format(&address, text),
+		       NET_SUBNET6_PREFIX);
 }
 
 char *net_item_format(const struct net_item *item, char to[NET_ITEM_TEXT_MAX])
@@ -195,7 +289,11 @@ char *net_item_format(const struct net_item *item, char to[NET_ITEM_TEXT_MAX])
 			       ip_v4_format(item->egress.address, address));
 		break;
 	case NET_FORWARD:
+	case NET_FORWARD6:
 		format_forward(item, to);
+		break;
+	case NET_SUBNET6:
+		format_subnet6(item, to);
 		break;
 	default:
 		(void)snprintf(to, NET_ITEM_TEXT_MAX, "item of unknown kind %u", item->kind);

@@ -20,6 +20,8 @@
 #define NET_KEY_SIZE 32
 #define NET_TRANSPARENT_MARK                                                                       \
 	0x540001 /* of sockets that speak to devices from their clients' addresses */
+#define NET_ADDRESS6_SIZE 16
+#define NET_SUBNET6_PREFIX 64 /* length; of every one */
 #define NET_ITEMS_MAX 262144 /* in one set */
 #define NET_FORWARD_PORTS_MAX 1048576 /* external ports of all forwards together */
 
@@ -29,9 +31,11 @@ enum net_item_kind {
 	NET_DEVICE, /* a peer with one address */
 	NET_EGRESS, /* what leaves for the internet from here gets this address */
 	NET_FORWARD, /* external ports, TCP and UDP, that lead to a device */
+	NET_SUBNET6, /* an IPv6 address on it, for the devices of a subnet */
+	NET_FORWARD6, /* the same as NET_FORWARD; to the external address itself: a pinhole */
 };
 
-/* IPv4 addresses are in host byte order. Members that a kind does not use are zero: items are
+/* IPv4 addresses are in host byte order, IPv6 ones in network byte order. Members that a kind does not use are zero: items are
  * compared as bytes. */
 struct net_item {
 	uint8_t kind; /* enum net_item_kind */
@@ -40,6 +44,7 @@ struct net_item {
 			uint8_t private_key[NET_KEY_SIZE];
 			uint16_t listen_port;
 			uint16_t mtu; /* 0: that of the default route less 80 */
+			uint8_t ipv6; /* 1: some device has an IPv6 address; 0: IPv6 is closed */
 		} link;
 		struct {
 			uint32_t address; /* of this machine in the subnet, ".1" */
@@ -49,6 +54,7 @@ struct net_item {
 			uint8_t public_key[NET_KEY_SIZE];
 			uint8_t preshared_key[NET_KEY_SIZE];
 			uint32_t address;
+			uint8_t address6[NET_ADDRESS6_SIZE]; /* zero: it has none */
 		} device;
 		struct {
 			uint32_t source; /* network; a device's own (/32) outranks its subnet's */
@@ -62,6 +68,17 @@ struct net_item {
 			uint32_t target;
 			uint16_t target_port;
 		} forward;
+		struct {
+			uint8_t address[NET_ADDRESS6_SIZE]; /* of this machine in the subnet, "::1" */
+			uint8_t masquerade; /* 1: what leaves gets an address of this machine */
+		} subnet6;
+		struct {
+			uint8_t external[NET_ADDRESS6_SIZE];
+			uint16_t external_port; /* as in forward */
+			uint16_t count;
+			uint8_t target[NET_ADDRESS6_SIZE];
+			uint16_t target_port;
+		} forward6;
 	};
 };
 
@@ -79,7 +96,7 @@ int net_item_compare(const struct net_item *a, const struct net_item *b);
 int net_item_check(const struct net_item *item, struct fault *fault);
 
 /* One item for messages to a person, without secrets: "forward 198.51.100.7:80 to 10.59.0.2:80". */
-#define NET_ITEM_TEXT_MAX 128
+#define NET_ITEM_TEXT_MAX 160
 char *net_item_format(const struct net_item *item, char to[NET_ITEM_TEXT_MAX]);
 
 void net_set_done(struct net_set *set);
@@ -100,3 +117,12 @@ int net_set_difference(const struct net_set *from, const struct net_set *to,
 /* Takes @remove out of @set and @add in. Taking out what is not there is no error. 0 or -ENOMEM,
  * and then nothing changed. */
 int net_set_change(struct net_set *set, const struct net_set *remove, const struct net_set *add);
+
+/* Whether an IPv6 address of an item is there at all. */
+static inline bool net_has_address6(const uint8_t address[NET_ADDRESS6_SIZE])
+{
+	for (size_t i = 0; i < NET_ADDRESS6_SIZE; i++)
+		if (address[i] != 0)
+			return true;
+	return false;
+}

@@ -101,6 +101,7 @@ static void put_item(struct text *to, const struct net_item *item)
 		text_append_bytes(to, item->link.private_key, NET_KEY_SIZE);
 		put_u16(to, item->link.listen_port);
 		put_u16(to, item->link.mtu);
+		put_u8(to, item->link.ipv6);
 		break;
 	case NET_SUBNET:
 		put_u32(to, item->subnet.address);
@@ -110,6 +111,7 @@ static void put_item(struct text *to, const struct net_item *item)
 		text_append_bytes(to, item->device.public_key, NET_KEY_SIZE);
 		text_append_bytes(to, item->device.preshared_key, NET_KEY_SIZE);
 		put_u32(to, item->device.address);
+		text_append_bytes(to, item->device.address6, NET_ADDRESS6_SIZE);
 		break;
 	case NET_EGRESS:
 		put_u32(to, item->egress.source);
@@ -122,6 +124,17 @@ static void put_item(struct text *to, const struct net_item *item)
 		put_u16(to, item->forward.count);
 		put_u32(to, item->forward.target);
 		put_u16(to, item->forward.target_port);
+		break;
+	case NET_SUBNET6:
+		text_append_bytes(to, item->subnet6.address, NET_ADDRESS6_SIZE);
+		put_u8(to, item->subnet6.masquerade);
+		break;
+	case NET_FORWARD6:
+		text_append_bytes(to, item->forward6.external, NET_ADDRESS6_SIZE);
+		put_u16(to, item->forward6.external_port);
+		put_u16(to, item->forward6.count);
+		text_append_bytes(to, item->forward6.target, NET_ADDRESS6_SIZE);
+		put_u16(to, item->forward6.target_port);
 		break;
 	default:
 		break;
@@ -236,6 +249,7 @@ static bool get_item(struct reader *r, struct net_item *ret)
 		reader_copy(r, ret->link.private_key, NET_KEY_SIZE);
 		ret->link.listen_port = reader_u16(r);
 		ret->link.mtu = reader_u16(r);
+		ret->link.ipv6 = reader_u8(r);
 		return true;
 	case NET_SUBNET:
 		ret->subnet.address = reader_u32(r);
@@ -245,6 +259,7 @@ static bool get_item(struct reader *r, struct net_item *ret)
 		reader_copy(r, ret->device.public_key, NET_KEY_SIZE);
 		reader_copy(r, ret->device.preshared_key, NET_KEY_SIZE);
 		ret->device.address = reader_u32(r);
+		reader_copy(r, ret->device.address6, NET_ADDRESS6_SIZE);
 		return true;
 	case NET_EGRESS:
 		ret->egress.source = reader_u32(r);
@@ -257,6 +272,17 @@ static bool get_item(struct reader *r, struct net_item *ret)
 		ret->forward.count = reader_u16(r);
 		ret->forward.target = reader_u32(r);
 		ret->forward.target_port = reader_u16(r);
+		return true;
+	case NET_SUBNET6:
+		reader_copy(r, ret->subnet6.address, NET_ADDRESS6_SIZE);
+		ret->subnet6.masquerade = reader_u8(r);
+		return true;
+	case NET_FORWARD6:
+		reader_copy(r, ret->forward6.external, NET_ADDRESS6_SIZE);
+		ret->forward6.external_port = reader_u16(r);
+		ret->forward6.count = reader_u16(r);
+		reader_copy(r, ret->forward6.target, NET_ADDRESS6_SIZE);
+		ret->forward6.target_port = reader_u16(r);
 		return true;
 	default:
 		return false;

@@ -6,15 +6,19 @@
 /* One item of every kind, each member with a value of its own. */
 static const struct net_item items[] = {
 	{ .kind = NET_LINK,
-	  .link = { .private_key = { 1, 2, 3 }, .listen_port = 51820, .mtu = 1420 } },
+	  .link = { .private_key = { 1, 2, 3 }, .listen_port = 51820, .mtu = 1420, .ipv6 = 1 } },
 	{ .kind = NET_SUBNET, .subnet = { .address = 0x0A3B2501, .prefix = 24 } },
 	{ .kind = NET_DEVICE,
 	  .device = { .public_key = { 4 },
 		      .preshared_key = { 5, [31] = 6 },
-		      .address = 0x0A3B2502 } },
+		      .address = 0x0A3B2502,
+		      .address6 = { 0xfd, 7, [15] = 8 } } },
 	{ .kind = NET_EGRESS,
 	  .egress = { .source = 0x0A3B2502, .prefix = 32, .address = 0xCB007108 } },
 	{ .kind = NET_FORWARD, .forward = { 0xCB007107, 8000, 10, 0x0A3B2502, 9000 } },
+	{ .kind = NET_SUBNET6, .subnet6 = { .address = { 0xfd, [15] = 1 }, .masquerade = 1 } },
+	{ .kind = NET_FORWARD6,
+	  .forward6 = { { 0x20, 1, [15] = 2 }, 8000, 10, { 0xfd, [15] = 3 }, 9000 } },
 };
 
 static void fill(struct net_set *set)

@@ -4,13 +4,17 @@
  * the interface. To undo, all steps run again in the same order with the reversed plan, each
  * passing over what it cannot do: what had not been done yet is then found undone already.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/ip.h"
 #include "network/network_internal.h"
 #include "network/ruleset.h"
 #include "system/sysctl.h"
+
+#define ADDR_GEN_NONE 1 /* the kernel's IN6_ADDR_GEN_MODE_NONE */
 
 struct application {
 	struct network *network;
@@ -86,6 +90,7 @@ static int load_ruleset(struct application *a, const struct change *change)
 	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(traffic_done) struct traffic traffic = { 0 };
 	struct network *network = a->network;
+	struct text *picture;
 	int r;
 
 	/* What has been counted goes on, so far as it can be read. */
@@ -95,9 +100,12 @@ static int load_ruleset(struct application *a, const struct change *change)
 	else
 		ruleset_write(&text, a->after, &traffic);
 	r = load(a, &text);
-	if (r < 0 || change->kind == CHANGE_REMOVE || network->picture.size > 0)
+	if (r < 0 || change->kind == CHANGE_REMOVE)
 		return r;
-	r = nft_table_picture(network->netfilter, RULESET_TABLE, &network->picture);
+	picture = &network->pictures[change->after.value[0]];
+	if (picture->size > 0)
+		return 0;
+	r = nft_table_picture(network->netfilter, RULESET_TABLE, picture);
 	if (r < 0)
 		return failed(a, r, "reading back the", &change->after);
 	return 0;
@@ -125,15 +133,41 @@ static int change_firewall(struct application *a)
 	return r < 0 ? first_element_error(a, r) : 0;
 }
 
+/* Routers do not take their own routes from other routers, unless accept_ra is 2: then this machine keeps
+ * the default route that it has from its provider. Interfaces that take none stay so. */
+static void keep_accepting_routes(void)
+{
+	DIR *all = opendir("/proc/sys/net/ipv6/conf");
+	const struct dirent *entry;
+
+	while (all && (entry = readdir(all))) {
+		char name[NAME_MAX + 32];
+		int value;
+
+		(void)snprintf(name, sizeof(name), "net/ipv6/conf/%s/accept_ra", entry->d_name);
+		if (entry->d_name[0] != '.' && strcmp(entry->d_name, NET_LINK_NAME) != 0 &&
+		    sysctl_read(name, &value) == 0 && value == 1)
+			(void)sysctl_write(name, 2);
+	}
+	if (all)
+		(void)closedir(all);
+}
+
 static int switch_forwarding(struct application *a)
 {
 	const struct change *change = plan_find(a->plan, FACT_FORWARDING);
-	int r;
+	const struct change *change6 = plan_find(a->plan, FACT_FORWARDING6);
+	int r = 0;
 
-	if (!change)
-		return 0;
-	r = sysctl_write("net/ipv4/ip_forward", change->kind != CHANGE_REMOVE);
-	return r < 0 ? failed(a, r, "setting", change_fact(change)) : 0;
+	if (change)
+		r = sysctl_write("net/ipv4/ip_forward", change->kind != CHANGE_REMOVE);
+	if (r < 0)
+		return failed(a, r, "setting", change_fact(change));
+	if (change6 && change6->kind != CHANGE_REMOVE)
+		keep_accepting_routes();
+	if (change6)
+		r = sysctl_write("net/ipv6/conf/all/forwarding", change6->kind != CHANGE_REMOVE);
+	return r < 0 ? failed(a, r, "setting", change_fact(change6)) : 0;
 }
 
 static int set_link_state(struct application *a)
@@ -143,9 +177,15 @@ static int set_link_state(struct application *a)
 
 	if (!change || change->kind == CHANGE_REMOVE)
 		return 0;
-	/* Its own IPv6 address is of no use, and soliciting routers would wake the device for ever. A
-	 * kernel without IPv6 has no such file. */
-	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/disable_ipv6", 1);
+	/* An IPv6 address that it gives itself is of no use, and soliciting routers would wake the device
+	 * for ever. A kernel without IPv6 has no such files. */
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/addr_gen_mode", ADDR_GEN_NONE);
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/accept_ra", 0);
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/router_solicitations", 0);
+	r = sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/disable_ipv6", !change->after.value[5]);
+	if (r < 0 && change->after.value[5])
+		return failed(a, r, "enabling IPv6 in", &change->after);
+	a->network->ipv6 |= change->after.value[5];
 	r = rtnl_link_set(a->network->rtnl, a->network->index, change->after.value[0],
 			  fact_address(change->after.value + 1));
 	return r < 0 ? failed(a, r, "setting", &change->after) : 0;
@@ -153,12 +193,12 @@ static int set_link_state(struct application *a)
 
 static int add_address(struct application *a, const struct change *change)
 {
+	const struct ip_prefix address = fact_prefix(&change->after);
 	int r;
 
 	if (change->kind != CHANGE_ADD)
 		return 0;
-	r = rtnl_address_add(a->network->rtnl, a->network->index, fact_address(change->after.key),
-			     change->after.key[4]);
+	r = rtnl_address_add(a->network->rtnl, a->network->index, &address);
 	if (r == -EEXIST) /* somebody else made it so, since that was read */
 		return 0;
 	return r < 0 ? failed(a, r, "adding the", &change->after) : 0;
@@ -166,23 +206,30 @@ static int add_address(struct application *a, const struct change *change)
 
 static int add_addresses(struct application *a)
 {
-	return each(a, FACT_ADDRESS, add_address);
+	int r = each(a, FACT_ADDRESS, add_address);
+
+	return r < 0 ? r : each(a, FACT_ADDRESS6, add_address);
 }
 
 static int add_route(struct application *a, const struct change *change)
 {
+	const struct ip_prefix network = fact_prefix(&change->after);
+	struct ip_address source = { 0 };
 	int r;
 
 	if (change->kind == CHANGE_REMOVE)
 		return 0;
-	r = rtnl_route_add(a->network->rtnl, a->network->index, fact_address(change->after.key),
-			   change->after.key[4], fact_address(change->after.value));
+	if (change->after.kind == FACT_ROUTE)
+		source = ip_from_v4(fact_address(change->after.value));
+	r = rtnl_route_add(a->network->rtnl, a->network->index, &network, &source);
 	return r < 0 ? failed(a, r, "adding the", &change->after) : 0;
 }
 
 static int add_routes(struct application *a)
 {
-	return each(a, FACT_ROUTE, add_route);
+	int r = each(a, FACT_ROUTE, add_route);
+
+	return r < 0 ? r : each(a, FACT_ROUTE6, add_route);
 }
 
 const struct rtnl_rule return_rule = {
@@ -236,16 +283,31 @@ static void put_last_endpoint(const struct network *network, struct wg_config_pe
 	}
 }
 
+static int put_peer_addresses(struct wg_config *config, struct wg_config_peer *peer,
+			      const struct fact *fact)
+{
+	const uint8_t *address6 = fact->value + FACT_PEER_ADDRESS6;
+	struct ip_prefix prefix = {
+		.address = ip_from_v4(fact_address(fact->value + FACT_PEER_ADDRESS)),
+		.length = 32,
+	};
+	int r;
+
+	peer->has |= WG_PEER_REPLACE_ALLOWED_IPS;
+	r = wg_config_add_allowed_ip(config, peer, &prefix, false);
+	if (r < 0 || !net_has_address6(address6))
+		return r;
+	prefix = (struct ip_prefix){ .address.family = AF_INET6, .length = 128 };
+	memcpy(prefix.address.bytes, address6, NET_ADDRESS6_SIZE);
+	return wg_config_add_allowed_ip(config, peer, &prefix, false);
+}
+
 /* Only what changed is named, so that nothing else about the peer is touched. */
 static int put_peer(const struct network *network, struct wg_config *config,
 		    const struct change *change)
 {
 	const struct fact *after = &change->after;
 	bool added = change->kind == CHANGE_ADD;
-	struct ip_prefix prefix = {
-		.address = ip_from_v4(fact_address(after->value + NET_KEY_SIZE)),
-		.length = 32,
-	};
 	struct wg_config_peer *peer;
 	int r = wg_config_add_peer(config, after->key, &peer);
 
@@ -258,10 +320,10 @@ static int put_peer(const struct network *network, struct wg_config *config,
 		memcpy(peer->preshared_key, after->value, NET_KEY_SIZE);
 	}
 	if (!added &&
-	    memcmp(after->value + NET_KEY_SIZE, change->before.value + NET_KEY_SIZE, 4) == 0)
+	    memcmp(after->value + FACT_PEER_ADDRESS, change->before.value + FACT_PEER_ADDRESS,
+		   FACT_VALUE_SIZE - FACT_PEER_ADDRESS) == 0)
 		return 0;
-	peer->has |= WG_PEER_REPLACE_ALLOWED_IPS;
-	return wg_config_add_allowed_ip(config, peer, &prefix, false);
+	return put_peer_addresses(config, peer, after);
 }
 
 static void put_device(struct wg_config *config, const struct fact *fact)
@@ -322,12 +384,12 @@ static int remove_peers(struct application *a)
 
 static int remove_address(struct application *a, const struct change *change)
 {
+	const struct ip_prefix address = fact_prefix(&change->before);
 	int r;
 
 	if (change->kind != CHANGE_REMOVE)
 		return 0;
-	r = rtnl_address_remove(a->network->rtnl, a->network->index,
-				fact_address(change->before.key), change->before.key[4]);
+	r = rtnl_address_remove(a->network->rtnl, a->network->index, &address);
 	if (r == -EADDRNOTAVAIL)
 		return 0;
 	return r < 0 ? failed(a, r, "removing the", &change->before) : 0;
@@ -335,18 +397,20 @@ static int remove_address(struct application *a, const struct change *change)
 
 static int remove_addresses(struct application *a)
 {
-	return each(a, FACT_ADDRESS, remove_address);
+	int r = each(a, FACT_ADDRESS, remove_address);
+
+	return r < 0 ? r : each(a, FACT_ADDRESS6, remove_address);
 }
 
 /* The kernel takes a route away with its address; ESRCH is the rule. */
 static int remove_route(struct application *a, const struct change *change)
 {
+	const struct ip_prefix network = fact_prefix(&change->before);
 	int r;
 
 	if (change->kind != CHANGE_REMOVE)
 		return 0;
-	r = rtnl_route_remove(a->network->rtnl, a->network->index, fact_address(change->before.key),
-			      change->before.key[4]);
+	r = rtnl_route_remove(a->network->rtnl, a->network->index, &network);
 	if (r == -ESRCH)
 		return 0;
 	return r < 0 ? failed(a, r, "removing the", &change->before) : 0;
@@ -354,7 +418,9 @@ static int remove_route(struct application *a, const struct change *change)
 
 static int remove_routes(struct application *a)
 {
-	return each(a, FACT_ROUTE, remove_route);
+	int r = each(a, FACT_ROUTE, remove_route);
+
+	return r < 0 ? r : each(a, FACT_ROUTE6, remove_route);
 }
 
 /* With the interface go its addresses, routes and peers. */

@@ -154,12 +154,46 @@ struct fact fact_of_forward(uint32_t external, uint16_t external_port, uint32_t 
 	return fact;
 }
 
-struct fact fact_of_link_state(bool up, uint32_t mtu)
+struct fact fact_of_ports6(enum fact_kind kind, const uint8_t external[NET_ADDRESS6_SIZE],
+			   uint16_t external_port)
+{
+	struct fact fact = { .kind = (uint8_t)kind };
+
+	memcpy(fact.key, external, NET_ADDRESS6_SIZE);
+	put_port(fact.key + NET_ADDRESS6_SIZE, external_port);
+	return fact;
+}
+
+struct fact fact_of_network6(enum fact_kind kind, const uint8_t address[NET_ADDRESS6_SIZE],
+			     uint8_t prefix)
+{
+	struct fact fact = { .kind = (uint8_t)kind };
+
+	memcpy(fact.key, address, NET_ADDRESS6_SIZE);
+	fact.key[NET_ADDRESS6_SIZE] = prefix;
+	return fact;
+}
+
+struct fact fact_of_link_state(bool up, uint32_t mtu, bool ipv6)
 {
 	struct fact fact = { .kind = FACT_LINK_STATE, .value = { up } };
 
 	put_address(fact.value + 1, mtu);
+	fact.value[5] = ipv6;
 	return fact;
+}
+
+struct ip_prefix fact_prefix(const struct fact *fact)
+{
+	struct ip_prefix prefix = { .address = ip_from_v4(fact_address(fact->key)),
+				    .length = fact->key[4] };
+
+	if (fact->kind == FACT_ADDRESS6 || fact->kind == FACT_ROUTE6) {
+		prefix.address.family = AF_INET6;
+		memcpy(prefix.address.bytes, fact->key, NET_ADDRESS6_SIZE);
+		prefix.length = fact->key[NET_ADDRESS6_SIZE];
+	}
+	return prefix;
 }
 
 struct fact fact_of_network(enum fact_kind kind, uint32_t address, uint8_t prefix)
@@ -198,13 +232,15 @@ struct fact fact_of_wg_device(const uint8_t private_key[NET_KEY_SIZE], uint16_t 
 }
 
 struct fact fact_of_peer(const uint8_t public_key[NET_KEY_SIZE],
-			 const uint8_t preshared_key[NET_KEY_SIZE], uint32_t address)
+			 const uint8_t preshared_key[NET_KEY_SIZE], uint32_t address,
+			 const uint8_t address6[NET_ADDRESS6_SIZE])
 {
 	struct fact fact = { .kind = FACT_PEER };
 
 	memcpy(fact.key, public_key, NET_KEY_SIZE);
 	memcpy(fact.value, preshared_key, NET_KEY_SIZE);
-	put_address(fact.value + NET_KEY_SIZE, address);
+	put_address(fact.value + FACT_PEER_ADDRESS, address);
+	memcpy(fact.value + FACT_PEER_ADDRESS6, address6, NET_ADDRESS6_SIZE);
 	return fact;
 }
 
@@ -215,12 +251,17 @@ static void append(struct fact_set *set, struct fact fact)
 
 static void expand_link(const struct net_item *item, uint32_t mtu, struct fact_set *set)
 {
+	bool ipv6 = item->link.ipv6;
+
 	append(set, (struct fact){ .kind = FACT_LINK });
-	append(set, (struct fact){ .kind = FACT_RULESET, .value = { 1 } });
+	append(set, (struct fact){ .kind = FACT_RULESET,
+				   .value = { ipv6 ? FACT_RULESET_V6 : FACT_RULESET_V4 } });
 	append(set, (struct fact){ .kind = FACT_FORWARDING });
 	append(set, (struct fact){ .kind = FACT_RETURN_RULE });
 	append(set, (struct fact){ .kind = FACT_RETURN_ROUTE });
-	append(set, fact_of_link_state(true, item->link.mtu ? item->link.mtu : mtu));
+	if (ipv6)
+		append(set, (struct fact){ .kind = FACT_FORWARDING6 });
+	append(set, fact_of_link_state(true, item->link.mtu ? item->link.mtu : mtu, ipv6));
 	append(set, fact_of_wg_device(item->link.private_key, item->link.listen_port));
 }
 
@@ -239,8 +280,23 @@ static void expand_subnet(const struct net_item *item, struct fact_set *set)
 static void expand_device(const struct net_item *item, struct fact_set *set)
 {
 	append(set, fact_of_peer(item->device.public_key, item->device.preshared_key,
-				 item->device.address));
+				 item->device.address, item->device.address6));
 	append(set, fact_of_network(FACT_HAIRPIN, item->device.address, 0));
+	if (net_has_address6(item->device.address6))
+		append(set, fact_of_network6(FACT_HAIRPIN6, item->device.address6, 0));
+}
+
+static void expand_subnet6(const struct net_item *item, struct fact_set *set)
+{
+	uint8_t network[NET_ADDRESS6_SIZE] = { 0 };
+
+	memcpy(network, item->subnet6.address, NET_SUBNET6_PREFIX / 8);
+	append(set, fact_of_network6(FACT_ADDRESS6, item->subnet6.address, NET_SUBNET6_PREFIX));
+	append(set, fact_of_network6(FACT_ROUTE6, network, NET_SUBNET6_PREFIX));
+	append(set, fact_of_network6(FACT_SUBNET6, network, NET_SUBNET6_PREFIX));
+	append(set, fact_of_network6(FACT_SAME_SUBNET6, network, NET_SUBNET6_PREFIX));
+	if (item->subnet6.masquerade)
+		append(set, fact_of_network6(FACT_MASQUERADE6, network, NET_SUBNET6_PREFIX));
 }
 
 static void expand_egress(const struct net_item *item, struct fact_set *set)
@@ -266,6 +322,26 @@ static void expand_forward(const struct net_item *item, struct fact_set *set)
 	}
 }
 
+/* A pinhole is let in as it comes; where the address or the port is another behind it, it is led there. */
+static void expand_forward6(const struct net_item *item, struct fact_set *set)
+{
+	bool led = item->forward6.external_port != item->forward6.target_port ||
+		   memcmp(item->forward6.external, item->forward6.target, NET_ADDRESS6_SIZE) != 0;
+
+	for (uint32_t i = 0; i < item->forward6.count; i++) {
+		uint16_t port = (uint16_t)(item->forward6.external_port + i);
+		struct fact fact = fact_of_ports6(FACT_FORWARD6, item->forward6.external, port);
+
+		memcpy(fact.value, item->forward6.target, NET_ADDRESS6_SIZE);
+		put_port(fact.value + NET_ADDRESS6_SIZE,
+			 (uint16_t)(item->forward6.target_port + i));
+		if (led)
+			append(set, fact);
+		append(set, fact_of_ports6(FACT_PUBLISHED6, item->forward6.external, port));
+		append(set, fact_of_ports6(FACT_ANSWERED6, item->forward6.external, port));
+	}
+}
+
 static void expand_item(const struct net_item *item, uint32_t mtu, struct fact_set *set)
 {
 	switch (item->kind) {
@@ -284,6 +360,12 @@ static void expand_item(const struct net_item *item, uint32_t mtu, struct fact_s
 	case NET_FORWARD:
 		expand_forward(item, set);
 		break;
+	case NET_SUBNET6:
+		expand_subnet6(item, set);
+		break;
+	case NET_FORWARD6:
+		expand_forward6(item, set);
+		break;
 	default:
 		break;
 	}
@@ -294,8 +376,9 @@ int facts_check_ports(const struct net_set *items, struct fault *fault)
 	size_t ports = 0;
 
 	for (size_t i = 0; i < items->count; i++)
-		if (items->items[i].kind == NET_FORWARD)
-			ports += items->items[i].forward.count;
+		ports += items->items[i].kind == NET_FORWARD	? items->items[i].forward.count
+			 : items->items[i].kind == NET_FORWARD6 ? items->items[i].forward6.count
+								: 0;
 	if (ports <= NET_FORWARD_PORTS_MAX)
 		return 0;
 	(void)fault_set(fault, FAULT_INVALID_REQUEST,
@@ -332,6 +415,9 @@ enum key_form {
 	KEY_ADDRESS,
 	KEY_PREFIX,
 	KEY_PORT,
+	KEY_ADDRESS6,
+	KEY_PREFIX6,
+	KEY_PORT6,
 };
 
 static const struct {
@@ -348,12 +434,22 @@ static const struct {
 	[FACT_HAIRPIN] = { "firewall entry of device ", KEY_ADDRESS },
 	[FACT_EGRESS_DEVICE] = { "egress address of device ", KEY_ADDRESS },
 	[FACT_EGRESS_SUBNET] = { "egress address of subnet ", KEY_PREFIX },
+	[FACT_FORWARD6] = { "forward of ", KEY_PORT6 },
+	[FACT_PUBLISHED6] = { "published port ", KEY_PORT6 },
+	[FACT_ANSWERED6] = { "counter of replies from port ", KEY_PORT6 },
+	[FACT_SUBNET6] = { "firewall entry of subnet ", KEY_PREFIX6 },
+	[FACT_SAME_SUBNET6] = { "firewall entry for traffic within subnet ", KEY_PREFIX6 },
+	[FACT_HAIRPIN6] = { "firewall entry of device ", KEY_ADDRESS6 },
+	[FACT_MASQUERADE6] = { "egress address of subnet ", KEY_PREFIX6 },
 	[FACT_FORWARDING] = { "sysctl net.ipv4.ip_forward", KEY_NONE },
+	[FACT_FORWARDING6] = { "sysctl net.ipv6.conf.all.forwarding", KEY_NONE },
 	[FACT_LINK_STATE] = { "state and MTU of " NET_LINK_NAME, KEY_NONE },
 	[FACT_ADDRESS] = { "address on " NET_LINK_NAME ": ", KEY_PREFIX },
+	[FACT_ADDRESS6] = { "address on " NET_LINK_NAME ": ", KEY_PREFIX6 },
 	[FACT_ROUTE] = { "route through " NET_LINK_NAME " to ", KEY_PREFIX },
 	[FACT_RETURN_RULE] = { "routing rule of what comes back to transparent sockets", KEY_NONE },
 	[FACT_RETURN_ROUTE] = { "route of what comes back to transparent sockets", KEY_NONE },
+	[FACT_ROUTE6] = { "route through " NET_LINK_NAME " to ", KEY_PREFIX6 },
 	[FACT_WG_DEVICE] = { "key and listen port of " NET_LINK_NAME, KEY_NONE },
 	[FACT_PEER] = { "WireGuard peer ", KEY_NONE },
 };
@@ -361,7 +457,7 @@ static const struct {
 /* A peer is told by its address: that is how its owner knows it. */
 static void format_peer(const struct fact *fact, char to[FACT_TEXT_MAX])
 {
-	uint32_t address = fact_address(fact->value + NET_KEY_SIZE);
+	uint32_t address = fact_address(fact->value + FACT_PEER_ADDRESS);
 	char text[IP_TEXT_MAX];
 
 	if (address)
@@ -374,12 +470,19 @@ static void format_peer(const struct fact *fact, char to[FACT_TEXT_MAX])
 char *fact_format(const struct fact *fact, char to[FACT_TEXT_MAX])
 {
 	const char *text = forms[fact->kind].text;
+	enum key_form form = forms[fact->kind].form;
+	struct ip_address ip = ip_from_v4(fact_address(fact->key));
 	char address[IP_TEXT_MAX];
 
-	(void)ip_v4_format(fact_address(fact->key), address);
-	switch (forms[fact->kind].form) {
+	if (form >= KEY_ADDRESS6) {
+		ip.family = AF_INET6;
+		memcpy(ip.bytes, fact->key, NET_ADDRESS6_SIZE);
+	}
+	(void)ip_format(&ip, address);
+	switch (form) {
 	case KEY_ADDRESS:
-		(void)snprintf(to, FACT_TEXT_MAX, "%.50s%.15s", text, address);
+	case KEY_ADDRESS6:
+		(void)snprintf(to, FACT_TEXT_MAX, "%.50s%.45s", text, address);
 		break;
 	case KEY_PREFIX:
 		(void)snprintf(to, FACT_TEXT_MAX, "%.50s%.15s/%u", text, address, fact->key[4]);
@@ -387,6 +490,14 @@ char *fact_format(const struct fact *fact, char to[FACT_TEXT_MAX])
 	case KEY_PORT:
 		(void)snprintf(to, FACT_TEXT_MAX, "%.50s%.15s:%u", text, address,
 			       fact_port(fact->key + 4));
+		break;
+	case KEY_PREFIX6:
+		(void)snprintf(to, FACT_TEXT_MAX, "%.50s%.45s/%u", text, address,
+			       fact->key[NET_ADDRESS6_SIZE]);
+		break;
+	case KEY_PORT6:
+		(void)snprintf(to, FACT_TEXT_MAX, "%.50s[%.45s]:%u", text, address,
+			       fact_port(fact->key + NET_ADDRESS6_SIZE));
 		break;
 	default:
 		if (fact->kind == FACT_PEER)

@@ -8,13 +8,14 @@
 #pragma once
 
 #include "base/fault.h"
+#include "base/ip.h"
 #include "netstate/net_item.h"
 
 /* In the order of their application, so far as one depends on another. */
 enum fact_kind {
 	FACT_LINK = 1, /* the interface is there; neither key nor value */
 	FACT_RULESET, /* our table is as we load it */
-	FACT_FORWARD, /* from here to FACT_EGRESS_SUBNET: elements of the table */
+	FACT_FORWARD, /* from here to FACT_MASQUERADE6: elements of the table */
 	FACT_PUBLISHED,
 	FACT_ANSWERED, /* the same keys once more, to count replies by */
 	FACT_SUBNET,
@@ -22,18 +23,37 @@ enum fact_kind {
 	FACT_HAIRPIN,
 	FACT_EGRESS_DEVICE,
 	FACT_EGRESS_SUBNET,
+	FACT_FORWARD6, /* elements of IPv6: addresses have 16 bytes, the rest is the same */
+	FACT_PUBLISHED6,
+	FACT_ANSWERED6,
+	FACT_SUBNET6,
+	FACT_SAME_SUBNET6,
+	FACT_HAIRPIN6,
+	FACT_MASQUERADE6,
 	FACT_FORWARDING, /* net.ipv4.ip_forward is 1 */
-	FACT_LINK_STATE, /* value: up (1), MTU (4) */
+	FACT_FORWARDING6, /* net.ipv6.conf.all.forwarding is 1 */
+	FACT_LINK_STATE, /* value: up (1), MTU (4), speaks IPv6 (1) */
 	FACT_ADDRESS, /* key: address (4), prefix length (1) */
+	FACT_ADDRESS6, /* key: address (16), prefix length (1) */
 	FACT_ROUTE, /* key: network (4), prefix length (1); value: source address (4) */
 	FACT_RETURN_RULE, /* what comes back to transparent sockets is looked up in a table of its own */
 	FACT_RETURN_ROUTE, /* where all is for this machine; neither key nor value */
+	FACT_ROUTE6, /* key: network (16), prefix length (1) */
 	FACT_WG_DEVICE, /* value: private key (32), listen port (2) */
-	FACT_PEER, /* key: public key (32); value: preshared key (32), its one address (4) */
+	FACT_PEER, /* key: public key (32); value: preshared key (32), its addresses (4, 16) */
 };
 
 #define FACT_KEY_SIZE 32
-#define FACT_VALUE_SIZE 36
+#define FACT_VALUE_SIZE 52
+#define FACT_PEER_ADDRESS 32 /* where they begin in the value */
+#define FACT_PEER_ADDRESS6 36
+
+/* Values of FACT_RULESET. */
+enum fact_ruleset {
+	FACT_RULESET_OTHER, /* not as we load it */
+	FACT_RULESET_V4, /* all of IPv6 that would be forwarded is dropped */
+	FACT_RULESET_V6, /* with the rules for IPv6 */
+};
 
 /* Numbers are big-endian, unused bytes zero. */
 struct fact {
@@ -73,12 +93,17 @@ struct fact fact_of_forward(uint32_t external, uint16_t external_port, uint32_t 
 struct fact fact_of_published(uint32_t external, uint16_t external_port);
 struct fact fact_of_answered(uint32_t external, uint16_t external_port);
 struct fact fact_of_network(enum fact_kind kind, uint32_t address, uint8_t prefix);
-struct fact fact_of_link_state(bool up, uint32_t mtu);
+struct fact fact_of_ports6(enum fact_kind kind, const uint8_t external[NET_ADDRESS6_SIZE],
+			   uint16_t external_port);
+struct fact fact_of_network6(enum fact_kind kind, const uint8_t address[NET_ADDRESS6_SIZE],
+			     uint8_t prefix);
+struct fact fact_of_link_state(bool up, uint32_t mtu, bool ipv6);
 struct fact fact_of_address(uint32_t address, uint8_t prefix);
 struct fact fact_of_route(uint32_t network, uint8_t prefix, uint32_t source);
 struct fact fact_of_wg_device(const uint8_t private_key[NET_KEY_SIZE], uint16_t listen_port);
 struct fact fact_of_peer(const uint8_t public_key[NET_KEY_SIZE],
-			 const uint8_t preshared_key[NET_KEY_SIZE], uint32_t address);
+			 const uint8_t preshared_key[NET_KEY_SIZE], uint32_t address,
+			 const uint8_t address6[NET_ADDRESS6_SIZE]);
 
 /* Members as numbers. */
 uint32_t fact_address(const uint8_t *bytes);
@@ -86,8 +111,11 @@ uint16_t fact_port(const uint8_t *bytes);
 
 static inline bool fact_is_element(const struct fact *fact)
 {
-	return fact->kind >= FACT_FORWARD && fact->kind <= FACT_EGRESS_SUBNET;
+	return fact->kind >= FACT_FORWARD && fact->kind <= FACT_MASQUERADE6;
 }
+
+/* The network of FACT_ADDRESS and FACT_ROUTE, of either family. */
+struct ip_prefix fact_prefix(const struct fact *fact);
 
 /*
  * Expands items. Each item yields its facts whatever else is in the set, so that a change of items

@@ -38,11 +38,11 @@ static void a_link_has_the_default_mtu_unless_it_says_one(void **state)
 	assert_has(&first, (struct fact){ .kind = FACT_LINK });
 	assert_has(&first, (struct fact){ .kind = FACT_FORWARDING });
 	assert_has(&first, (struct fact){ .kind = FACT_RULESET, .value = { 1 } });
-	assert_has(&first, fact_of_link_state(true, 1420));
+	assert_has(&first, fact_of_link_state(true, 1420, false));
 	assert_int_equal(fact_set_find(&first, &device)->value[0], 0xF8); /* clamped */
 	item.link.mtu = 1280;
 	expand(&item, 1, &second);
-	assert_has(&second, fact_of_link_state(true, 1280));
+	assert_has(&second, fact_of_link_state(true, 1280, false));
 }
 
 static void items_become_what_the_kernel_holds(void **state)
@@ -54,6 +54,7 @@ static void items_become_what_the_kernel_holds(void **state)
 		{ .kind = NET_EGRESS, .egress = { DEVICE, 32, HOST } },
 	};
 	static const uint8_t key[NET_KEY_SIZE] = { 1 }, psk[NET_KEY_SIZE] = { 2 };
+	static const uint8_t none[NET_ADDRESS6_SIZE];
 	CLEANUP(fact_set_done) struct fact_set set = { 0 };
 	struct fact egress = fact_of_network(FACT_EGRESS_SUBNET, 0x0A3B0000, 24);
 
@@ -64,13 +65,64 @@ static void items_become_what_the_kernel_holds(void **state)
 	assert_has(&set, fact_of_route(0x0A3B0000, 24, GATE));
 	assert_has(&set, fact_of_network(FACT_SUBNET, 0x0A3B0000, 24));
 	assert_has(&set, fact_of_network(FACT_SAME_SUBNET, 0x0A3B0000, 24));
-	assert_has(&set, fact_of_peer(key, psk, DEVICE));
+	assert_has(&set, fact_of_peer(key, psk, DEVICE, none));
 	assert_has(&set, fact_of_network(FACT_HAIRPIN, DEVICE, 0));
 	memcpy(egress.value, "\xC6\x12\x00\x02", 4);
 	assert_has(&set, egress);
 	egress.kind = FACT_EGRESS_DEVICE;
 	memcpy(egress.key, "\x0A\x3B\x00\x02\x00", 5);
 	assert_has(&set, egress);
+}
+
+#define NETWORK6 0xfd, 0x12, 0, 0, 0, 0, 0, 1
+#define GATE6                                                                                      \
+	{                                                                                          \
+		NETWORK6, 0, 0, 0, 0, 0, 0, 0, 1                                                   \
+	}
+#define DEVICE6                                                                                    \
+	{                                                                                          \
+		NETWORK6, 0, 0, 0, 0, 0, 0, 0, 2                                                   \
+	}
+#define HOST6                                                                                      \
+	{                                                                                          \
+		0x20, 0x01, 0x0d, 0xb8, [15] = 7                                                   \
+	}
+
+static void items_of_ipv6_become_facts_of_their_own(void **state)
+{
+	static const struct net_item items[] = {
+		{ .kind = NET_LINK, .link = { { 0xFF }, 51820, 0, 1 } },
+		{ .kind = NET_DEVICE, .device = { { 1 }, { 2 }, DEVICE, DEVICE6 } },
+		{ .kind = NET_SUBNET6, .subnet6 = { GATE6, 1 } },
+		{ .kind = NET_FORWARD6, .forward6 = { HOST6, 80, 1, DEVICE6, 80 } },
+		{ .kind = NET_FORWARD6, .forward6 = { DEVICE6, 443, 1, DEVICE6, 443 } },
+	};
+	static const uint8_t key[NET_KEY_SIZE] = { 1 }, psk[NET_KEY_SIZE] = { 2 };
+	static const uint8_t gate[] = GATE6, device[] = DEVICE6, host[] = HOST6;
+	static const uint8_t network[NET_ADDRESS6_SIZE] = { NETWORK6 };
+	struct fact forward = fact_of_ports6(FACT_FORWARD6, host, 80);
+	struct fact pinhole = fact_of_ports6(FACT_FORWARD6, device, 443);
+	CLEANUP(fact_set_done) struct fact_set set = { 0 };
+
+	(void)state;
+	expand(items, ARRAY_SIZE(items), &set);
+	assert_has(&set, (struct fact){ .kind = FACT_RULESET, .value = { FACT_RULESET_V6 } });
+	assert_has(&set, (struct fact){ .kind = FACT_FORWARDING6 });
+	assert_has(&set, fact_of_link_state(true, 1420, true));
+	assert_has(&set, fact_of_peer(key, psk, DEVICE, device));
+	assert_has(&set, fact_of_network6(FACT_HAIRPIN6, device, 0));
+	assert_has(&set, fact_of_network6(FACT_ADDRESS6, gate, 64));
+	assert_has(&set, fact_of_network6(FACT_ROUTE6, network, 64));
+	assert_has(&set, fact_of_network6(FACT_SUBNET6, network, 64));
+	assert_has(&set, fact_of_network6(FACT_SAME_SUBNET6, network, 64));
+	assert_has(&set, fact_of_network6(FACT_MASQUERADE6, network, 64));
+	memcpy(forward.value, device, sizeof(device));
+	forward.value[17] = 80;
+	assert_has(&set, forward);
+	assert_has(&set, fact_of_ports6(FACT_PUBLISHED6, host, 80));
+	assert_null(fact_set_find(&set, &pinhole));
+	assert_has(&set, fact_of_ports6(FACT_PUBLISHED6, device, 443));
+	assert_has(&set, fact_of_ports6(FACT_ANSWERED6, device, 443));
 }
 
 static void a_range_becomes_its_ports(void **state)
@@ -126,9 +178,9 @@ static void ports_are_bounded(void **state)
 
 static void texts_tell_no_key(void **state)
 {
-	static const uint8_t key[NET_KEY_SIZE] = "secret";
+	static const uint8_t key[NET_KEY_SIZE] = "secret", no_address6[NET_ADDRESS6_SIZE];
 	char text[FACT_TEXT_MAX];
-	struct fact fact = fact_of_peer(key, key, DEVICE);
+	struct fact fact = fact_of_peer(key, key, DEVICE, no_address6);
 
 	(void)state;
 	assert_string_equal(fact_format(&fact, text), "WireGuard peer of device 10.59.0.2");
@@ -143,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_link_has_the_default_mtu_unless_it_says_one),
 		cmocka_unit_test(items_become_what_the_kernel_holds),
+		cmocka_unit_test(items_of_ipv6_become_facts_of_their_own),
 		cmocka_unit_test(a_range_becomes_its_ports),
 		cmocka_unit_test(what_two_items_claim_is_named),
 		cmocka_unit_test(ports_are_bounded),

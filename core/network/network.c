@@ -29,7 +29,8 @@ int network_new(enum wg_backend_choice choice, const char *program, struct netwo
 	if (r < 0)
 		return r;
 	/* Without it, what is there after the first load is taken for right. */
-	(void)ruleset_reference(&network->picture);
+	(void)ruleset_reference(FACT_RULESET_V4, &network->pictures[FACT_RULESET_V4]);
+	(void)ruleset_reference(FACT_RULESET_V6, &network->pictures[FACT_RULESET_V6]);
 	*ret = TAKE_PTR(network);
 	return 0;
 }
@@ -43,7 +44,8 @@ struct network *network_free(struct network *network)
 		(void)netlink_free(network->netfilter);
 		net_set_done(&network->wanted);
 		sweep_done(&network->sweep);
-		text_done(&network->picture);
+		for (size_t i = 0; i < ARRAY_SIZE(network->pictures); i++)
+			text_done(&network->pictures[i]);
 		wg_config_done(&network->last);
 		traffic_done(&network->traffic);
 		free(network);

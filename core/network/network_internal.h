@@ -34,7 +34,9 @@ struct network {
 	uint32_t index; /* of the interface, 0: not known */
 	uint32_t mtu; /* of an interface whose item says 0 */
 	bool synced; /* there was a sync: from then on a difference is drift */
-	struct text picture; /* of our table as it has to be; empty: not known before it is loaded */
+	/* Of our table as it has to be, by enum fact_ruleset; empty: not known before it is loaded. */
+	struct text pictures[FACT_RULESET_V6 + 1];
+	bool ipv6; /* the interface speaks it, because we had it so */
 	struct wg_config last; /* the device as it was when its peers were last as wanted */
 	struct sweep sweep;
 	struct traffic traffic; /* as it was read last */

@@ -102,9 +102,9 @@ static void nothing_is_no_plan(void **state)
 
 static void differences_are_told(void **state)
 {
-	static const uint8_t key[NET_KEY_SIZE] = { 1 };
+	static const uint8_t key[NET_KEY_SIZE] = { 1 }, no_address6[NET_ADDRESS6_SIZE];
 	struct fact facts[] = { fact_of_address(0x0A3B0001, 24),
-				fact_of_peer(key, key, 0x0A3B0002) };
+				fact_of_peer(key, key, 0x0A3B0002, no_address6) };
 	struct fact_set one = { .facts = facts, .count = 1 }, two = { .facts = facts, .count = 2 };
 	const struct fact_set none = { 0 };
 	CLEANUP(plan_done) struct plan missing = { 0 };

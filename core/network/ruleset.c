@@ -123,6 +123,74 @@ static const char rules[] =
 	"	}\n"
 	"}\n";
 
+/*
+ * What is added where some subnet has IPv6. Sets are as those of IPv4, and
+ *
+ * forwards6       only those that lead elsewhere; a pinhole needs no translation
+ * published6      those, and pinholes: addresses of devices with the ports that may be entered
+ * masquerade6     the networks whose addresses are of no use outside (ULA)
+ *
+ * Devices with global addresses are routed to. So whatever enters one from elsewhere than its own subnet
+ * is looked up, packet by packet; the answers it gets are of its own connections, which it began.
+ */
+static const char rules6[] =
+	"table inet " RULESET_TABLE " {\n"
+	"	map forwards6 {\n"
+	"		type ipv6_addr . inet_service : ipv6_addr . inet_service\n"
+	"	}\n"
+	"	set " RULESET_ENTERED6 " {\n"
+	"		type ipv6_addr . inet_service\n"
+	"		counter\n"
+	"	}\n"
+	"	set " RULESET_RETURNED6 " {\n"
+	"		type ipv6_addr . inet_service\n"
+	"		counter\n"
+	"	}\n"
+	"	set subnets6 {\n"
+	"		type ipv6_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	set same_subnet6 {\n"
+	"		type ipv6_addr . ipv6_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	set hairpin6 {\n"
+	"		type ipv6_addr . ipv6_addr\n"
+	"	}\n"
+	"	set masquerade6 {\n"
+	"		type ipv6_addr\n"
+	"		flags interval\n"
+	"	}\n"
+	"	chain prerouting {\n"
+	"		meta l4proto { tcp, udp } dnat ip6 to ip6 daddr . th dport map @forwards6\n"
+	"	}\n"
+	"	chain output {\n"
+	"		meta l4proto { tcp, udp } dnat ip6 to ip6 daddr . th dport map @forwards6\n"
+	"	}\n"
+	"	chain forward {\n"
+	"		iifname \"" NET_LINK_NAME "\" oifname \"" NET_LINK_NAME "\""
+	" ct state new ip6 saddr . ip6 daddr @same_subnet6 accept\n"
+	"		iifname \"" NET_LINK_NAME "\" oifname != \"" NET_LINK_NAME "\""
+	" ct state new ip6 saddr @subnets6 accept\n"
+	"	}\n"
+	"}\n"
+	"insert rule inet " RULESET_TABLE " forward iifname \"" NET_LINK_NAME
+	"\" ct status and dnat == 0 ct direction reply meta nfproto ipv6 jump returned\n"
+	"insert rule inet " RULESET_TABLE " forward oifname \"" NET_LINK_NAME
+	"\" ct status and dnat == 0 ct direction original ip6 saddr . ip6 daddr != @same_subnet6"
+	" jump entered\n"
+	"insert rule inet " RULESET_TABLE " entered meta l4proto udp"
+	" ct original ip6 daddr . ct original proto-dst @" RULESET_ENTERED6 " accept\n"
+	"insert rule inet " RULESET_TABLE " entered meta l4proto tcp"
+	" ct original ip6 daddr . ct original proto-dst @" RULESET_ENTERED6 " accept\n"
+	"insert rule inet " RULESET_TABLE " returned meta l4proto udp"
+	" ct original ip6 daddr . ct original proto-dst @" RULESET_RETURNED6 " accept\n"
+	"insert rule inet " RULESET_TABLE " returned meta l4proto tcp"
+	" ct original ip6 daddr . ct original proto-dst @" RULESET_RETURNED6 " accept\n"
+	"insert rule inet " RULESET_TABLE " postrouting oifname \"" NET_LINK_NAME
+	"\" ct status dnat ip6 saddr . ip6 daddr @hairpin6 masquerade\n"
+	"add rule inet " RULESET_TABLE " postrouting ip6 saddr @masquerade6 masquerade\n";
+
 /* How a fact and an element correspond. */
 enum element_form {
 	FORM_PORT, /* address . port */
@@ -138,15 +206,23 @@ static const struct set_row {
 	enum fact_kind kind;
 	enum element_form form;
 	const char *name;
+	uint8_t size; /* of an address */
 } sets[] = {
-	{ FACT_FORWARD, FORM_PORT_MAP, "forwards" },
-	{ FACT_PUBLISHED, FORM_PORT, RULESET_ENTERED },
-	{ FACT_ANSWERED, FORM_PORT, RULESET_RETURNED },
-	{ FACT_SUBNET, FORM_INTERVAL, "subnets" },
-	{ FACT_SAME_SUBNET, FORM_PAIR, "same_subnet" },
-	{ FACT_HAIRPIN, FORM_TWICE, "hairpin" },
-	{ FACT_EGRESS_DEVICE, FORM_ADDRESS_MAP, "egress_device" },
-	{ FACT_EGRESS_SUBNET, FORM_INTERVAL_MAP, "egress_subnet" },
+	{ FACT_FORWARD, FORM_PORT_MAP, "forwards", 4 },
+	{ FACT_PUBLISHED, FORM_PORT, RULESET_ENTERED, 4 },
+	{ FACT_ANSWERED, FORM_PORT, RULESET_RETURNED, 4 },
+	{ FACT_SUBNET, FORM_INTERVAL, "subnets", 4 },
+	{ FACT_SAME_SUBNET, FORM_PAIR, "same_subnet", 4 },
+	{ FACT_HAIRPIN, FORM_TWICE, "hairpin", 4 },
+	{ FACT_EGRESS_DEVICE, FORM_ADDRESS_MAP, "egress_device", 4 },
+	{ FACT_EGRESS_SUBNET, FORM_INTERVAL_MAP, "egress_subnet", 4 },
+	{ FACT_FORWARD6, FORM_PORT_MAP, "forwards6", 16 },
+	{ FACT_PUBLISHED6, FORM_PORT, RULESET_ENTERED6, 16 },
+	{ FACT_ANSWERED6, FORM_PORT, RULESET_RETURNED6, 16 },
+	{ FACT_SUBNET6, FORM_INTERVAL, "subnets6", 16 },
+	{ FACT_SAME_SUBNET6, FORM_PAIR, "same_subnet6", 16 },
+	{ FACT_HAIRPIN6, FORM_TWICE, "hairpin6", 16 },
+	{ FACT_MASQUERADE6, FORM_INTERVAL, "masquerade6", 16 },
 };
 
 static const struct set_row *row_of(const struct fact *fact)
@@ -154,28 +230,38 @@ static const struct set_row *row_of(const struct fact *fact)
 	return &sets[fact->kind - FACT_FORWARD];
 }
 
-static void write_element(struct text *to, enum element_form form, const struct fact *fact)
+static void format_address(const uint8_t *bytes, uint8_t size, char to[IP_TEXT_MAX])
+{
+	struct ip_address address = { .family = size == 4 ? AF_INET : AF_INET6 };
+
+	memcpy(address.bytes, bytes, size);
+	(void)ip_format(&address, to);
+}
+
+static void write_element(struct text *to, const struct set_row *row, const struct fact *fact)
 {
 	char address[IP_TEXT_MAX], value[IP_TEXT_MAX];
+	uint8_t size = row->size, length = fact->key[size];
+	uint16_t port = fact_port(fact->key + size);
 
-	(void)ip_v4_format(fact_address(fact->key), address);
-	(void)ip_v4_format(fact_address(fact->value), value);
-	switch (form) {
+	format_address(fact->key, size, address);
+	format_address(fact->value, size, value);
+	switch (row->form) {
 	case FORM_PORT:
-		text_printf(to, "%s . %u", address, fact_port(fact->key + 4));
+		text_printf(to, "%s . %u", address, port);
 		break;
 	case FORM_PORT_MAP:
-		text_printf(to, "%s . %u : %s . %u", address, fact_port(fact->key + 4), value,
-			    fact_port(fact->value + 4));
+		text_printf(to, "%s . %u : %s . %u", address, port, value,
+			    fact_port(fact->value + size));
 		break;
 	case FORM_INTERVAL:
-		text_printf(to, "%s/%u", address, fact->key[4]);
+		text_printf(to, "%s/%u", address, length);
 		break;
 	case FORM_INTERVAL_MAP:
-		text_printf(to, "%s/%u : %s", address, fact->key[4], value);
+		text_printf(to, "%s/%u : %s", address, length, value);
 		break;
 	case FORM_PAIR:
-		text_printf(to, "%s/%u . %s/%u", address, fact->key[4], address, fact->key[4]);
+		text_printf(to, "%s/%u . %s/%u", address, length, address, length);
 		break;
 	case FORM_TWICE:
 		text_printf(to, "%s . %s", address, address);
@@ -186,11 +272,22 @@ static void write_element(struct text *to, enum element_form form, const struct 
 	}
 }
 
+static bool has_counter(const struct fact *fact)
+{
+	return fact->kind == FACT_PUBLISHED || fact->kind == FACT_PUBLISHED6 ||
+	       fact->kind == FACT_ANSWERED || fact->kind == FACT_ANSWERED6;
+}
+
+static bool counts_what_enters(const struct fact *fact)
+{
+	return fact->kind == FACT_PUBLISHED || fact->kind == FACT_PUBLISHED6;
+}
+
 /* What the table that is replaced has counted goes on. */
 static void write_counter(struct text *to, const struct fact *fact, const struct traffic *traffic)
 {
 	const struct traffic_port *port = traffic_find(traffic, fact->key);
-	unsigned direction = fact->kind == FACT_PUBLISHED ? TRAFFIC_ENTERED : TRAFFIC_RETURNED;
+	unsigned direction = counts_what_enters(fact) ? TRAFFIC_ENTERED : TRAFFIC_RETURNED;
 
 	if (port && port->packets[direction] > 0)
 		text_printf(to, " counter packets %" PRIu64 " bytes %" PRIu64,
@@ -215,8 +312,8 @@ static void write_elements(struct text *to, const struct fact_set *facts,
 		} else {
 			text_append(to, ", ");
 		}
-		write_element(to, row->form, fact);
-		if (traffic && (fact->kind == FACT_PUBLISHED || fact->kind == FACT_ANSWERED))
+		write_element(to, row, fact);
+		if (traffic && has_counter(fact))
 			write_counter(to, fact, traffic);
 	}
 	text_append(to, row ? " }\n" : "");
@@ -231,8 +328,13 @@ void ruleset_write_delete(struct text *to)
 
 void ruleset_write(struct text *to, const struct fact_set *facts, const struct traffic *traffic)
 {
+	const struct fact like = { .kind = FACT_RULESET };
+	const struct fact *which = fact_set_find(facts, &like);
+
 	ruleset_write_delete(to);
 	text_append(to, rules);
+	if (which && which->value[0] == FACT_RULESET_V6)
+		text_append(to, rules6);
 	write_elements(to, facts, traffic);
 }
 
@@ -245,15 +347,21 @@ static int enter_own_network(void)
 }
 
 /* In the child. Returns its exit status. */
-static int draw_reference(int to)
+static int draw_reference(enum fact_ruleset which, int to)
 {
+	CLEANUP(text_done) struct text text = { 0 };
 	CLEANUP(netlink_free) struct netlink *nl = NULL;
 	CLEANUP(text_done) struct text error = { 0 };
 	CLEANUP(text_done) struct text picture = { 0 };
 	int r = enter_own_network();
 
+	text_append(&text, rules);
+	if (which == FACT_RULESET_V6)
+		text_append(&text, rules6);
 	if (r == 0)
-		r = nft_load(rules, &error);
+		r = text_error(&text);
+	if (r == 0)
+		r = nft_load(text.data, &error);
 	if (r == 0)
 		r = netlink_new(NETLINK_NETFILTER, &nl);
 	if (r == 0)
@@ -283,7 +391,7 @@ static int read_reference(int from, struct text *to)
 	return text_error(to);
 }
 
-int ruleset_reference(struct text *ret)
+int ruleset_reference(enum fact_ruleset which, struct text *ret)
 {
 	CLEANUP(text_done) struct text picture = { .max = 1 << 20 };
 	int ends[2], status, r;
@@ -293,7 +401,7 @@ int ruleset_reference(struct text *ret)
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		_exit(draw_reference(ends[1]));
+		_exit(draw_reference(which, ends[1]));
 	(void)close(ends[1]);
 	r = pid < 0 ? -errno : read_reference(ends[0], &picture);
 	(void)close(ends[0]);
@@ -308,52 +416,66 @@ int ruleset_reference(struct text *ret)
 	return 0;
 }
 
-static void put_number(uint8_t *at, uint32_t number)
+/* The last address of a network. */
+static void put_last(uint8_t *to, const uint8_t *network, uint8_t size, uint8_t length)
 {
-	for (int i = 0; i < 4; i++)
-		at[i] = (uint8_t)(number >> (24 - 8 * i));
+	for (uint8_t i = 0; i < size; i++) {
+		uint8_t bits = length >= 8 * (i + 1) ? 8 : length <= 8 * i ? 0 : length % 8;
+
+		to[i] = (uint8_t)(network[i] | 0xff >> bits);
+	}
 }
 
-/* Of a fact whose key is a network. */
-static uint32_t last_address(const struct fact *fact)
+static void increment(uint8_t *address, uint8_t size)
 {
-	return fact_address(fact->key) | ~ip_v4_mask(fact->key[4]);
+	while (size > 0 && ++address[size - 1] == 0)
+		size--;
+}
+
+static void decrement(uint8_t *address, uint8_t size)
+{
+	while (size > 0 && address[size - 1]-- == 0)
+		size--;
 }
 
 /* One element, or two: an interval is its start and the key after its end. Returns how many. */
 static size_t make_elements(const struct fact *fact, struct nft_element ret[2])
 {
-	ret[0] = ret[1] = (struct nft_element){ .key_size = 4 };
-	memcpy(ret[0].key, fact->key, 4);
-	switch (row_of(fact)->form) {
+	const struct set_row *row = row_of(fact);
+	uint8_t size = row->size, length = fact->key[size];
+
+	ret[0] = ret[1] = (struct nft_element){ .key_size = size };
+	memcpy(ret[0].key, fact->key, size);
+	switch (row->form) {
 	case FORM_PORT_MAP:
-		ret[0].value_size = 8;
-		memcpy(ret[0].value, fact->value, 6);
+		ret[0].value_size = size + 4;
+		memcpy(ret[0].value, fact->value, size + 2);
 		__attribute__((fallthrough));
 	case FORM_PORT:
-		ret[0].key_size = 8;
-		memcpy(ret[0].key + 4, fact->key + 4, 2);
+		ret[0].key_size = size + 4;
+		memcpy(ret[0].key + size, fact->key + size, 2);
 		return 1;
 	case FORM_TWICE:
-		ret[0].key_size = 8;
-		memcpy(ret[0].key + 4, fact->key, 4);
+		ret[0].key_size = 2 * size;
+		memcpy(ret[0].key + size, fact->key, size);
 		return 1;
 	case FORM_ADDRESS_MAP:
-		ret[0].value_size = 4;
-		memcpy(ret[0].value, fact->value, 4);
+		ret[0].value_size = size;
+		memcpy(ret[0].value, fact->value, size);
 		return 1;
 	case FORM_PAIR:
-		ret[0].key_size = ret[0].key_end_size = 8;
-		memcpy(ret[0].key + 4, fact->key, 4);
-		put_number(ret[0].key_end, last_address(fact));
-		put_number(ret[0].key_end + 4, last_address(fact));
+		ret[0].key_size = ret[0].key_end_size = 2 * size;
+		memcpy(ret[0].key + size, fact->key, size);
+		put_last(ret[0].key_end, fact->key, size, length);
+		put_last(ret[0].key_end + size, fact->key, size, length);
 		return 1;
 	case FORM_INTERVAL_MAP:
-		ret[0].value_size = 4;
-		memcpy(ret[0].value, fact->value, 4);
+		ret[0].value_size = size;
+		memcpy(ret[0].value, fact->value, size);
 		__attribute__((fallthrough));
 	case FORM_INTERVAL:
-		put_number(ret[1].key, last_address(fact) + 1);
+		put_last(ret[1].key, fact->key, size, length);
+		increment(ret[1].key, size);
 		ret[1].interval_end = true;
 		return 2;
 	}
@@ -422,12 +544,21 @@ static int keep_bound(struct element_reading *reading, const struct nft_element 
 }
 
 /* The length of the prefix that spans exactly @first to @last, or 0: none does. */
-static uint8_t prefix_of(uint32_t first, uint32_t last)
+static uint8_t prefix_of(const uint8_t *first, const uint8_t *last, uint8_t size)
 {
-	for (uint8_t length = 1; length <= 32; length++)
-		if ((first & ~ip_v4_mask(length)) == 0 && (first | ~ip_v4_mask(length)) == last)
-			return length;
-	return 0;
+	uint8_t length = 0, same[NFT_ELEMENT_MAX], end[NFT_ELEMENT_MAX];
+
+	while (length < 8 * size &&
+	       ((first[length / 8] ^ last[length / 8]) & 0x80 >> length % 8) == 0)
+		length++;
+	put_last(end, first, size, length);
+	put_last(same, last, size, length);
+	if (memcmp(end, last, size) != 0 || memcmp(same, last, size) != 0)
+		return 0;
+	for (uint8_t bit = length; bit < 8 * size; bit++)
+		if (first[bit / 8] & 0x80 >> bit % 8)
+			return 0;
+	return length;
 }
 
 static bool has_sizes(const struct nft_element *element, uint8_t key, uint8_t end, uint8_t value)
@@ -437,29 +568,29 @@ static bool has_sizes(const struct nft_element *element, uint8_t key, uint8_t en
 }
 
 /* The fact that an element means. Whether it means one. */
-static bool read_element(const struct nft_element *element, enum element_form form,
+static bool read_element(const struct nft_element *element, const struct set_row *row,
 			 struct fact *fact)
 {
-	uint32_t first = fact_address(element->key);
+	uint8_t size = row->size;
 
-	memcpy(fact->key, element->key, 4);
-	switch (form) {
+	memcpy(fact->key, element->key, size);
+	switch (row->form) {
 	case FORM_PORT:
 	case FORM_PORT_MAP:
-		memcpy(fact->key, element->key, 6);
-		memcpy(fact->value, element->value, 6);
-		return has_sizes(element, 8, 0, form == FORM_PORT ? 0 : 8);
+		memcpy(fact->key, element->key, size + 2);
+		memcpy(fact->value, element->value, size + 2);
+		return has_sizes(element, size + 4, 0, row->form == FORM_PORT ? 0 : size + 4);
 	case FORM_TWICE:
-		return has_sizes(element, 8, 0, 0) &&
-		       memcmp(element->key, element->key + 4, 4) == 0;
+		return has_sizes(element, 2 * size, 0, 0) &&
+		       memcmp(element->key, element->key + size, size) == 0;
 	case FORM_ADDRESS_MAP:
-		memcpy(fact->value, element->value, 4);
-		return has_sizes(element, 4, 0, 4);
+		memcpy(fact->value, element->value, size);
+		return has_sizes(element, size, 0, size);
 	case FORM_PAIR:
-		fact->key[4] = prefix_of(first, fact_address(element->key_end));
-		return has_sizes(element, 8, 8, 0) && fact->key[4] != 0 &&
-		       memcmp(element->key, element->key + 4, 4) == 0 &&
-		       memcmp(element->key_end, element->key_end + 4, 4) == 0;
+		fact->key[size] = prefix_of(element->key, element->key_end, size);
+		return has_sizes(element, 2 * size, 2 * size, 0) && fact->key[size] != 0 &&
+		       memcmp(element->key, element->key + size, size) == 0 &&
+		       memcmp(element->key_end, element->key_end + size, size) == 0;
 	default:
 		return false;
 	}
@@ -473,7 +604,7 @@ static int visit_element(const struct nft_element *element, void *context)
 
 	if (form == FORM_INTERVAL || form == FORM_INTERVAL_MAP)
 		return keep_bound(reading, element);
-	if (read_element(element, form, &fact))
+	if (read_element(element, reading->row, &fact))
 		fact_set_append(reading->facts, &fact);
 	else
 		reading->foreign = true;
@@ -484,7 +615,7 @@ static int visit_element(const struct nft_element *element, void *context)
 static int compare_bounds(const void *a, const void *b)
 {
 	const struct nft_element *one = a, *other = b;
-	int order = memcmp(one->key, other->key, 4);
+	int order = memcmp(one->key, other->key, sizeof(one->key));
 
 	return order != 0 ? order : (int)other->interval_end - (int)one->interval_end;
 }
@@ -492,27 +623,30 @@ static int compare_bounds(const void *a, const void *b)
 /* nft puts an end without a start before the first interval: it means nothing. */
 static void join_bounds(struct element_reading *reading)
 {
-	uint8_t value_size = reading->row->form == FORM_INTERVAL_MAP ? 4 : 0;
+	uint8_t size = reading->row->size;
+	uint8_t value_size = reading->row->form == FORM_INTERVAL_MAP ? size : 0;
 
 	if (reading->bound_count > 0)
 		qsort(reading->bounds, reading->bound_count, sizeof(*reading->bounds),
 		      compare_bounds);
 	for (size_t i = 0; i < reading->bound_count; i++) {
 		const struct nft_element *start = &reading->bounds[i], *end = start + 1;
-		uint32_t first = fact_address(start->key);
-		struct fact fact;
+		struct fact fact = { .kind = (uint8_t)reading->row->kind };
+		uint8_t last[NFT_ELEMENT_MAX];
 
 		if (start->interval_end)
 			continue;
 		if (i + 1 == reading->bound_count || !end->interval_end ||
-		    !has_sizes(start, 4, 0, value_size)) {
+		    !has_sizes(start, size, 0, value_size)) {
 			reading->foreign = true;
 			continue;
 		}
-		fact = fact_of_network(reading->row->kind, first,
-				       prefix_of(first, fact_address(end->key) - 1));
+		memcpy(last, end->key, size);
+		decrement(last, size);
+		memcpy(fact.key, start->key, size);
 		memcpy(fact.value, start->value, value_size);
-		if (fact.key[4] == 0)
+		fact.key[size] = prefix_of(start->key, last, size);
+		if (fact.key[size] == 0)
 			reading->foreign = true;
 		else
 			fact_set_append(reading->facts, &fact);
@@ -536,6 +670,8 @@ static int read_set(struct netlink *nl, const struct set_row *row, struct fact_s
 		}
 		free(reading.bounds);
 	}
+	if (r == -ENOENT && row->size == NET_ADDRESS6_SIZE)
+		r = 0; /* the picture tells whether it has to be there */
 	return r == 0 ? facts->error : r;
 }
 

@@ -13,18 +13,20 @@
 #define RULESET_TABLE "start_tunnel"
 #define RULESET_ENTERED "published" /* sets whose elements count, by external port */
 #define RULESET_RETURNED "answered"
+#define RULESET_ENTERED6 "published6" /* the same of IPv6; not there without its rules */
+#define RULESET_RETURNED6 "answered6"
 
 /* The text that replaces the whole table, in one transaction, by the rules and the elements of
- * @facts (others are passed over). @traffic: what ports have counted before; NULL: nothing. */
+ * @facts (others are passed over). FACT_RULESET tells whether the rules of IPv6 are among them. @traffic: what ports have counted before; NULL: nothing. */
 void ruleset_write(struct text *to, const struct fact_set *facts, const struct traffic *traffic);
 
 /*
- * What nft_table_picture() gives for our table as it has to be. Loads the rules into a network
+ * What nft_table_picture() gives for our table as it has to be, with the rules for IPv6 or without. Loads the rules into a network
  * namespace of a child's own, where nobody else can touch them. Needs CAP_SYS_ADMIN
  * or a kernel that gives everybody user namespaces.
  * Returns 0, -EPERM, or another negative errno.
  */
-int ruleset_reference(struct text *ret);
+int ruleset_reference(enum fact_ruleset which, struct text *ret);
 
 /* The text that deletes the table. */
 void ruleset_write_delete(struct text *to);

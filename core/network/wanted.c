@@ -66,6 +66,39 @@ static bool is_in_a_subnet(const struct net_set *wanted, uint32_t address)
 	return false;
 }
 
+/* Of one length all: two that overlap are the same network. */
+static bool is_in_subnet6(const struct net_item *subnet, const uint8_t address[NET_ADDRESS6_SIZE])
+{
+	return memcmp(subnet->subnet6.address, address, NET_SUBNET6_PREFIX / 8) == 0;
+}
+
+static int check_subnet6(const struct net_set *wanted, const struct net_item *subnet,
+			 struct fault *fault)
+{
+	size_t count;
+	const struct net_item *others = first_of(wanted, NET_SUBNET6, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (net_item_compare(&others[i], subnet) != 0 &&
+		    is_in_subnet6(&others[i], subnet->subnet6.address))
+			return refuse(fault, subnet, "overlaps another one");
+	return 0;
+}
+
+static bool has_good_address6(const struct net_set *wanted, const struct net_item *device)
+{
+	size_t count;
+	const struct net_item *subnets = first_of(wanted, NET_SUBNET6, &count);
+
+	if (!net_has_address6(device->device.address6))
+		return true;
+	for (size_t i = 0; i < count; i++)
+		if (is_in_subnet6(&subnets[i], device->device.address6))
+			return memcmp(subnets[i].subnet6.address, device->device.address6,
+				      NET_ADDRESS6_SIZE) != 0;
+	return false;
+}
+
 static int check_device(const struct net_set *wanted, const struct net_item *device,
 			struct fault *fault)
 {
@@ -74,6 +107,8 @@ static int check_device(const struct net_set *wanted, const struct net_item *dev
 
 	if (!is_in_a_subnet(wanted, device->device.address))
 		return refuse(fault, device, "is in no wanted subnet");
+	if (!has_good_address6(wanted, device))
+		return refuse(fault, device, "has an IPv6 address of no wanted subnet");
 	for (size_t i = 0; i < count; i++) {
 		if (net_item_compare(&others[i], device) == 0)
 			continue;
@@ -82,6 +117,10 @@ static int check_device(const struct net_set *wanted, const struct net_item *dev
 		if (memcmp(others[i].device.public_key, device->device.public_key, NET_KEY_SIZE) ==
 		    0)
 			return refuse(fault, device, "has the key of another device");
+		if (net_has_address6(device->device.address6) &&
+		    memcmp(others[i].device.address6, device->device.address6, NET_ADDRESS6_SIZE) ==
+			    0)
+			return refuse(fault, device, "has the IPv6 address of another device");
 	}
 	return 0;
 }
@@ -94,6 +133,8 @@ static int check_item(const struct net_set *wanted, const struct net_item *item,
 		return check_subnet(wanted, item, fault);
 	case NET_DEVICE:
 		return check_device(wanted, item, fault);
+	case NET_SUBNET6:
+		return check_subnet6(wanted, item, fault);
 	default:
 		return 0; /* what two forwards or egresses both claim shows in their facts */
 	}
@@ -102,7 +143,7 @@ static int check_item(const struct net_set *wanted, const struct net_item *item,
 int wanted_check(const struct net_set *wanted, const struct net_set *removed,
 		 const struct net_set *added, struct fault *fault)
 {
-	size_t links, subnets, devices;
+	size_t links, subnets, subnets6, devices;
 	const struct net_item *first;
 	int r = 0;
 
@@ -115,11 +156,15 @@ int wanted_check(const struct net_set *wanted, const struct net_set *removed,
 	if (r == 0 && added->count > 0)
 		r = facts_check_ports(wanted, fault);
 	(void)first_of(removed, NET_SUBNET, &subnets);
-	if (r < 0 || subnets == 0)
+	(void)first_of(removed, NET_SUBNET6, &subnets6);
+	if (r < 0 || subnets + subnets6 == 0)
 		return r;
 	first = first_of(wanted, NET_DEVICE, &devices);
-	for (size_t i = 0; i < devices && r == 0; i++)
+	for (size_t i = 0; i < devices && r == 0; i++) {
 		if (!is_in_a_subnet(wanted, first[i].device.address))
 			r = refuse(fault, &first[i], "is in no wanted subnet");
+		else if (!has_good_address6(wanted, &first[i]))
+			r = refuse(fault, &first[i], "has an IPv6 address of no wanted subnet");
+	}
 	return r;
 }

@@ -25,8 +25,10 @@ struct watch {
 
 static int subscribe(struct watch *watch)
 {
-	static const unsigned groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
-					   RTNLGRP_IPV4_RULE, RTNLGRP_IPV4_NETCONF };
+	static const unsigned groups[] = { RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR,
+					   RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_NETCONF,
+					   RTNLGRP_IPV4_RULE,  RTNLGRP_IPV6_IFADDR,
+					   RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_NETCONF };
 	int r = netlink_new(NETLINK_ROUTE, &watch->rtnl);
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == 0; i++)

@@ -64,6 +64,14 @@ static const struct rpc_param subnet_add_params[] = {
 static const struct rpc_param subnet_params[] = { SUBNET_GROUP, END };
 static const struct rpc_param subnet_wan_params[] = { SUBNET_GROUP, WAN_IP, END };
 
+static const struct rpc_param subnet_ipv6_params[] = {
+	SUBNET_GROUP,
+	{ "ipv6", RPC_STRING, RPC_REQUIRED | RPC_POSITIONAL,
+	  "off; on, a random network of one's own; or a network that is routed to this server: "
+	  "2001:db8:1:2::/64", NULL, NULL, 64, 0 },
+	END
+};
+
 static const struct rpc_param subnet_dns_params[] = {
 	SUBNET_GROUP,
 	{ "mode", RPC_ENUM, RPC_REQUIRED,
@@ -389,6 +397,18 @@ static const struct rpc_method methods[] = {
 		  "one does not answer. Names that have a record are answered here.",
 	  .params = subnet_dns_params,
 	  .handle = subnet_set_dns },
+	{ .name = "subnet.set-ipv6",
+	  .summary = "Give the devices of a subnet IPv6 addresses, or none",
+	  .description =
+		  "Each device gets the address that ends in the host part of its IPv4 address, in "
+		  "its configuration: those that have joined need theirs anew (device show-config). "
+		  "With on, the network is a random one of unique local addresses (RFC 4193), and "
+		  "what leaves for the internet gets this server's own IPv6 address. A network "
+		  "that is stated has to be routed to this server by the provider; its devices "
+		  "have addresses of the internet then, which nothing enters but by port "
+		  "forwards.",
+	  .params = subnet_ipv6_params,
+	  .handle = subnet_set_ipv6 },
 	{ .name = "subnet.set-wan",
 	  .summary = "Choose the public address of a subnet",
 	  .description =

@@ -91,6 +91,31 @@ static void append_name(struct text *to, const char *name)
 		text_append_char(to, (unsigned char)*name < ' ' ? ' ' : *name);
 }
 
+static void append_ipv6_address(struct text *to, const struct document_subnet *subnet,
+				uint32_t address)
+{
+	struct ip_prefix ipv6;
+	char text[IP_TEXT_MAX];
+
+	if (!document_ipv6(subnet, &ipv6))
+		return;
+	ipv6.address = document_ipv6_of(subnet, &ipv6, address);
+	text_printf(to, ", %s", ip_prefix_format(&ipv6, text));
+}
+
+/* With a global address anybody may write to the device, and it to anybody; one that is unique to us is
+ * of use within the subnet, as those of IPv4 are. */
+static void append_ipv6_allowed(struct text *to, const struct document_subnet *subnet)
+{
+	struct ip_prefix ipv6;
+	char text[IP_TEXT_MAX];
+
+	if (!document_ipv6(subnet, &ipv6))
+		return;
+	text_printf(to, ", %s",
+		    document_ipv6_is_local(&ipv6.address) ? ip_prefix_format(&ipv6, text) : "::/0");
+}
+
 int client_config_write(struct text *to, const json_t *document,
 			const struct document_subnet *subnet, uint32_t address,
 			const char *wan_addr, struct fault *fault)
@@ -108,15 +133,19 @@ int client_config_write(struct text *to, const json_t *document,
 	network = ip_prefix_network(&network);
 	text_append(to, "# StartTunnel config for ");
 	append_name(to, json_string_value(json_object_get(device, "name")));
-	text_printf(to, "\n\n[Interface]\nAddress = %s/%u\n", ip_v4_format(address, text),
+	text_printf(to, "\n\n[Interface]\nAddress = %s/%u", ip_v4_format(address, text),
 		    subnet->prefix);
+	append_ipv6_address(to, subnet, address);
+	text_append(to, "\n");
 	r = append_stored_key(to, "PrivateKey", device, "key");
 	text_printf(to, "DNS = %s\n\n[Peer]\n", ip_v4_format(subnet->server, text));
 	if (r == 0)
 		r = append_server_key(to, wg);
 	if (r == 0)
 		r = append_stored_key(to, "PresharedKey", device, "psk");
-	text_printf(to, "AllowedIPs = %s\n", ip_prefix_format(&network, text));
+	text_printf(to, "AllowedIPs = %s", ip_prefix_format(&network, text));
+	append_ipv6_allowed(to, subnet);
+	text_append(to, "\n");
 	text_printf(to, "Endpoint = %s\nPersistentKeepalive = 25\n",
 		    endpoint_format(&endpoint, text));
 	return r < 0 ? r : text_error(to);

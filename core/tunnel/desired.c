@@ -29,6 +29,17 @@ static int append(struct desired *d, struct net_item *item)
 	return r;
 }
 
+static bool has_ipv6(const json_t *wg)
+{
+	const json_t *subnet;
+	const char *key;
+
+	json_object_foreach(json_object_get(wg, "subnets"), key, subnet)
+		if (json_object_get(subnet, "ipv6"))
+			return true;
+	return false;
+}
+
 static int desired_link(struct desired *d)
 {
 	const json_t *wg = json_object_get(d->document, "wg");
@@ -42,6 +53,7 @@ static int desired_link(struct desired *d)
 		return r;
 	x25519_clamp(item.link.private_key);
 	item.link.listen_port = (uint16_t)json_integer_value(json_object_get(wg, "port"));
+	item.link.ipv6 = has_ipv6(wg);
 	return append(d, &item);
 }
 
@@ -63,9 +75,16 @@ static int desired_egress(struct desired *d, const json_t *pinned, uint32_t sour
 	return append(d, &item);
 }
 
-static int desired_device(struct desired *d, const char *address, const json_t *client)
+static void put_ipv6(uint8_t to[NET_ADDRESS6_SIZE], struct ip_address address)
+{
+	memcpy(to, address.bytes, NET_ADDRESS6_SIZE);
+}
+
+static int desired_device(struct desired *d, const struct document_subnet *subnet,
+			  const char *address, const json_t *client)
 {
 	uint8_t private_key[X25519_KEY_SIZE];
+	struct ip_prefix network;
 	struct net_item item;
 	uint32_t ip;
 	int r;
@@ -81,9 +100,26 @@ static int desired_device(struct desired *d, const char *address, const json_t *
 	if (r == 0)
 		r = read_key(client, "psk", item.device.preshared_key);
 	item.device.address = ip;
+	if (document_ipv6(subnet, &network))
+		put_ipv6(item.device.address6, document_ipv6_of(subnet, &network, ip));
 	if (r == 0)
 		r = append(d, &item);
 	return r < 0 ? r : desired_egress(d, client, ip, 32);
+}
+
+/* Addresses that are of no use outside are masqueraded; to others the provider routes. */
+static int desired_subnet6(struct desired *d, const struct document_subnet *subnet)
+{
+	struct ip_prefix network;
+	struct net_item item;
+
+	if (!document_ipv6(subnet, &network))
+		return 0;
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_SUBNET6;
+	put_ipv6(item.subnet6.address, document_ipv6_of(subnet, &network, subnet->server));
+	item.subnet6.masquerade = document_ipv6_is_local(&network.address);
+	return append(d, &item);
 }
 
 static int desired_subnet(struct desired *d, const char *key)
@@ -102,10 +138,12 @@ static int desired_subnet(struct desired *d, const char *key)
 	item.subnet.prefix = subnet.prefix;
 	r = append(d, &item);
 	if (r == 0)
+		r = desired_subnet6(d, &subnet);
+	if (r == 0)
 		r = desired_egress(d, subnet.value, subnet.server, subnet.prefix);
 	json_object_foreach(json_object_get(subnet.value, "clients"), address, client)
 		if (r == 0)
-			r = desired_device(d, address, client);
+			r = desired_device(d, &subnet, address, client);
 	return r;
 }
 
@@ -184,6 +222,14 @@ static bool next_member(const char **rest, struct text *to)
 	return pointer_split(text_string(&one), &parent, to) == 0;
 }
 
+/* The interface speaks IPv6 where any subnet has it: so it may change with each. */
+static int desired_subnet_and_link(struct desired *d, const char *key)
+{
+	int r = desired_subnet(d, key);
+
+	return r < 0 ? r : desired_link(d);
+}
+
 static int desired_in_subnets(struct desired *d, const char *rest)
 {
 	CLEANUP(text_done) struct text key = { 0 };
@@ -194,8 +240,8 @@ static int desired_in_subnets(struct desired *d, const char *rest)
 
 	if (!next_member(&rest, &key))
 		return desired_all(d);
-	if (!next_member(&rest, &member))
-		return desired_subnet(d, text_string(&key));
+	if (!next_member(&rest, &member) || strcmp(text_string(&member), "ipv6") == 0)
+		return desired_subnet_and_link(d, text_string(&key));
 	if (!document_subnet(d->document, text_string(&key), &subnet))
 		return 0;
 	if (strcmp(text_string(&member), "wanIp") == 0)
@@ -206,7 +252,7 @@ static int desired_in_subnets(struct desired *d, const char *rest)
 		return desired_subnet(d, text_string(&key));
 	if (ip_v4_parse(text_string(&address), &ip) < 0)
 		return 0;
-	return desired_device(d, text_string(&address), document_device(&subnet, ip));
+	return desired_device(d, &subnet, text_string(&address), document_device(&subnet, ip));
 }
 
 int desired_at(const json_t *document, const char *pointer, struct net_set *to)

@@ -28,6 +28,7 @@ static const struct shape an_ip_or_null = { .kind = SHAPE_IP, .nullable = true }
 static const struct shape an_endpoint = { .kind = SHAPE_ENDPOINT };
 static const struct shape an_endpoint_or_null = { .kind = SHAPE_ENDPOINT, .nullable = true };
 static const struct shape an_endpoint_v4 = { .kind = SHAPE_ENDPOINT_V4 };
+static const struct shape a_network_v6 = { .kind = SHAPE_NETWORK_V6 };
 static const struct shape a_prefix = { .kind = SHAPE_PREFIX };
 static const struct shape strings = { .kind = SHAPE_ARRAY, .item = &a_string };
 static const struct shape endpoints = { .kind = SHAPE_ARRAY, .item = &an_endpoint };
@@ -145,6 +146,7 @@ static const struct shape subnets = {
 							    .item = &client }, "{}" },
 			{ "dns", &subnet_dns, "{\"type\":\"default\"}" },
 			{ "wanIp", &a_host_or_null, "null" },
+			{ "ipv6", &a_network_v6, SHAPE_OPTIONAL },
 			{ 0 } },
 	},
 };
@@ -301,6 +303,14 @@ static int check_clients(const struct document_subnet *subnet, json_t *keys, str
 	return 0;
 }
 
+static bool have_same_ipv6(const struct document_subnet *a, const struct document_subnet *b)
+{
+	struct ip_prefix one, other;
+
+	return document_ipv6(a, &one) && document_ipv6(b, &other) &&
+	       ip_equal(&one.address, &other.address);
+}
+
 static int check_subnets(const json_t *document, struct fault *fault)
 {
 	json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
@@ -329,6 +339,9 @@ static int check_subnets(const json_t *document, struct fault *fault)
 			(void)document_subnet(document, other_key, &other);
 			if (((subnet.server ^ other.server) & mask & ip_v4_mask(other.prefix)) == 0)
 				r = subnet_fault(key, fault, "overlaps another subnet");
+			else if (have_same_ipv6(&subnet, &other))
+				r = subnet_fault(key, fault,
+						 "has the IPv6 network of another subnet");
 		}
 		if (r == 0)
 			r = check_clients(&subnet, keys, fault);
@@ -427,6 +440,42 @@ bool document_subnet_of(const json_t *document, uint32_t address, struct documen
 		return true;
 	}
 	return false;
+}
+
+bool document_ipv6_is_local(const struct ip_address *address)
+{
+	return address->family == AF_INET6 && (address->bytes[0] & 0xfe) == 0xfc;
+}
+
+bool document_ipv6_parse(const char *text, struct ip_prefix *ret)
+{
+	struct ip_prefix prefix, network;
+
+	if (!text || ip_prefix_parse(text, &prefix) < 0 || prefix.address.family != AF_INET6 ||
+	    prefix.length != DOCUMENT_IPV6_LENGTH)
+		return false;
+	network = ip_prefix_network(&prefix);
+	if (!ip_equal(&network.address, &prefix.address) ||
+	    ((prefix.address.bytes[0] & 0xe0) != 0x20 && !document_ipv6_is_local(&prefix.address)))
+		return false;
+	*ret = prefix;
+	return true;
+}
+
+bool document_ipv6(const struct document_subnet *subnet, struct ip_prefix *ret)
+{
+	return document_ipv6_parse(json_string_value(json_object_get(subnet->value, "ipv6")), ret);
+}
+
+struct ip_address document_ipv6_of(const struct document_subnet *subnet,
+				   const struct ip_prefix *network, uint32_t address)
+{
+	struct ip_address ip = network->address;
+	uint32_t host = address & ~ip_v4_mask(subnet->prefix);
+
+	for (int i = 0; i < 4; i++)
+		ip.bytes[15 - i] = (uint8_t)(host >> 8 * i);
+	return ip;
 }
 
 const json_t *document_device(const struct document_subnet *subnet, uint32_t address)

@@ -39,6 +39,9 @@ struct document_subnet {
 	uint8_t prefix; /* length */
 };
 
+/* Length of every IPv6 network of devices. */
+#define DOCUMENT_IPV6_LENGTH 64
+
 /* The subnet with this key, or the one that the address lies in. Return false where there is none. */
 bool document_subnet(const json_t *document, const char *key, struct document_subnet *ret);
 bool document_subnet_of(const json_t *document, uint32_t address, struct document_subnet *ret);
@@ -48,6 +51,21 @@ const json_t *document_device(const struct document_subnet *subnet, uint32_t add
 
 /* Whether an address belongs to a device of any subnet. */
 bool document_is_device(const json_t *document, uint32_t address);
+
+/*
+ * The IPv6 network of a subnet: /64, without host bits. Returns false where the subnet has none. In it this
+ * machine has the address that ends in "::1", and a device the one that ends in the host part of its
+ * IPv4 address, which is the same as long as the device is there.
+ */
+bool document_ipv6(const struct document_subnet *subnet, struct ip_prefix *ret);
+struct ip_address document_ipv6_of(const struct document_subnet *subnet,
+				   const struct ip_prefix *network, uint32_t address);
+
+/* Whether the addresses of an IPv6 network are of no use outside (unique local, RFC 4193). */
+bool document_ipv6_is_local(const struct ip_address *address);
+
+/* Whether a text is the network that a subnet may have: global or unique local, /64, no host bits. */
+bool document_ipv6_parse(const char *text, struct ip_prefix *ret);
 
 /* A plain forward as its entry says it. */
 struct document_forward {

@@ -163,6 +163,7 @@ void subnet_add(struct rpc_call *call); /* subnets.c */
 void subnet_remove(struct rpc_call *call);
 void subnet_set_wan(struct rpc_call *call);
 void subnet_set_dns(struct rpc_call *call);
+void subnet_set_ipv6(struct rpc_call *call);
 void device_add(struct rpc_call *call); /* devices.c */
 void device_remove(struct rpc_call *call);
 void device_list(struct rpc_call *call);

@@ -3,6 +3,7 @@
 #include "base/ip.h"
 #include "codec/base64.h"
 #include "codec/pointer.h"
+#include "tunnel/document.h"
 #include "tunnel/wan.h"
 
 static int shape_fault(const struct text *path, struct fault *fault, const char *wanted)
@@ -50,6 +51,9 @@ static bool text_fits(enum shape_kind kind, const char *text, const char **ret_w
 	case SHAPE_SUBNET_V4:
 		*ret_wanted = "an IPv4 subnet such as 10.59.37.1/24";
 		return ip_prefix_parse(text, &prefix) == 0 && prefix.address.family == AF_INET;
+	case SHAPE_NETWORK_V6:
+		*ret_wanted = "an IPv6 network of /64 such as fd12:3456:789a:1::/64";
+		return document_ipv6_parse(text, &prefix);
 	case SHAPE_PREFIX:
 		*ret_wanted = "an address with a prefix length";
 		return ip_prefix_parse(text, &prefix) == 0;

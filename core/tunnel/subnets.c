@@ -1,6 +1,7 @@
 /* subnet.*, tunnel.md 2.7 and 1.4 */
 #include "tunnel/job.h"
 
+#include "base/secret.h"
 #include "tunnel/records.h"
 #include "tunnel/wan.h"
 
@@ -136,6 +137,86 @@ static int change_set_wan(struct job *job, const json_t *params, struct fault *f
 	return r < 0 ? r : forwards_rekey(job, fault);
 }
 
+/* What stays is the random part: a network that is the subnet's own already, and unique to it, is kept. */
+static void random_ipv6(const struct document_subnet *subnet, struct ip_prefix *ret)
+{
+	struct ip_prefix prefix = { .address.family = AF_INET6, .length = DOCUMENT_IPV6_LENGTH };
+
+	if (document_ipv6(subnet, ret) && document_ipv6_is_local(&ret->address))
+		return;
+	random_bytes(prefix.address.bytes, DOCUMENT_IPV6_LENGTH / 8);
+	prefix.address.bytes[0] = 0xfd;
+	*ret = prefix;
+}
+
+/* A network that this machine is in itself, or another subnet has. */
+static int check_ipv6(const json_t *document, const struct document_subnet *subnet,
+		      const struct ip_prefix *network, const char *text, struct fault *fault)
+{
+	const json_t *gateway, *value, *address;
+	struct document_subnet other;
+	struct ip_prefix prefix;
+	const char *name;
+	size_t i;
+
+	json_object_foreach(json_object_get(json_object_get(document, "wg"), "subnets"), name,
+			    value) {
+		if (strcmp(name, subnet->key) != 0 && document_subnet(document, name, &other) &&
+		    document_ipv6(&other, &prefix) && ip_equal(&prefix.address, &network->address))
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "ipv6: %s is the network of the subnet %s", text, name);
+	}
+	json_object_foreach(json_object_get(document, "gateways"), name, gateway) {
+		const json_t *info = json_object_get(gateway, "ipInfo");
+
+		json_array_foreach(json_object_get(info, "subnets"), i, address) {
+			if (ip_prefix_parse(json_string_value(address), &prefix) == 0 &&
+			    prefix.length > 0 &&
+			    (ip_prefix_contains(network, &prefix.address) ||
+			     ip_prefix_contains(&prefix, &network->address)))
+				return fault_set(fault, FAULT_INVALID_REQUEST,
+						 "ipv6: %s overlaps %s, the network of this "
+						 "machine's %s; it has to be one that the provider "
+						 "routes to this machine",
+						 text, json_string_value(address), name);
+		}
+	}
+	return 0;
+}
+
+static int change_set_ipv6(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const char *text = param_string(params, "ipv6");
+	struct document_subnet subnet;
+	struct ip_prefix network;
+	char spelled[IP_TEXT_MAX];
+	int r = find_subnet(job_document(job), params, &subnet, fault);
+
+	if (r < 0)
+		return r;
+	document_pointer(&pointer, "wg", "subnets", subnet.key, "ipv6", NULL);
+	if (strcmp(text, "off") == 0)
+		return json_object_get(subnet.value, "ipv6")
+			       ? job_remove(job, text_string(&pointer))
+			       : 0;
+	if (access("/proc/net/if_inet6", F_OK) < 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "ipv6: the kernel of this machine has no IPv6");
+	if (strcmp(text, "on") == 0)
+		random_ipv6(&subnet, &network);
+	else if (!document_ipv6_parse(text, &network))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "ipv6: %s is neither on, off, nor an IPv6 network of /64 such as "
+				 "2001:db8:1:2::/64",
+				 text);
+	r = check_ipv6(job_document(job), &subnet, &network, text, fault);
+	if (r < 0)
+		return r;
+	return job_put(job, text_string(&pointer), json_string(ip_prefix_format(&network, spelled)),
+		       fault);
+}
+
 /* The server itself would be asked in a circle; nobody else is reached there. */
 static int check_server(const json_t *document, const struct endpoint *server, const char *text,
 			struct fault *fault)
@@ -235,3 +316,4 @@ TUNNEL_EDIT(subnet_add, change_add);
 TUNNEL_EDIT(subnet_set_dns, change_set_dns);
 TUNNEL_EDIT(subnet_remove, change_remove);
 TUNNEL_EDIT(subnet_set_wan, change_set_wan);
+TUNNEL_EDIT(subnet_set_ipv6, change_set_ipv6);

@@ -263,12 +263,36 @@ static int note_items(struct job *job, const char *pointer, struct net_set *set)
 	return job->whole ? 0 : desired_at(job_document(job), pointer, set);
 }
 
+/* Takes an item out of an unsorted set. Whether it was there. */
+static bool take_item(struct net_set *set, const struct net_item *item)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (net_item_compare(&set->items[i], item) != 0)
+			continue;
+		set->items[i] = set->items[--set->count];
+		return true;
+	}
+	return false;
+}
+
+/* What this edit itself has made so far was not there before it, and is noted anew after the change. */
+static int note_before(struct job *job, const char *pointer)
+{
+	CLEANUP(net_set_done) struct net_set now = { 0 };
+	int r = note_items(job, pointer, &now);
+
+	for (size_t i = 0; i < now.count && r == 0; i++)
+		if (!take_item(&job->after, &now.items[i]))
+			r = net_set_append(&job->before, &now.items[i]);
+	return r;
+}
+
 int job_put(struct job *job, const char *pointer, json_t *value, struct fault *fault)
 {
 	int r = value ? move_ports(job, pointer, value, fault) : -ENOMEM;
 
 	if (r == 0)
-		r = note_items(job, pointer, &job->before);
+		r = note_before(job, pointer);
 	if (r != 0) {
 		json_decref(value);
 		return r;
@@ -282,8 +306,11 @@ int job_remove(struct job *job, const char *pointer)
 	int r = move_ports(job, pointer, NULL, NULL);
 
 	if (r == 0)
-		r = note_items(job, pointer, &job->before);
-	return r < 0 ? r : store_remove(job->txn, pointer);
+		r = note_before(job, pointer);
+	if (r == 0)
+		r = store_remove(job->txn, pointer);
+	return r < 0 ? r
+		     : note_items(job, pointer, &job->after); /* what hangs on it from elsewhere */
 }
 
 static void recount_ports(struct tunnel *tunnel)

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "system/netlink.h"
 
-#define NFT_ELEMENT_MAX 16 /* bytes of a key or of a value */
+#define NFT_ELEMENT_MAX 32 /* bytes of a key or of a value: two IPv6 addresses */
 
 /* Elements are as in the kernel: each field padded to 4 bytes, addresses and ports big-endian. */
 struct nft_element {

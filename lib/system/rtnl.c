@@ -1,6 +1,5 @@
 #include "system/rtnl.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
@@ -11,6 +10,7 @@
 #define REQUEST_MAX 512
 #define DUMP_TRIES 8
 #define LOOPBACK_INDEX 1 /* in every network namespace */
+#define KERNEL_METRIC_V6 256 /* of the routes that the kernel makes with IPv6 addresses */
 
 /* A request in its own aligned memory. */
 struct request {
@@ -132,46 +132,70 @@ int rtnl_link_set(struct netlink *nl, uint32_t index, bool up, uint32_t mtu)
 	return netlink_request(nl, message, NULL, NULL);
 }
 
+static size_t address_size(const struct ip_address *address)
+{
+	return address->family == AF_INET6 ? 16 : 4;
+}
+
+static void put_address(struct nlmsghdr *message, uint16_t type, const struct ip_address *address)
+{
+	mnl_attr_put(message, type, address_size(address), address->bytes);
+}
+
+/* Nobody else is on a tunnel who could have the same IPv6 address: it is not asked for. */
 static int change_address(struct netlink *nl, uint16_t type, uint16_t flags, uint32_t index,
-			  uint32_t address, uint8_t prefix)
+			  const struct ip_prefix *address)
 {
 	struct request request;
 	struct nlmsghdr *message = begin(&request, type, flags);
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 
-	info->ifa_family = AF_INET;
-	info->ifa_prefixlen = prefix;
+	info->ifa_family = address->address.family;
+	info->ifa_prefixlen = address->length;
 	info->ifa_index = index;
-	mnl_attr_put_u32(message, IFA_LOCAL, htonl(address));
-	mnl_attr_put_u32(message, IFA_ADDRESS, htonl(address));
+	if (info->ifa_family == AF_INET6)
+		info->ifa_flags = IFA_F_NODAD;
+	put_address(message, IFA_LOCAL, &address->address);
+	put_address(message, IFA_ADDRESS, &address->address);
 	return netlink_request(nl, message, NULL, NULL);
 }
 
-int rtnl_address_add(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix)
+int rtnl_address_add(struct netlink *nl, uint32_t index, const struct ip_prefix *address)
 {
-	return change_address(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix);
+	return change_address(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address);
 }
 
-int rtnl_address_remove(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix)
+int rtnl_address_remove(struct netlink *nl, uint32_t index, const struct ip_prefix *address)
 {
-	return change_address(nl, RTM_DELADDR, 0, index, address, prefix);
+	return change_address(nl, RTM_DELADDR, 0, index, address);
 }
 
 /* What a dump of addresses or routes is searched for. */
 struct prefix_walk {
 	uint32_t index;
+	uint8_t family;
 	rtnl_visit_prefix visit;
 	void *context;
-	uint32_t address;
+	struct ip_prefix prefix;
 	uint32_t through;
 };
 
+static void read_prefix(const struct nlattr *attribute, struct prefix_walk *walk)
+{
+	struct ip_address *address = &walk->prefix.address;
+
+	if (mnl_attr_get_payload_len(attribute) == address_size(address))
+		memcpy(address->bytes, mnl_attr_get_payload(attribute), address_size(address));
+}
+
+/* An IPv6 address has no IFA_LOCAL where no other end is named. */
 static int read_address_attribute(const struct nlattr *attribute, void *context)
 {
 	struct prefix_walk *walk = context;
+	uint16_t type = mnl_attr_get_type(attribute);
 
-	if (mnl_attr_get_type(attribute) == IFA_LOCAL)
-		walk->address = ntohl(mnl_attr_get_u32(attribute));
+	if (type == IFA_LOCAL || (type == IFA_ADDRESS && walk->family == AF_INET6))
+		read_prefix(attribute, walk);
 	return MNL_CB_OK;
 }
 
@@ -180,55 +204,61 @@ static int visit_address(const struct nlmsghdr *message, void *context)
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
 	struct prefix_walk *walk = context;
 
-	if (message->nlmsg_type != RTM_NEWADDR || info->ifa_family != AF_INET ||
-	    info->ifa_index != walk->index)
+	if (message->nlmsg_type != RTM_NEWADDR || info->ifa_family != walk->family ||
+	    info->ifa_index != walk->index ||
+	    (walk->family == AF_INET6 && info->ifa_scope == RT_SCOPE_LINK))
 		return 0;
-	walk->address = 0;
+	walk->prefix = (struct ip_prefix){ { .family = walk->family }, info->ifa_prefixlen };
 	(void)mnl_attr_parse(message, sizeof(*info), read_address_attribute, walk);
-	return walk->visit(walk->address, info->ifa_prefixlen, walk->context);
+	return walk->visit(&walk->prefix, walk->context);
 }
 
-int rtnl_address_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context)
+int rtnl_address_each(struct netlink *nl, uint32_t index, uint8_t family, rtnl_visit_prefix visit,
+		      void *context)
 {
-	struct prefix_walk walk = { .index = index, .visit = visit, .context = context };
+	struct prefix_walk walk = {
+		.index = index, .family = family, .visit = visit, .context = context
+	};
 	struct request request;
 	struct nlmsghdr *message = begin(&request, RTM_GETADDR, 0);
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 
-	info->ifa_family = AF_INET;
+	info->ifa_family = family;
 	return dump(nl, message, visit_address, &walk);
 }
 
 static int change_route(struct netlink *nl, uint16_t type, uint16_t flags, uint32_t index,
-			uint32_t network, uint8_t prefix, uint32_t source)
+			const struct ip_prefix *network, const struct ip_address *source)
 {
 	struct request request;
 	struct nlmsghdr *message = begin(&request, type, flags);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	bool v6 = network->address.family == AF_INET6;
 
-	info->rtm_family = AF_INET;
-	info->rtm_dst_len = prefix;
+	info->rtm_family = network->address.family;
+	info->rtm_dst_len = network->length;
 	info->rtm_table = RT_TABLE_MAIN;
 	info->rtm_protocol = RTPROT_KERNEL;
-	info->rtm_scope = RT_SCOPE_LINK;
+	info->rtm_scope = v6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
 	info->rtm_type = RTN_UNICAST;
-	mnl_attr_put_u32(message, RTA_DST, htonl(network));
+	put_address(message, RTA_DST, &network->address);
 	mnl_attr_put_u32(message, RTA_OIF, index);
-	if (source)
-		mnl_attr_put_u32(message, RTA_PREFSRC, htonl(source));
+	if (v6)
+		mnl_attr_put_u32(message, RTA_PRIORITY, KERNEL_METRIC_V6);
+	if (source && source->family != 0)
+		put_address(message, RTA_PREFSRC, source);
 	return netlink_request(nl, message, NULL, NULL);
 }
 
-int rtnl_route_add(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix,
-		   uint32_t source)
+int rtnl_route_add(struct netlink *nl, uint32_t index, const struct ip_prefix *network,
+		   const struct ip_address *source)
 {
-	return change_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, network, prefix,
-			    source);
+	return change_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, network, source);
 }
 
-int rtnl_route_remove(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix)
+int rtnl_route_remove(struct netlink *nl, uint32_t index, const struct ip_prefix *network)
 {
-	return change_route(nl, RTM_DELROUTE, 0, index, network, prefix, 0);
+	return change_route(nl, RTM_DELROUTE, 0, index, network, NULL);
 }
 
 static int read_route_attribute(const struct nlattr *attribute, void *context)
@@ -236,21 +266,22 @@ static int read_route_attribute(const struct nlattr *attribute, void *context)
 	struct prefix_walk *walk = context;
 
 	if (mnl_attr_get_type(attribute) == RTA_DST)
-		walk->address = ntohl(mnl_attr_get_u32(attribute));
+		read_prefix(attribute, walk);
 	else if (mnl_attr_get_type(attribute) == RTA_OIF)
 		walk->through = mnl_attr_get_u32(attribute);
 	return MNL_CB_OK;
 }
 
-/* Fills in address and through. Whether it is a unicast IPv4 route of the main table. */
+/* Fills in the prefix and through. Whether it is a unicast route of the family in the main table. */
 static bool read_route(const struct nlmsghdr *message, struct prefix_walk *walk)
 {
 	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
 
-	if (message->nlmsg_type != RTM_NEWROUTE || info->rtm_family != AF_INET ||
+	if (message->nlmsg_type != RTM_NEWROUTE || info->rtm_family != walk->family ||
 	    info->rtm_table != RT_TABLE_MAIN || info->rtm_type != RTN_UNICAST)
 		return false;
-	walk->address = walk->through = 0;
+	walk->prefix = (struct ip_prefix){ { .family = walk->family }, info->rtm_dst_len };
+	walk->through = 0;
 	(void)mnl_attr_parse(message, sizeof(*info), read_route_attribute, walk);
 	return true;
 }
@@ -261,9 +292,9 @@ static int visit_route(const struct nlmsghdr *message, void *context)
 	struct prefix_walk *walk = context;
 
 	if (!read_route(message, walk) || walk->through != walk->index ||
-	    info->rtm_scope != RT_SCOPE_LINK)
+	    (walk->family == AF_INET && info->rtm_scope != RT_SCOPE_LINK))
 		return 0;
-	return walk->visit(walk->address, info->rtm_dst_len, walk->context);
+	return walk->visit(&walk->prefix, walk->context);
 }
 
 static int dump_routes(struct netlink *nl, netlink_visit visit, struct prefix_walk *walk)
@@ -272,13 +303,16 @@ static int dump_routes(struct netlink *nl, netlink_visit visit, struct prefix_wa
 	struct nlmsghdr *message = begin(&request, RTM_GETROUTE, 0);
 	struct rtmsg *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 
-	info->rtm_family = AF_INET;
+	info->rtm_family = walk->family;
 	return dump(nl, message, visit, walk);
 }
 
-int rtnl_route_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context)
+int rtnl_route_each(struct netlink *nl, uint32_t index, uint8_t family, rtnl_visit_prefix visit,
+		    void *context)
 {
-	struct prefix_walk walk = { .index = index, .visit = visit, .context = context };
+	struct prefix_walk walk = {
+		.index = index, .family = family, .visit = visit, .context = context
+	};
 
 	return dump_routes(nl, visit_route, &walk);
 }
@@ -296,7 +330,7 @@ static int visit_default(const struct nlmsghdr *message, void *context)
 
 int rtnl_default_mtu(struct netlink *nl, uint32_t *ret)
 {
-	struct prefix_walk walk = { 0 };
+	struct prefix_walk walk = { .family = AF_INET };
 	struct rtnl_link link;
 	int r = dump_routes(nl, visit_default, &walk);
 

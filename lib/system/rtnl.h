@@ -1,14 +1,15 @@
 /*
- * Interfaces, IPv4 addresses and routes (rtnetlink)
+ * Interfaces, their addresses and routes, IPv4 and IPv6 (rtnetlink)
  *
  * Thin: one function is one request on a socket of NETLINK_ROUTE. All return 0 or the kernel's
- * negative errno. Addresses are in host byte order.
+ * negative errno.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ip.h"
 #include "system/netlink.h"
 
 #define RTNL_KIND_MAX 16
@@ -28,17 +29,22 @@ int rtnl_link_create(struct netlink *nl, const char *name, const char *kind);
 int rtnl_link_delete(struct netlink *nl, uint32_t index);
 int rtnl_link_set(struct netlink *nl, uint32_t index, bool up, uint32_t mtu);
 
-typedef int (*rtnl_visit_prefix)(uint32_t address, uint8_t prefix, void *context);
+typedef int (*rtnl_visit_prefix)(const struct ip_prefix *prefix, void *context);
 
-int rtnl_address_add(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix);
-int rtnl_address_remove(struct netlink *nl, uint32_t index, uint32_t address, uint8_t prefix);
-int rtnl_address_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context);
+int rtnl_address_add(struct netlink *nl, uint32_t index, const struct ip_prefix *address);
+int rtnl_address_remove(struct netlink *nl, uint32_t index, const struct ip_prefix *address);
 
-/* The route that the kernel makes with an address: to its network, through the interface. */
-int rtnl_route_add(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix,
-		   uint32_t source);
-int rtnl_route_remove(struct netlink *nl, uint32_t index, uint32_t network, uint8_t prefix);
-int rtnl_route_each(struct netlink *nl, uint32_t index, rtnl_visit_prefix visit, void *context);
+/* @family: AF_INET or AF_INET6. IPv6 addresses of the link alone (fe80::/10) are passed over. */
+int rtnl_address_each(struct netlink *nl, uint32_t index, uint8_t family, rtnl_visit_prefix visit,
+		      void *context);
+
+/* The route that the kernel makes with an address: to its network, through the interface.
+ * @source: of what is sent from here; family 0: none, as is the rule for IPv6. */
+int rtnl_route_add(struct netlink *nl, uint32_t index, const struct ip_prefix *network,
+		   const struct ip_address *source);
+int rtnl_route_remove(struct netlink *nl, uint32_t index, const struct ip_prefix *network);
+int rtnl_route_each(struct netlink *nl, uint32_t index, uint8_t family, rtnl_visit_prefix visit,
+		    void *context);
 
 /* "fwmark MARK iif NAME lookup TABLE" at a priority. */
 struct rtnl_rule {

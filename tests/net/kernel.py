@@ -20,10 +20,19 @@ def _public(private):
 
 def wanted_peers(document):
     peers = {}
-    for subnet in document["wg"]["subnets"].values():
+    for key, subnet in document["wg"]["subnets"].items():
         for address, client in subnet["clients"].items():
-            peers[_public(client["key"])] = (padded(client["psk"]), [f"{address}/32"])
+            allowed = [f"{address}/32"]
+            if "ipv6" in subnet:
+                allowed.append(f"{address6(key, subnet, address)}/128")
+            peers[_public(client["key"])] = (padded(client["psk"]), sorted(allowed))
     return peers
+
+
+def address6(key, subnet, address):
+    """Of a device, or of this machine in a subnet: the IPv4 host part at the end of the network."""
+    host = int(ipaddress.ip_interface(address).ip) & int(ipaddress.ip_interface(key).hostmask)
+    return ipaddress.ip_network(subnet["ipv6"])[host]
 
 
 def wanted_forwards(document):
@@ -100,9 +109,27 @@ def differences(tunnel, document=None):
     compare("counted replies", set(forwards), sets.get("answered"))
     compare("networks in the table", set(networks), sets.get("subnets"))
     compare("isolation", {(network, network) for network in networks}, sets.get("same_subnet"))
+    _compare_ipv6(tunnel, document, sets, compare)
     compare("egress of devices", devices_egress, sets.get("egress_device"))
     compare("egress of subnets", networks_egress, sets.get("egress_subnet"))
     return found
+
+
+def _compare_ipv6(tunnel, document, sets, compare):
+    """Sets that are not there are as good as empty ones: there are none without IPv6."""
+    subnets = {key: subnet for key, subnet in document["wg"]["subnets"].items() if "ipv6" in subnet}
+    networks = {subnet["ipv6"] for subnet in subnets.values()}
+    local = {network for network in networks if network.startswith("fd")}
+    links = tunnel.host.json("ip", "-json", "-6", "address", "show", "dev", INTERFACE)
+    compare("IPv6 addresses", sorted(f"{address6(key, subnet, key)}/64" for key, subnet in subnets.items()),
+            sorted(f"{entry['local']}/{entry['prefixlen']}"
+                   for link in links for entry in link.get("addr_info", [])))
+    routes = tunnel.host.json("ip", "-json", "-6", "route", "show", "dev", INTERFACE)
+    compare("IPv6 routes", sorted(networks), sorted(route["dst"] for route in routes))
+    compare("IPv6 networks in the table", networks, sets.get("subnets6", set()))
+    compare("isolation of IPv6", {(network, network) for network in networks},
+            sets.get("same_subnet6", set()))
+    compare("masqueraded networks", local, sets.get("masquerade6", set()))
 
 
 def _brief(value, other):

@@ -103,6 +103,11 @@ def missing_programs(names=REQUIRED_PROGRAMS):
     return [name for name in names if shutil.which(name, path=path) is None]
 
 
+def family_of(address):
+    """AF_INET or AF_INET6, of an address in text."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class Process:
     """A program that runs on a host. Its output goes to a file without a name."""
 
@@ -314,7 +319,7 @@ class Host:
 
     def connect(self, address, port, timeout_s=3.0, source=None):
         """A TCP connection from this host. Raises OSError (TimeoutError) as connect(2) does."""
-        connection = self.socket()
+        connection = self.socket(family_of(address))
         try:
             connection.settimeout(timeout_s)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -393,6 +398,8 @@ vps 198.18.0.2, .3 -- internet ------ carrier 198.18.1.2 | 100.64.0.1     (carri
 """
 
     VPS = "198.18.0.2"
+    VPS6 = "2001:db8::2"  # once IPv6 is there
+    STRANGER6 = "2001:db8:3::2"
     VPS_SECOND = "198.18.0.3"
     STRANGER = "198.18.3.2"
     CARRIER = "198.18.1.2"
@@ -426,6 +433,16 @@ vps 198.18.0.2, .3 -- internet ------ carrier 198.18.1.2 | 100.64.0.1     (carri
         link(self.internet, f"net{number}", f"198.18.{number}.1/24",
              host, interface, f"198.18.{number}.2/24")
         host.ip("route", "add", "default", "via", f"198.18.{number}.1")
+
+    def attach_ipv6(self, host, number, interface="eth0"):
+        """Gives a host on the internet 2001:db8:<number>::2/64 as well."""
+        self.internet.ip("address", "add", f"2001:db8:{number}::1/64", "dev", f"net{number}")
+        host.ip("address", "add", f"2001:db8:{number}::2/64", "dev", interface)
+        host.ip("-6", "route", "add", "default", "via", f"2001:db8:{number}::1")
+
+    def delegate(self, network, host="2001:db8::2"):
+        """The provider routes an IPv6 network to a host."""
+        self.internet.ip("-6", "route", "replace", network, "via", host)
 
     def _build(self):
         self.internet = self.add_host("internet", forwards=True)

@@ -26,8 +26,8 @@ def _number(address):
     return int(ipaddress.IPv4Address(address))
 
 
-def link(private_key, port=51820, mtu=0):
-    return struct.pack(">B32sHH", 1, base64.b64decode(private_key), port, mtu)
+def link(private_key, port=51820, mtu=0, ipv6=0):
+    return struct.pack(">B32sHHB", 1, base64.b64decode(private_key), port, mtu, ipv6)
 
 
 def subnet(interface):
@@ -35,9 +35,9 @@ def subnet(interface):
     return struct.pack(">BIB", 2, int(interface.ip), interface.network.prefixlen)
 
 
-def device(key, psk, address):
-    return struct.pack(">B32s32sI", 3, base64.b64decode(key), base64.b64decode(psk),
-                       _number(address))
+def device(key, psk, address, address6="::"):
+    return struct.pack(">B32s32sI16s", 3, base64.b64decode(key), base64.b64decode(psk),
+                       _number(address), ipaddress.IPv6Address(address6).packed)
 
 
 def egress(source, address):

@@ -8,12 +8,16 @@ import struct
 import threading
 import time
 
-from lab import PATIENCE
+from lab import PATIENCE, family_of
 
 # How long an answer that has to come may take. One that must not come is waited for by what the test says.
 ANSWER_S = 5.0 * PATIENCE
 
 IP_PKTINFO = 8  # ip(7); Python 3.11 has no name for it
+PKTINFO = {  # by family: the level, what asks for it, and its type
+    socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO, IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, socket.IPV6_PKTINFO),
+}
 
 
 class WebServer:
@@ -58,8 +62,9 @@ class WebServer:
 class Talker:
     """Answers every TCP line and UDP datagram with "<name> <client address> <what was said>"."""
 
-    def __init__(self, host, ports, name=None, tcp=True, udp=True):
+    def __init__(self, host, ports, name=None, tcp=True, udp=True, family=socket.AF_INET):
         self.name = name or host.name
+        self.family = family
         self._selector = selectors.DefaultSelector()
         self._sockets = set()
         self._wake, self._woken = socket.socketpair()
@@ -74,13 +79,15 @@ class Talker:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    @staticmethod
-    def _bind(host, kind, port):
-        sock = host.socket(kind=kind)
+    def _bind(self, host, kind, port):
+        sock = host.socket(self.family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_DGRAM:
-            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        sock.bind(("0.0.0.0", port))
+            level, wanted, *_ = PKTINFO[self.family]
+            sock.setsockopt(level, wanted, 1)
+        sock.bind(("::" if self.family == socket.AF_INET6 else "0.0.0.0", port))
         return sock
 
     def _add(self, sock, handler):
@@ -102,10 +109,13 @@ class Talker:
     def _datagram(self, sock):
         # Answers from the address that was asked, as a server with several addresses must.
         data, (control, *_), _, peer = sock.recvmsg(4096, 64)
-        _, local, _ = struct.unpack("=i4s4s", control[2])
-        answer = struct.pack("=i4s4s", 0, local, bytes(4))
-        sock.sendmsg([f"{self.name} {peer[0]} ".encode(), data],
-                     [(socket.IPPROTO_IP, IP_PKTINFO, answer)], 0, peer)
+        if self.family == socket.AF_INET:
+            local = control[2][4:8]
+            answer = struct.pack("=i4s4s", 0, local, bytes(4))
+        else:
+            answer = struct.pack("=16si", control[2][:16], 0)
+        level, _, kind = PKTINFO[self.family]
+        sock.sendmsg([f"{self.name} {peer[0]} ".encode(), data], [(level, kind, answer)], 0, peer)
 
     def _serve(self):
         while True:
@@ -181,7 +191,7 @@ def ask_tcp(host, address, port, timeout_s=ANSWER_S, source=None):
 
 def ask_udp(host, address, port, timeout_s=ANSWER_S, source=None):
     """The same by UDP, repeated until it is answered or the time is up."""
-    with host.socket(kind=socket.SOCK_DGRAM) as sock:
+    with host.socket(family_of(address), socket.SOCK_DGRAM) as sock:
         if source:
             sock.bind(source)
         sock.settimeout(min(0.3, timeout_s))
@@ -195,7 +205,7 @@ def ask_udp(host, address, port, timeout_s=ANSWER_S, source=None):
                 if time.monotonic() > deadline:
                     return None
                 time.sleep(0.002)  # a refusal comes at once
-        if peer != (address, port):
+        if peer[:2] != (address, port):
             return None  # an answer from elsewhere is none: a real client would drop it
         name, seen, _ = data.decode().split(" ", 2)
         return name, seen

@@ -38,8 +38,11 @@ class Peer:
         self.name = name
         self.text = text
         self.config = parse_config(text)
-        self.address = self.config["Interface"]["Address"].split("/")[0]
-        self.network = ipaddress.ip_interface(self.config["Interface"]["Address"]).network
+        self.addresses = [ipaddress.ip_interface(address.strip())
+                          for address in self.config["Interface"]["Address"].split(",")]
+        self.address = str(self.addresses[0].ip)
+        self.network = self.addresses[0].network
+        self.address6 = str(self.addresses[1].ip) if len(self.addresses) > 1 else None
 
     def last_handshake(self):
         """Seconds since 1970, 0: none yet."""
@@ -54,8 +57,10 @@ class Peer:
         self.host.run("ip", "link", "delete", self.name)
         self.host.try_run("nft", "delete", "table", "ip", f"reply_{self.name}")
         for priority in ("50", "51"):
-            while self.host.try_run("ip", "rule", "delete", "priority", priority)[0] == 0:
-                pass
+            for family in ("-4", "-6"):
+                while self.host.try_run("ip", family, "rule", "delete",
+                                        "priority", priority)[0] == 0:
+                    pass
 
 
 def join_by_wg_quick(host, text, name="wg0"):
@@ -80,7 +85,8 @@ def join_as_startos(host, text, name="wg0"):
     )
     host.run("wireguard-go", name, env=WIREGUARD_GO)
     host.run("wg", "setconf", name, "/dev/stdin", input=stripped)
-    host.ip("address", "add", peer.config["Interface"]["Address"], "dev", name)
+    for address in peer.addresses:
+        host.ip("address", "add", str(address), "dev", name)
     host.ip("link", "set", name, "up", "mtu", str(MTU))
     for scope in ("all", "default", name):
         host.set_sysctl(f"net.ipv4.conf.{scope}.rp_filter", "2")
@@ -89,6 +95,10 @@ def join_as_startos(host, text, name="wg0"):
     host.ip("route", "add", "default", "dev", name, "table", str(number))
     host.ip("rule", "add", "fwmark", str(number), "lookup", str(number), "priority", "50")
     host.ip("rule", "add", "from", peer.address, "lookup", str(number), "priority", "51")
+    if peer.address6:
+        host.ip("-6", "route", "add", "default", "dev", name, "table", str(number))
+        host.ip("-6", "rule", "add", "from", peer.address6, "lookup", str(number),
+                "priority", "51")
     host.nft(f"""
         table ip reply_{name} {{
             chain prerouting {{

@@ -1,0 +1,268 @@
+"""IPv6 in the tunnel: addresses of devices, egress, isolation, forwards and pinholes, restarts, drift."""
+
+import json
+import socket
+
+import pytest
+
+from kernel import differences
+from lab import PATIENCE, CommandFailed, Lab, wait_until
+from product import INTERFACE, RpcError
+from traffic import Conversation, Talker, ask_tcp, ask_udp
+from wireguard_peer import join_as_startos, join_by_wg_quick
+
+HOME, GUESTS, GLOBAL = "10.59.37.1/24", "10.60.0.1/24", "10.61.0.1/24"
+PREFIX = "2001:db8:d:1::"  # that the provider routes to the VPS
+UNREACHABLE_S = 1.0 * PATIENCE
+
+
+class World:
+    """
+    `server` and `phone` in a subnet with unique local addresses; `laptop`, whose owner sends everything
+    into the tunnel, in another one; `box` in a subnet with addresses of the internet.
+    """
+
+    def __init__(self, lab, tunnel):
+        self.lab, self.tunnel, self.vps, self.stranger = lab, tunnel, lab.vps, lab.stranger
+        self.server, self.phone = lab.server, lab.phone
+        self.laptop, self.box = lab.add_host("laptop"), lab.add_host("box")
+        lab.attach(self.laptop, 4)
+        lab.attach(self.box, 5)
+        lab.attach_ipv6(lab.vps, 0)
+        lab.attach_ipv6(lab.stranger, 3)
+        lab.delegate(PREFIX + "/64")
+        for subnet, name in ((HOME, "Home"), (GUESTS, "Guests"), (GLOBAL, "Global")):
+            tunnel.call("subnet.add", subnet=subnet, name=name)
+        self.call("subnet.set-ipv6", HOME, ipv6="on")
+        self.call("subnet.set-ipv6", GUESTS, ipv6="on")
+        self.call("subnet.set-ipv6", GLOBAL, ipv6=PREFIX + "/64")
+        for subnet, name in ((HOME, "Server"), (HOME, "Phone"), (GUESTS, "Laptop"), (GLOBAL, "Box")):
+            self.call("device.add", subnet, name=name, kind="server")
+        self.config = {
+            name: self.call("device.show-config", subnet, ip=ip)
+            for name, subnet, ip in (("server", HOME, "10.59.37.2"), ("phone", HOME, "10.59.37.3"),
+                                     ("laptop", GUESTS, "10.60.0.2"), ("box", GLOBAL, "10.61.0.2"))}
+        guests = self.network(GUESTS)
+        everything = self.config["laptop"].replace(f"10.60.0.0/24, {guests}/64", "10.0.0.0/8, ::/0")
+        assert everything != self.config["laptop"]
+        self.peers = {
+            "server": join_as_startos(self.server, self.config["server"]),
+            "phone": join_by_wg_quick(self.phone, self.config["phone"]),
+            "laptop": join_by_wg_quick(self.laptop, everything),
+            "box": join_by_wg_quick(self.box, self.config["box"]),
+        }
+        for peer in self.peers.values():
+            peer.wait_for_handshake()
+        self.talkers = [
+            Talker(host, [7000, 7001], family=socket.AF_INET6)
+            for host in (self.server, self.phone, self.laptop, self.box, self.stranger)]
+        self.wg = tunnel.call("db.dump", pointer="/wg")["value"]
+
+    def call(self, method, subnet, **params):
+        return self.tunnel.call(method, subnet=subnet, **params)
+
+    def network(self, subnet):
+        """The IPv6 network of a subnet, up to the "::"."""
+        return self.tunnel.subnets()[subnet]["ipv6"].removesuffix("/64")
+
+    def address(self, name):
+        return self.peers[name].address6
+
+    def close(self):
+        for talker in self.talkers:
+            talker.close()
+
+
+@pytest.fixture(scope="module")
+def joined(lab, tunnel):
+    world = World(lab, tunnel)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(joined):
+    joined.tunnel.call("db.apply", expr=f".wg = {json.dumps(joined.wg)} | .portForwards = {{}}"
+                                        " | del(.portForwards6)")
+    return joined
+
+
+def unreachable(host, address, port):
+    return ask_tcp(host, address, port, UNREACHABLE_S) is None and \
+        ask_udp(host, address, port, UNREACHABLE_S) is None
+
+
+# Addresses
+
+def test_configurations_tell_the_addresses(world):
+    home = world.network(HOME)
+    assert home.startswith("fd") and home.endswith("::")
+    assert f"Address = 10.59.37.2/24, {home}2/64\n" in world.config["server"]
+    assert f"AllowedIPs = 10.59.37.0/24, {home}/64\n" in world.config["server"]
+    assert f"Address = 10.61.0.2/24, {PREFIX}2/64\n" in world.config["box"]
+    assert "AllowedIPs = 10.61.0.0/24, ::/0\n" in world.config["box"]
+    assert differences(world.tunnel) == []
+
+
+def test_on_again_keeps_the_network(world):
+    home = world.network(HOME)
+    world.call("subnet.set-ipv6", HOME, ipv6="on")
+    assert world.network(HOME) == home
+
+
+def test_devices_of_a_subnet_reach_each_other(world):
+    server, phone = world.address("server"), world.address("phone")
+    assert ask_tcp(world.phone, server, 7000) == ("server", phone)
+    assert ask_udp(world.phone, server, 7000) == ("server", phone)
+
+
+def test_subnets_are_isolated(world):
+    assert ask_tcp(world.laptop, world.network(GUESTS) + "2", 7000), "the laptop speaks IPv6"
+    assert unreachable(world.laptop, world.address("server"), 7000)
+    assert unreachable(world.laptop, world.address("box"), 7000)
+    assert unreachable(world.box, world.address("server"), 7000)
+
+
+def test_device_cannot_take_another_devices_address(world):
+    """WireGuard lets a device send from its own address alone."""
+    box = world.address("box")
+    other = box[:-1] + "9"
+    world.box.ip("address", "add", f"{other}/128", "dev", "wg0")
+    try:
+        assert ask_tcp(world.box, Lab.STRANGER6, 7000, source=(box, 0))
+        assert ask_tcp(world.box, Lab.STRANGER6, 7000, UNREACHABLE_S, (other, 0)) is None
+    finally:
+        world.box.ip("address", "delete", f"{other}/128", "dev", "wg0")
+
+
+# The internet
+
+def test_unique_local_addresses_are_masqueraded(world):
+    """By a server as StartOS does it, and a laptop whose owner wants everything in the tunnel."""
+    for host, name in ((world.server, "server"), (world.laptop, "laptop")):
+        source = (world.address(name), 0)
+        assert ask_tcp(host, Lab.STRANGER6, 7000, source=source) == ("stranger", Lab.VPS6)
+        assert ask_udp(host, Lab.STRANGER6, 7000, source=source) == ("stranger", Lab.VPS6)
+
+
+def test_addresses_of_the_internet_are_routed(world):
+    """With the configuration as it is given out."""
+    assert ask_tcp(world.box, Lab.STRANGER6, 7000) == ("stranger", world.address("box"))
+    assert ask_udp(world.box, Lab.STRANGER6, 7000) == ("stranger", world.address("box"))
+
+
+def test_nothing_enters_uninvited(world):
+    assert unreachable(world.stranger, world.address("box"), 7000)
+    assert world.stranger.try_run("ping", "-6", "-n", "-c", "1", "-W", "1",
+                                  world.address("box"))[0] != 0
+    world.lab.delegate(world.network(HOME) + "/64")
+    try:
+        assert unreachable(world.stranger, world.address("server"), 7000)
+    finally:
+        world.lab.internet.ip("-6", "route", "delete", world.network(HOME) + "/64")
+
+
+def test_mss_is_clamped_to_the_tunnel(world):
+    with Conversation(world.box, Lab.STRANGER6, 7000) as conversation:
+        conversation.say()
+        output = world.stranger.run("ss", "-6", "-Htni", "state", "established", "sport = :7000")
+    mss = [int(word.partition(":")[2]) for word in output.split() if word.startswith("mss:")]
+    assert mss and max(mss) <= 1420 - 60
+
+
+# The owner's switches
+
+def test_off_and_on(world):
+    """Off: as if it had never been, in the document, the configuration and the kernel."""
+    vps, tunnel = world.vps, world.tunnel
+    with Conversation(world.phone, world.address("server"), 7000) as conversation:
+        conversation.say()
+        for subnet in (HOME, GUESTS, GLOBAL):
+            world.call("subnet.set-ipv6", subnet, ipv6="off")
+        assert unreachable(world.phone, world.address("server"), 7000)
+        assert "ipv6" not in tunnel.subnets()[HOME]
+        config = world.call("device.show-config", HOME, ip="10.59.37.2")
+        assert ":" not in config.replace("Endpoint", "").partition("[Peer]")[0]
+        assert "AllowedIPs = 10.59.37.0/24\n" in config
+        assert "ip6" not in vps.run("nft", "list", "table", "inet", "start_tunnel")
+        assert vps.run("ip", "-6", "address", "show", "dev", INTERFACE) == ""
+        assert vps.sysctl(f"net.ipv6.conf.{INTERFACE}.disable_ipv6") == "1"
+        assert differences(tunnel) == []
+        tunnel.call("db.apply", expr=f".wg = {json.dumps(world.wg)}")
+        conversation.say()  # the session was not touched
+    assert differences(tunnel) == []
+
+
+def test_another_network(world):
+    """Devices that have joined are cut off until they have their configuration anew."""
+    world.call("subnet.set-ipv6", GLOBAL, ipv6="2001:db8:d:2::/64")
+    assert differences(world.tunnel) == []
+    assert ask_tcp(world.box, Lab.STRANGER6, 7000, UNREACHABLE_S) is None
+
+
+@pytest.mark.parametrize("network, what", [
+    ("maybe", "neither on, off"), ("2001:db8::/48", "/64"), ("2001:db8::1/64", "/64"),
+    ("fe80::/64", "/64"), ("2001:db8::/64", "eth0"), (PREFIX + "/64", GLOBAL)])
+def test_bad_networks_are_refused(world, network, what):
+    before = world.tunnel.document()
+    with pytest.raises(RpcError) as refused:
+        world.call("subnet.set-ipv6", HOME, ipv6=network)
+    assert refused.value.details.startswith("ipv6: ")
+    assert what in refused.value.details
+    assert world.tunnel.document() == before
+    with pytest.raises(CommandFailed):
+        world.tunnel.cli("subnet", HOME, "set-ipv6", network)
+
+
+def test_command(world):
+    world.tunnel.cli("subnet", GUESTS, "set-ipv6", "off")
+    assert "ipv6" not in world.tunnel.subnets()[GUESTS]
+    world.tunnel.cli("subnet", GUESTS, "set-ipv6", "on")
+    assert world.network(GUESTS).startswith("fd")
+
+
+def test_db_apply_names_the_fault(world):
+    for ipv6 in ('"2001:db8::/63"', "7"):
+        with pytest.raises(RpcError) as refused:
+            world.tunnel.call("db.apply", expr=f'.wg.subnets."{HOME}".ipv6 = {ipv6}')
+        assert "/ipv6: must be an IPv6 network of /64" in refused.value.details
+
+
+# The machine
+
+def test_the_machines_own_route_survives(world):
+    """Routers take no routes from others: but this one has its own from its provider."""
+    assert world.vps.sysctl("net.ipv6.conf.all.forwarding") == "1"
+    assert world.vps.sysctl("net.ipv6.conf.eth0.accept_ra") == "2"
+
+
+@pytest.mark.parametrize("change", [
+    ("ip", "-6", "address", "flush", "dev", INTERFACE),
+    ("ip", "-6", "route", "flush", "dev", INTERFACE),
+    ("ip", "-6", "address", "add", "fd99::1/64", "dev", INTERFACE),
+    ("nft", "flush", "set", "inet", "start_tunnel", "subnets6"),
+    ("nft", "delete", "table", "inet", "start_tunnel"),
+    ("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=0"),
+    ("sysctl", "-q", "-w", f"net.ipv6.conf.{INTERFACE}.disable_ipv6=1"),
+])
+def test_drift_is_repaired(world, change):
+    before = world.tunnel.call("status")["drift"]["repaired"]
+    world.vps.run(*change)
+    wait_until(lambda: world.tunnel.call("status")["drift"]["repaired"] > before, "a repair", 20)
+    wait_until(lambda: differences(world.tunnel) == [], "everything is as before")
+    assert ask_tcp(world.box, Lab.STRANGER6, 7000) == ("stranger", world.address("box"))
+
+
+def test_kill_and_restart_keep_flows(world):
+    with Conversation(world.box, Lab.STRANGER6, 7000) as routed, \
+            Conversation(world.phone, world.address("server"), 7000) as inside:
+        routed.say()
+        inside.say()
+        world.tunnel.kill()
+        routed.say()
+        inside.say()
+        world.tunnel.start()
+        routed.say()
+        inside.say()
+    assert world.tunnel.call("status")["drift"]["found"] == 0
+    assert differences(world.tunnel) == []
