@@ -27,6 +27,22 @@ function themeVariables(): Plugin {
 	}
 }
 
+/** Has boot.ts run as soon as it is there; by itself it would wait for all that the page consists of. */
+function bootFirst(): Plugin {
+	return {
+		name: 'boot-first',
+		apply: 'build',
+		transformIndexHtml: {
+			order: 'post',
+			handler: (_html, { bundle }) => {
+				const boot = Object.values(bundle ?? {}).find((file) => file.type === 'chunk' && file.isEntry && file.name === 'boot')
+				if (!boot) throw new Error('there is no chunk of boot.ts')
+				return [{ tag: 'script', attrs: { type: 'module', async: true, crossorigin: true, src: `/${boot.fileName}` }, injectTo: 'head-prepend' }]
+			},
+		},
+	}
+}
+
 /** Where `npm run dev` finds a daemon, and the local cookie that it then sends (for developers). */
 const daemon = process.env.START_TUNNEL_URL ?? 'http://127.0.59.60:5960'
 const headers = process.env.START_TUNNEL_COOKIE ? { cookie: `local=${process.env.START_TUNNEL_COOKIE}` } : undefined
@@ -34,12 +50,14 @@ const toDaemon = { target: daemon, changeOrigin: true, secure: false, headers }
 
 export default defineConfig({
 	root: here('.'),
-	plugins: [react(), themeVariables()],
+	plugins: [react(), themeVariables(), bootFirst()],
 	resolve: { alias: { '@shared': here('../shared/src') } },
 	build: {
 		outDir: here('../dist'),
 		emptyOutDir: true,
 		target: 'es2022',
+		rollupOptions: { input: { index: here('index.html'), boot: here('src/boot.ts') } },
+		cssCodeSplit: false, // one more request costs more than what a page does not use
 		assetsInlineLimit: 0, // data: URLs would need an exception in the content security policy
 		modulePreload: { polyfill: false }, // the polyfill is an inline script in older browsers only
 		reportCompressedSize: false,

@@ -25,30 +25,37 @@ export function preferredLanguage(ids: readonly string[]): string {
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
-export class Format {
-	private readonly plurals: Intl.PluralRules
-	private readonly numbers: Intl.NumberFormat
-	private readonly relative: Intl.RelativeTimeFormat
-	private readonly times: Intl.DateTimeFormat
-	private readonly dates: Intl.DateTimeFormat
-	private readonly digits: readonly Intl.NumberFormat[]
-	readonly collator: Intl.Collator
+/** Makes something when it is first asked for. The tables of a language take some ms each to load. */
+function once<T>(make: () => T): () => T {
+	let made: { value: T } | null = null
+	return () => (made ??= { value: make() }).value
+}
 
-	constructor(readonly locale: string) {
-		this.plurals = new Intl.PluralRules(locale)
-		this.numbers = new Intl.NumberFormat(locale)
-		this.relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
-		this.times = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' })
-		this.dates = new Intl.DateTimeFormat(locale, { dateStyle: 'medium' })
-		this.digits = [0, 1, 2].map((n) => new Intl.NumberFormat(locale, { minimumFractionDigits: n, maximumFractionDigits: n }))
-		this.collator = new Intl.Collator(locale, { numeric: true, sensitivity: 'base' })
+export class Format {
+	private readonly plurals = once(() => new Intl.PluralRules(this.locale))
+	private readonly numbers = once(() => new Intl.NumberFormat(this.locale))
+	private readonly relative = once(() => new Intl.RelativeTimeFormat(this.locale, { numeric: 'auto', style: 'short' }))
+	private readonly times = once(() => new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium', timeStyle: 'short' }))
+	private readonly dates = once(() => new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium' }))
+	private readonly lists = once(() => new Intl.ListFormat(this.locale, { type: 'conjunction' }))
+	private readonly collators = once(() => new Intl.Collator(this.locale, { numeric: true, sensitivity: 'base' }))
+	private readonly digits = [0, 1, 2].map((n) =>
+		once(() => new Intl.NumberFormat(this.locale, { minimumFractionDigits: n, maximumFractionDigits: n })))
+
+	constructor(readonly locale: string) {}
+
+	compare = (a: string, b: string): number => this.collators().compare(a, b)
+
+	/** Of up to three digits, which every language writes in the same way. */
+	private small(value: number): string | null {
+		return Number.isInteger(value) && value >= 0 && value < 1000 ? String(value) : null
 	}
 
-	number = (value: number): string => this.numbers.format(value)
+	number = (value: number): string => this.small(value) ?? this.numbers().format(value)
 
 	/** "3 devices": the form that the language uses for the number, with {n} filled in. */
 	count = (forms: Plural, n: number, values: Record<string, string | number> = {}): string =>
-		fill(forms[this.plurals.select(n)] ?? forms.other, { n: this.number(n), ...values })
+		fill(forms[this.plurals().select(n)] ?? forms.other, { n: this.number(n), ...values })
 
 	private scaled(value: number, step: number, units: readonly string[]): string {
 		let unit = 0
@@ -57,7 +64,8 @@ export class Format {
 			unit++
 		}
 		const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
-		return `${this.digits[digits]!.format(value)} ${units[unit]}`
+		const text = (digits === 0 && this.small(value)) || this.digits[digits]!().format(value)
+		return `${text} ${units[unit]}`
 	}
 
 	bytes = (value: number): string => this.scaled(value, 1024, UNITS)
@@ -68,15 +76,15 @@ export class Format {
 	/** "2 min. ago"; both in ms. */
 	ago = (then: number, now: number): string => {
 		const s = Math.min(0, Math.round((then - now) / 1000))
-		if (s > -60) return this.relative.format(s, 'second')
-		if (s > -3600) return this.relative.format(Math.ceil(s / 60), 'minute')
-		if (s > -86400) return this.relative.format(Math.ceil(s / 3600), 'hour')
-		return this.relative.format(Math.ceil(s / 86400), 'day')
+		if (s > -60) return this.relative().format(s, 'second')
+		if (s > -3600) return this.relative().format(Math.ceil(s / 60), 'minute')
+		if (s > -86400) return this.relative().format(Math.ceil(s / 3600), 'hour')
+		return this.relative().format(Math.ceil(s / 86400), 'day')
 	}
 
-	time = (when: number | string): string => this.times.format(new Date(when))
-	date = (when: number | string): string => this.dates.format(new Date(when))
-	list = (items: readonly string[]): string => new Intl.ListFormat(this.locale, { type: 'conjunction' }).format(items)
+	time = (when: number | string): string => this.times().format(new Date(when))
+	date = (when: number | string): string => this.dates().format(new Date(when))
+	list = (items: readonly string[]): string => this.lists().format(items)
 }
 
 interface Value<M> {
@@ -101,7 +109,7 @@ export function createI18n<M>(languages: readonly Language<M>[], fallback: M) {
 			const show = (id: string, m: M) => {
 				if (!current) return
 				document.documentElement.lang = id
-				setLoaded({ id, m })
+				setLoaded((before) => (before?.id === id && before.m === m ? before : { id, m }))
 			}
 			// Without its dictionary (the connection broke just now) the pages speak the first language.
 			one.load().then((m) => show(language, m), () => show(ids[0]!, fallback))

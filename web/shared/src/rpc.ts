@@ -46,6 +46,7 @@ const TIMEOUT_MS = 60_000
 export class RpcClient {
 	/** Called when the daemon no longer knows the session. */
 	onUnauthorized: () => void = () => {}
+	private early: { method: string; answer: Promise<unknown> } | null = null
 
 	constructor(private readonly url = '/rpc/v1') {}
 
@@ -66,9 +67,23 @@ export class RpcClient {
 		}
 	}
 
+	/** Asks ahead of time: the next call of the method without parameters has this one's answer. */
+	ahead(method: string): void {
+		const answer = this.post({ method, params: {} })
+		answer.catch(() => {}) // told to whom the answer is for
+		this.early = { method, answer }
+	}
+
+	private takeEarly(method: string, params: Params): Promise<unknown> | null {
+		const early = this.early
+		if (early?.method !== method || Object.keys(params).length > 0) return null
+		this.early = null
+		return early.answer
+	}
+
 	/** The result of a method, or RpcError. */
 	async call<T extends Json = Json>(method: string, params: Params = {}): Promise<T> {
-		const answer = (await this.post({ method, params })) as Answer
+		const answer = (await (this.takeEarly(method, params) ?? this.post({ method, params }))) as Answer
 		if (!answer.error) return (answer.result ?? null) as T
 		const error = errorOf(answer)
 		// A refused password is an answer of the method itself, not the end of a session.

@@ -1,34 +1,10 @@
-// A value that many watch, and the React hook that reads a part of it.
+// A value that many watch (value.ts), and the React hook that reads a part of it.
 
 import { useRef, useSyncExternalStore } from 'react'
 
-export interface Readable<T> {
-	get(): T
-	subscribe(listener: () => void): () => void
-}
+import type { Readable } from './value'
 
-export class Store<T> implements Readable<T> {
-	private readonly listeners = new Set<() => void>()
-
-	constructor(private value: T) {}
-
-	get = (): T => this.value
-
-	set(value: T): void {
-		if (Object.is(value, this.value)) return
-		this.value = value
-		for (const listener of [...this.listeners]) listener()
-	}
-
-	update(change: (value: T) => T): void {
-		this.set(change(this.value))
-	}
-
-	subscribe = (listener: () => void): (() => void) => {
-		this.listeners.add(listener)
-		return () => this.listeners.delete(listener)
-	}
-}
+export { Store, type Readable } from './value'
 
 /** The selected part of a store; renders again only when that part is another one. */
 export function useStore<T, S>(store: Readable<T>, select: (value: T) => S, equal: (a: S, b: S) => boolean = Object.is): S {

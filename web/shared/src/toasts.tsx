@@ -1,8 +1,7 @@
 // Short messages at the edge of the window: what was done, and what failed.
 
-import { Notification } from '@mantine/core'
-
-import { IconCheck, IconInfo, IconWarning } from './icons'
+import { IconButton } from './components/controls'
+import { IconCheck, IconClose, IconInfo, IconWarning } from './icons'
 import { Store, useStore } from './store'
 import styles from './styles/toasts.module.css'
 
@@ -31,11 +30,7 @@ export function hideToast(id: number): void {
 	toasts.update((all) => all.filter((toast) => toast.id !== id))
 }
 
-const look = {
-	success: { color: 'teal', icon: <IconCheck size={18} /> },
-	error: { color: 'red', icon: <IconWarning size={18} /> },
-	info: { color: 'ink', icon: <IconInfo size={18} /> },
-}
+const icons = { success: <IconCheck size={18} />, error: <IconWarning size={18} />, info: <IconInfo size={18} /> }
 
 /** The place of the messages; read out by screen readers as they come. */
 export function Toasts({ dismissLabel, label }: { dismissLabel: string; label: string }) {
@@ -43,19 +38,14 @@ export function Toasts({ dismissLabel, label }: { dismissLabel: string; label: s
 	return (
 		<section className={styles.stack} aria-label={label} aria-live="polite" aria-relevant="additions">
 			{shown.map(({ id, kind, title, text }) => (
-				<Notification
-					key={id}
-					className={styles.toast}
-					title={title}
-					color={look[kind].color}
-					icon={look[kind].icon}
-					role={kind === 'error' ? 'alert' : undefined}
-					onClose={() => hideToast(id)}
-					closeButtonProps={{ 'aria-label': dismissLabel }}
-					data-kind={kind}
-				>
-					{text}
-				</Notification>
+				<div key={id} className={styles.toast} role={kind === 'error' ? 'alert' : undefined} data-kind={kind}>
+					<span className={styles.icon}>{icons[kind]}</span>
+					<div className={styles.words}>
+						<div className={styles.title}>{title}</div>
+						{text && <div className={styles.text}>{text}</div>}
+					</div>
+					<IconButton aria-label={dismissLabel} onClick={() => hideToast(id)}><IconClose size={16} /></IconButton>
+				</div>
 			))}
 		</section>
 	)

@@ -1,42 +1,42 @@
 // The pages by their addresses, and the dialogs and messages over them.
 
-import { MantineProvider } from '@mantine/core'
 import { lazy, Suspense, useEffect, useReducer, type ComponentType } from 'react'
 
-import { closeDialogs, Dialogs } from '@shared/components/dialogs'
+import { closeDialogs, Dialogs, preloadDialogs } from '@shared/components/dialogs'
 import { navigate, usePath } from '@shared/router'
 import { useStore } from '@shared/store'
-import { theme } from '@shared/theme'
 import { Toasts } from '@shared/toasts'
 
-import { session } from './app'
+import { documents, session } from './app'
 import { I18nProvider, useI18n } from './i18n'
+import Devices from './pages/Devices'
+import Dns from './pages/Dns'
+import Forwards from './pages/Forwards'
+import Subnets from './pages/Subnets'
+import { preloadMenus } from './parts/RowMenu'
 import { Shell } from './Shell'
 
-const load = {
-	'/subnets': () => import('./pages/Subnets'),
-	'/devices': () => import('./pages/Devices'),
-	'/port-forwards': () => import('./pages/Forwards'),
-	'/dns': () => import('./pages/Dns'),
-	'/settings': () => import('./pages/Settings'),
-}
-type PagePath = keyof typeof load
+/** Those that come with the frame. */
+const pages = new Map<string, ComponentType>([
+	['/subnets', Subnets],
+	['/devices', Devices],
+	['/port-forwards', Forwards],
+	['/dns', Dns],
+])
+const SETTINGS = '/settings'
 
 const Login = lazy(() => import('./pages/Login'))
 
-const pageAt = (path: string) =>
-	Object.keys(load).find((page) => path === page || path.startsWith(`${page}/`)) as PagePath | undefined
-
 // Not React's lazy(): it keeps a page that has come from being shown for some 300 ms.
-const loaded = new Map<PagePath, ComponentType>()
-
-async function loadPage(path: PagePath): Promise<void> {
-	if (!loaded.has(path)) loaded.set(path, (await load[path]()).default)
+async function loadSettings(): Promise<void> {
+	pages.set(SETTINGS, (await import('./pages/Settings')).default)
 }
+
+const pageAt = (path: string) => [...pages.keys(), SETTINGS].find((page) => path === page || path.startsWith(`${page}/`))
 
 /** Has the first page loaded while everything around it is drawn. */
 export function preload(): void {
-	if (session.get() === 'in') void loadPage(pageAt(location.pathname) ?? '/subnets').catch(() => undefined)
+	if (session.get() === 'in' && pageAt(location.pathname) === SETTINGS) void loadSettings().catch(() => undefined)
 }
 
 function Route() {
@@ -49,18 +49,31 @@ function Route() {
 		closeDialogs()
 		window.scrollTo(0, 0)
 	}, [known])
-	const page = known ?? '/subnets'
-	const Current = loaded.get(page)
+	const Current = pages.get(known ?? '/subnets')
 	const [, redraw] = useReducer((n: number) => n + 1, 0)
 	useEffect(() => {
-		if (!Current) void loadPage(page).then(redraw, () => undefined)
-	}, [page, Current])
+		if (!Current) void loadSettings().then(redraw, () => undefined)
+	}, [Current])
 	return Current ? <Current /> : null
+}
+
+/** How long a page that shows something is left alone before what it may need next is loaded, in ms. */
+const SETTLED_MS = 500
+
+/** Loads what menus and dialogs are made of, once the first page shows what it is about. */
+function useNext(inside: boolean): void {
+	const shows = useStore(documents.view, (value) => value !== null)
+	useEffect(() => {
+		if (!inside || !shows) return
+		const timer = setTimeout(() => void Promise.all([preloadMenus(), preloadDialogs()]).catch(() => undefined), SETTLED_MS)
+		return () => clearTimeout(timer)
+	}, [inside, shows])
 }
 
 function Root() {
 	const { m } = useI18n()
 	const inside = useStore(session, (state) => state === 'in')
+	useNext(inside)
 	useEffect(() => {
 		if (!inside) closeDialogs()
 	}, [inside])
@@ -74,9 +87,5 @@ function Root() {
 }
 
 export function App() {
-	return (
-		<MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
-			<I18nProvider><Root /></I18nProvider>
-		</MantineProvider>
-	)
+	return <I18nProvider><Root /></I18nProvider>
 }

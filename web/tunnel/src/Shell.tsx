@@ -1,9 +1,8 @@
 // The frame around the pages: header, menu, and what is wrong with the connection.
 
-import { ActionIcon, Button } from '@mantine/core'
-import { useMediaQuery } from '@mantine/hooks'
-import { useEffect, useRef, useState, type ReactNode } from 'react'
+import { useEffect, useRef, useState, useSyncExternalStore, type ReactNode } from 'react'
 
+import { Button, IconButton } from '@shared/components/controls'
 import { IconClose, IconDevices, IconDns, IconForward, IconMenu, IconOffline, IconPanel, IconRocket, IconSettings, IconSubnets, IconWarning, Logo } from '@shared/icons'
 import { Link, usePath } from '@shared/router'
 import { useStore } from '@shared/store'
@@ -15,13 +14,18 @@ import { useSince } from './parts/Traffic'
 import styles from './styles/shell.module.css'
 
 /** As in shell.module.css. */
-const NARROW = '(max-width: 61.99em)'
+const NARROW = matchMedia('(max-width: 61.99em)')
 const COLLAPSED = 'start.menu-collapsed'
+
+function followNarrow(listener: () => void): () => void {
+	NARROW.addEventListener('change', listener)
+	return () => NARROW.removeEventListener('change', listener)
+}
 
 export function Shell({ children }: { children: ReactNode }) {
 	const { m } = useI18n()
 	const path = usePath()
-	const narrow = useMediaQuery(NARROW, undefined, { getInitialValueInEffect: false }) ?? false
+	const narrow = useSyncExternalStore(followNarrow, () => NARROW.matches)
 	const [collapsed, setCollapsed] = useState(localStorage.getItem(COLLAPSED) === 'true')
 	const [open, setOpen] = useState(false)
 	const menu = useRef<HTMLElement>(null)
@@ -59,13 +63,13 @@ export function Shell({ children }: { children: ReactNode }) {
 			<a href="#content" className={styles.skip}>{m.nav.skip}</a>
 			<header className={styles.header}>
 				{narrow && (
-					<ActionIcon
-						ref={toggle} variant="subtle" color="gray" size={40}
+					<IconButton
+						ref={toggle} size={40}
 						aria-label={open ? m.nav.close : m.nav.open} aria-expanded={open} aria-controls="menu"
 						onClick={() => setOpen(!open)}
 					>
 						{open ? <IconClose /> : <IconMenu />}
-					</ActionIcon>
+					</IconButton>
 				)}
 				<Link to="/subnets" className={styles.brand}><Logo />StartTunnel</Link>
 			</header>
@@ -116,7 +120,7 @@ function Banners() {
 				<div className={styles.banner} data-kind="offline">
 					<IconOffline />
 					<span>{m.connection.lost}</span>
-					<Button size="xs" variant="default" onClick={stream.reconnect}>{m.connection.retry}</Button>
+					<Button small variant="default" onClick={stream.reconnect}>{m.connection.retry}</Button>
 				</div>
 			)}
 			{problem && (

@@ -1,23 +1,22 @@
 // What the pages stand on: the session, the document, the live status, and which methods the daemon has.
 
 import { DocumentStore } from '@shared/document'
-import { ErrorCode, RpcClient, RpcError } from '@shared/rpc'
+import { ErrorCode, RpcError } from '@shared/rpc'
 import { Store, useStore } from '@shared/store'
 import { DocumentStream } from '@shared/stream'
 
+import { LOGGED_IN, rpc, wasLoggedIn } from './boot'
 import { Live, type LiveStatus } from './live'
 import { readDocument, type TunnelDocument } from './model'
 
-export const rpc = new RpcClient()
+export { rpc }
 export const documents = new DocumentStore()
 export const live = new Live()
 export const stream = new DocumentStream(rpc, documents, live.take)
 
 // --- the session ---
 
-const LOGGED_IN = '_startos/tunnel-loggedIn'
-
-export const session = new Store<'in' | 'out'>(localStorage.getItem(LOGGED_IN) === 'true' ? 'in' : 'out')
+export const session = new Store<'in' | 'out'>(wasLoggedIn() ? 'in' : 'out')
 
 export async function login(password: string): Promise<void> {
 	await rpc.call('auth.login', { password })

@@ -4,6 +4,7 @@ import '@shared/styles/base.css'
 
 import { createRoot } from 'react-dom/client'
 
+import './boot'
 import { App, preload } from './App'
 import { begin } from './app'
 

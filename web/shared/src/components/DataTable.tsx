@@ -2,12 +2,12 @@
 //
 // On a narrow window each row is a card with the names of its columns. The window itself scrolls.
 
-import { ActionIcon, NativeSelect, Skeleton } from '@mantine/core'
-import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { memo, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type ReactNode, type RefObject } from 'react'
 
 import { IconDown, IconSort, IconUp } from '../icons'
 import styles from '../styles/table.module.css'
+import { IconButton, Select, Skeleton } from './controls'
+import { useWindowRows } from './windowRows'
 
 export interface Column<R> {
 	id: string
@@ -50,6 +50,7 @@ export interface DataTableProps<R> {
 }
 
 const remembered = new Map<string, Sorting | null>()
+/** How high a row and a card most often are. */
 const ROW_PX = 57
 const CARD_PX = 240
 /** As in table.module.css, in rem. */
@@ -57,8 +58,7 @@ const GAP_REM = 0.6
 const PADDING_REM = 1.1
 
 /** Where a table has less room than this, in px, its rows are cards. */
-function roomFor(columns: readonly { width: string }[]): number {
-	const rem = parseFloat(getComputedStyle(document.documentElement).fontSize)
+function roomFor(columns: readonly { width: string }[], rem: number): number {
 	const tracks = columns.reduce((sum, { width }) => sum + parseFloat(width.replace('minmax(', '')), 0)
 	return Math.ceil((tracks + (columns.length - 1) * GAP_REM + 2 * PADDING_REM) * rem)
 }
@@ -68,47 +68,65 @@ interface RowProps<R> {
 	columns: readonly Column<R>[]
 	narrow: boolean
 	index: number
+	name: string
+	last: boolean
+	seen: (element: HTMLElement | null) => void
 }
 
-function Cells<R>({ row, columns, narrow }: Omit<RowProps<R>, 'index'>) {
-	return <>{columns.map((column) => (
-		<div
-			key={column.id}
-			role="cell"
-			className={styles.cell}
-			data-align={column.align}
-			data-card={column.card}
-			data-column={column.id}
-		>
-			{narrow && !column.card && <span className={styles.cellName} aria-hidden="true">{column.header}</span>}
-			<div className={styles.cellValue}>{column.cell(row)}</div>
+function RowOf<R>({ row, columns, narrow, index, name, last, seen }: RowProps<R>) {
+	return (
+		<div ref={seen} data-name={name} role="row" aria-rowindex={index + 2} className={styles.row} data-last={last || undefined}>
+			{columns.map((column) => (
+				<div
+					key={column.id}
+					role="cell"
+					className={styles.cell}
+					data-align={column.align}
+					data-card={column.card}
+					data-column={column.id}
+				>
+					{narrow && !column.card && <span className={styles.cellName} aria-hidden="true">{column.header}</span>}
+					{column.cell(row)}
+				</div>
+			))}
 		</div>
-	))}</>
+	)
 }
-/** A row is drawn again only when it, or the columns, are others. */
-const MemoCells = memo(Cells) as unknown as typeof Cells
+/** A row is drawn again only when it, its place or the columns are others. */
+const Row = memo(RowOf) as unknown as typeof RowOf
 
-/** Whether an element is narrower than `room`; known before the first paint. */
-function useNarrow(element: RefObject<HTMLElement | null>, room: number): boolean {
-	const [narrow, setNarrow] = useState(false)
+/** Whether an element is narrower than the columns need; null before that is known, which is before the first paint. */
+function useNarrow(element: RefObject<HTMLElement | null>, columns: readonly { width: string }[]): boolean | null {
+	const [narrow, setNarrow] = useState<boolean | null>(null)
 	useLayoutEffect(() => {
+		const room = roomFor(columns, parseFloat(getComputedStyle(document.documentElement).fontSize))
 		const measure = () => setNarrow(element.current !== null && element.current.clientWidth < room)
 		measure()
 		const observer = new ResizeObserver(measure)
 		if (element.current) observer.observe(element.current)
 		return () => observer.disconnect()
-	}, [element, room])
+	}, [element, columns])
 	return narrow
 }
 
 export function DataTable<R>(props: DataTableProps<R>) {
+	const { rows, texts, empty, columns } = props
 	const frame = useRef<HTMLDivElement>(null)
-	const room = useMemo(() => roomFor(props.columns), [props.columns])
-	const narrow = useNarrow(frame, room)
-	return <div ref={frame}><Rows {...props} narrow={narrow} /></div>
+	const narrow = useNarrow(frame, columns)
+	return (
+		<div ref={frame}>
+			{rows === null ? (
+				<div className={styles.loading} role="status" aria-label={texts.loading}>
+					<Skeleton /><Skeleton /><Skeleton />
+				</div>
+			)
+			: rows.length === 0 ? <div className={styles.empty}>{empty}</div>
+			: narrow !== null && <Rows {...props} rows={rows} narrow={narrow} />}
+		</div>
+	)
 }
 
-function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: DataTableProps<R> & { narrow: boolean }) {
+function Rows<R>({ label, columns, rows, rowKey, texts, id, narrow }: DataTableProps<R> & { rows: readonly R[]; narrow: boolean }) {
 	const [sorting, setSortingState] = useState<Sorting | null>(() => remembered.get(id) ?? null)
 	const setSorting = (next: Sorting | null) => {
 		remembered.set(id, next)
@@ -117,26 +135,13 @@ function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Dat
 
 	const sorted = useMemo(() => {
 		const compare = sorting && columns.find((column) => column.id === sorting.column)?.compare
-		if (!rows || !compare) return rows ?? []
+		if (!compare) return rows
 		const order = rows.slice().sort(compare)
 		return sorting.descending ? order.reverse() : order
 	}, [rows, columns, sorting])
 
 	const body = useRef<HTMLDivElement>(null)
-	const [offset, setOffset] = useState(0)
-	// What is above the table may grow or shrink on any render.
-	useLayoutEffect(() => {
-		const top = body.current ? body.current.getBoundingClientRect().top + window.scrollY : 0
-		if (Math.abs(top - offset) > 0.5) setOffset(top)
-	})
-	const virtualizer = useWindowVirtualizer({
-		count: sorted.length,
-		estimateSize: () => (narrow ? CARD_PX : ROW_PX),
-		overscan: 4,
-		scrollMargin: offset,
-		getItemKey: (index) => rowKey(sorted[index]!),
-	})
-	useLayoutEffect(() => virtualizer.measure(), [narrow, virtualizer])
+	const { first, end, above, below, seen } = useWindowRows(body, sorted, rowKey, narrow ? CARD_PX : ROW_PX)
 
 	const tracks = { '--tracks': columns.map((column) => column.width).join(' ') } as CSSProperties
 	const sortable = columns.filter((column) => column.compare)
@@ -145,34 +150,24 @@ function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Dat
 		else setSorting(sorting.descending ? null : { column, descending: true })
 	}
 
-	if (rows === null)
-		return (
-			<div className={styles.loading} role="status" aria-label={texts.loading}>
-				{[1, 2, 3].map((n) => <Skeleton key={n} height={20} radius="sm" />)}
-			</div>
-		)
-	if (rows.length === 0) return <div className={styles.empty}>{empty}</div>
-
 	return (
 		<>
 			{narrow && sortable.length > 1 && rows.length > 1 && (
 				<div className={styles.cardSort}>
-					<NativeSelect
-						size="sm"
+					<Select
 						aria-label={`${texts.sortBy}: ${label}`}
 						value={sorting?.column ?? ''}
 						onChange={(event) => setSorting(event.currentTarget.value ? { column: event.currentTarget.value, descending: false } : null)}
 						data={[{ value: '', label: texts.sortBy }, ...sortable.map((column) => ({ value: column.id, label: column.header }))]}
 					/>
 					{sorting && (
-						<ActionIcon
-							variant="default"
-							size={36}
+						<IconButton
+							framed size={36}
 							aria-label={sorting.descending ? texts.descending : texts.ascending}
 							onClick={() => setSorting({ ...sorting, descending: !sorting.descending })}
 						>
 							{sorting.descending ? <IconDown size={18} /> : <IconUp size={18} />}
-						</ActionIcon>
+						</IconButton>
 					)}
 				</div>
 			)}
@@ -212,20 +207,13 @@ function Rows<R>({ label, columns, rows, rowKey, texts, empty, id, narrow }: Dat
 						})}
 					</div>
 				</div>
-				<div role="rowgroup" ref={body} className={styles.body} style={{ height: virtualizer.getTotalSize() }}>
-					{virtualizer.getVirtualItems().map((item) => (
-						<div
-							key={item.key}
-							ref={virtualizer.measureElement}
-							data-index={item.index}
-							role="row"
-							aria-rowindex={item.index + 2}
-							className={styles.row}
-							style={{ transform: `translateY(${item.start - offset}px)` }}
-						>
-							<MemoCells row={sorted[item.index]!} columns={columns} narrow={narrow} />
-						</div>
-					))}
+				<div role="rowgroup" ref={body} className={styles.body}>
+					<div style={{ height: above }} />
+					{sorted.slice(first, end).map((row, n) => {
+						const name = rowKey(row)
+						return <Row key={name} name={name} row={row} index={first + n} columns={columns} narrow={narrow} last={first + n === sorted.length - 1} seen={seen} />
+					})}
+					<div style={{ height: below }} />
 				</div>
 			</div>
 		</>

@@ -1,11 +1,10 @@
 // Dialogs over the page. Any code may open one; Dialogs, once at the root, shows them.
 
-import { Modal } from '@mantine/core'
-import { Suspense, useEffect, useRef, useState, type ReactNode } from 'react'
+import { lazy, Suspense, type ReactNode } from 'react'
 
 import { Store, useStore } from '../store'
 
-interface Open {
+export interface OpenDialog {
 	id: number
 	title: string
 	size: string | number
@@ -14,7 +13,7 @@ interface Open {
 	opener: HTMLElement | null
 }
 
-const open = new Store<readonly Open[]>([])
+const open = new Store<readonly OpenDialog[]>([])
 let lastId = 0
 
 /** What has the focus; of a menu, which is about to go, the button that opened it. */
@@ -32,50 +31,19 @@ export function closeDialogs(): void {
 	open.set([])
 }
 
-/** A body that had to be loaded is not there yet when the dialog takes the focus: it gets it as it comes. */
-function Arrived() {
-	const here = useRef<HTMLSpanElement>(null)
-	useEffect(() => {
-		// After the dialog has noted where the focus was.
-		const timer = setTimeout(() => here.current?.parentElement?.querySelector<HTMLElement>('[data-autofocus]')?.focus(), 0)
-		return () => clearTimeout(timer)
-	}, [])
-	return <span ref={here} hidden />
+export function forgetDialog(id: number): void {
+	open.update((all) => all.filter((dialog) => dialog.id !== id))
 }
 
-function Dialog({ dialog, closeLabel }: { dialog: Open; closeLabel: string }) {
-	const [shown, setShown] = useState(true)
-	const close = () => setShown(false)
-	const gone = () => {
-		open.update((all) => all.filter(({ id }) => id !== dialog.id))
-		// When it is out of the page; unless the focus has gone elsewhere, as to another dialog.
-		setTimeout(() => {
-			if (document.activeElement === document.body || !document.activeElement) dialog.opener?.focus()
-		}, 0)
-	}
-	return (
-		<Modal.Root
-			opened={shown}
-			onClose={close}
-			onExitTransitionEnd={gone}
-			returnFocus={false}
-			size={dialog.size}
-			transitionProps={{ duration: 120 }}
-		>
-			<Modal.Overlay backgroundOpacity={0.5} />
-			<Modal.Content>
-				{/* Not the banner of the page, which a <header> would say. */}
-				<Modal.Header role="none">
-					<Modal.Title>{dialog.title}</Modal.Title>
-					<Modal.CloseButton aria-label={closeLabel} />
-				</Modal.Header>
-				<Modal.Body><Suspense fallback={null}>{dialog.body(close)}<Arrived /></Suspense></Modal.Body>
-			</Modal.Content>
-		</Modal.Root>
-	)
-}
+const load = () => import('./Dialog')
+const Dialog = lazy(load)
+
+/** Has dialogs ready to be opened: what draws them is not loaded before. */
+export const preloadDialogs = (): Promise<unknown> => load()
 
 export function Dialogs({ closeLabel }: { closeLabel: string }) {
 	const all = useStore(open, (value) => value)
-	return all.map((dialog) => <Dialog key={dialog.id} dialog={dialog} closeLabel={closeLabel} />)
+	return all.map((dialog) => (
+		<Suspense key={dialog.id} fallback={null}><Dialog dialog={dialog} closeLabel={closeLabel} /></Suspense>
+	))
 }

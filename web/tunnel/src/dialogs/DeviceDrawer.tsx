@@ -4,6 +4,7 @@ import { Button, Drawer, Stack } from '@mantine/core'
 import { useMemo } from 'react'
 
 import { CopyIcon } from '@shared/components/Copy'
+import { Mantine } from '@shared/components/Mantine'
 import { Sparkline } from '@shared/components/Sparkline'
 import { IconEdit, IconQr, IconSwap, IconTrash } from '@shared/icons'
 import { Link } from '@shared/router'
@@ -21,7 +22,7 @@ export default function DeviceDrawer({ ip, close }: { ip: string; close: () => v
 	const { m } = useI18n()
 	const row = useTunnel((document) => devicesByIp(document).get(ip) ?? null)
 	return (
-		<Drawer.Root opened onClose={close} size="md" transitionProps={{ duration: 120 }}>
+		<Mantine><Drawer.Root opened onClose={close} size="md" transitionProps={{ duration: 120 }}>
 			<Drawer.Overlay />
 			<Drawer.Content>
 				<Drawer.Header role="none">
@@ -30,7 +31,7 @@ export default function DeviceDrawer({ ip, close }: { ip: string; close: () => v
 				</Drawer.Header>
 				<Drawer.Body>{row ? <Details ip={ip} close={close} /> : <p>{m.devices.gone}</p>}</Drawer.Body>
 			</Drawer.Content>
-		</Drawer.Root>
+		</Drawer.Root></Mantine>
 	)
 }
 

@@ -1,8 +1,8 @@
 // The devices: servers and clients, and the details of one at /devices/<its address>.
 
-import { Button, Switch } from '@mantine/core'
 import { lazy, Suspense, useMemo, useState } from 'react'
 
+import { Button, Switch } from '@shared/components/controls'
 import { DataTable, type Column } from '@shared/components/DataTable'
 import { IconEdit, IconInfo, IconQr, IconSwap, IconTrash } from '@shared/icons'
 import { Link, navigate, usePath, useQuery } from '@shared/router'
@@ -68,7 +68,7 @@ function Flag({ row, flag, label }: { row: DeviceRow; flag: 'allowDnsInjection' 
 function useColumns(kind: DeviceKind): Column<DeviceRow>[] {
 	const { m, format } = useI18n()
 	return useMemo(() => {
-		const text = (of: (row: DeviceRow) => string) => (a: DeviceRow, b: DeviceRow) => format.collator.compare(of(a), of(b))
+		const text = (of: (row: DeviceRow) => string) => (a: DeviceRow, b: DeviceRow) => format.compare(of(a), of(b))
 		const columns: Column<DeviceRow>[] = [
 			{
 				id: 'name', header: m.common.name, width: 'minmax(13rem, 2.2fr)', card: 'title',

@@ -1,8 +1,8 @@
 // DNS records: those that the owner made, and those that servers added by themselves.
 
-import { Alert, Button } from '@mantine/core'
 import { lazy, useMemo } from 'react'
 
+import { Button } from '@shared/components/controls'
 import { DataTable, type Column } from '@shared/components/DataTable'
 import { openDialog } from '@shared/components/dialogs'
 import { IconInfo, IconTrash } from '@shared/icons'
@@ -54,7 +54,7 @@ export default function Dns() {
 	const automatic = useMemo(() => records?.filter((record) => record.source !== null) ?? null, [records])
 
 	const columns = useMemo((): Column<DnsRecord>[] => {
-		const text = (of: (record: DnsRecord) => string) => (a: DnsRecord, b: DnsRecord) => format.collator.compare(of(a), of(b))
+		const text = (of: (record: DnsRecord) => string) => (a: DnsRecord, b: DnsRecord) => format.compare(of(a), of(b))
 		return [
 			{
 				id: 'name', header: m.common.name, width: 'minmax(10rem, 2fr)', card: 'title',
@@ -89,7 +89,7 @@ export default function Dns() {
 	const none = <Empty title={fill(m.common.noMatch, { query })} />
 	return (
 		<Page title={m.dns.title} search={<Search label={m.dns.title} />}>
-			{!supported && <Alert color="ink" icon={<IconInfo />} title={m.dns.unavailable}>{m.common.later}</Alert>}
+			{!supported && <p className={styles.note}><IconInfo /><strong>{m.dns.unavailable}</strong> {m.common.later}</p>}
 			<Card
 				title={m.dns.manual} intro={m.dns.manualIntro} count={manual?.length}
 				action={<AddButton label={m.dns.add} onClick={add} disabled={!supported} />}

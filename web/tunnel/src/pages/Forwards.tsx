@@ -1,8 +1,8 @@
 // The port forwards: those that the owner made, and those that servers asked for.
 
-import { Button, Switch } from '@mantine/core'
 import { lazy, useDeferredValue, useMemo } from 'react'
 
+import { Button, Switch } from '@shared/components/controls'
 import { DataTable, type Column } from '@shared/components/DataTable'
 import { openDialog } from '@shared/components/dialogs'
 import { IconEdit, IconTrash } from '@shared/icons'
@@ -59,7 +59,7 @@ const bytesOf = ({ source }: ForwardRow) => {
 function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<string, DeviceRow>): Column<ForwardRow>[] {
 	const { m, format } = useI18n()
 	return useMemo(() => {
-		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.collator.compare(of(a), of(b))
+		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.compare(of(a), of(b))
 		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
 		const columns: Column<ForwardRow>[] = []
 		const stateColumn: Column<ForwardRow> = { id: 'state', header: m.forwards.state, width: 'minmax(7rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> }

@@ -3,6 +3,7 @@
 import { Alert, Button, NativeSelect, PasswordInput, Stack } from '@mantine/core'
 import { useEffect, useRef, useState, type FormEvent } from 'react'
 
+import { Mantine } from '@shared/components/Mantine'
 import { IconChevron, IconWarning, Logo } from '@shared/icons'
 import { ErrorCode, RpcError } from '@shared/rpc'
 
@@ -41,7 +42,7 @@ export default function Login() {
 	}
 
 	return (
-		<main className={styles.page}>
+		<Mantine><main className={styles.page}>
 			<div className={styles.box}>
 				<div className={styles.brand}><Logo size={52} /><h1>StartTunnel</h1><p>{m.login.intro}</p></div>
 				{location.protocol === 'http:' && <Alert color="orange" icon={<IconWarning />} mb="md" className={styles.alert}>{m.login.insecure}</Alert>}
@@ -80,6 +81,6 @@ export default function Login() {
 				onChange={(event) => setLanguage(event.currentTarget.value)}
 				data={languages.map(({ id, name }) => ({ value: id, label: name }))}
 			/>
-		</main>
+		</main></Mantine>
 	)
 }

@@ -1,9 +1,11 @@
 // Settings: version, looks, who may get in, the certificate, the server itself.
 
-import { Button, NativeSelect, SegmentedControl, Skeleton, useMantineColorScheme } from '@mantine/core'
+import { Button, NativeSelect, SegmentedControl, Skeleton } from '@mantine/core'
 import { useEffect, useRef, useState } from 'react'
 
 import { IconLock, IconLogout, IconPower, IconRocket } from '@shared/icons'
+import { Mantine } from '@shared/components/Mantine'
+import { scheme, setScheme, type Scheme } from '@shared/scheme'
 import { openDialog } from '@shared/components/dialogs'
 import { useStore } from '@shared/store'
 import { fill } from '@shared/text'
@@ -92,7 +94,7 @@ function Version() {
 
 function Appearance() {
 	const { m, language, setLanguage } = useI18n()
-	const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true })
+	const chosen = useStore(scheme, (value) => value)
 	return (
 		<Card title={m.settings.appearance}>
 			<div className={`${styles.cardBody} ${styles.fields}`}>
@@ -101,8 +103,8 @@ function Appearance() {
 					<SegmentedControl
 						aria-labelledby="theme-label"
 						fullWidth
-						value={colorScheme}
-						onChange={(value) => setColorScheme(value as typeof colorScheme)}
+						value={chosen}
+						onChange={(value) => setScheme(value as Scheme)}
 						data={[
 							{ value: 'auto', label: m.settings.auto },
 							{ value: 'light', label: m.settings.light },
@@ -173,7 +175,7 @@ export default function Settings() {
 	const certificate = useFeature('web.get-certificate')
 	const listen = useFeature('web.get-listen')
 	return (
-		<Page title={m.settings.title}>
+		<Mantine><Page title={m.settings.title}>
 			<div className={styles.columns}>
 				<div className={styles.cards}>
 					<Version />
@@ -199,6 +201,6 @@ export default function Settings() {
 					{listen && <Listen />}
 				</div>
 			</div>
-		</Page>
+		</Page></Mantine>
 	)
 }

@@ -1,8 +1,8 @@
 // The subnets.
 
-import { Button } from '@mantine/core'
 import { lazy, useMemo } from 'react'
 
+import { Button } from '@shared/components/controls'
 import { DataTable, type Column } from '@shared/components/DataTable'
 import { openDialog } from '@shared/components/dialogs'
 import { IconEdit, IconTrash } from '@shared/icons'
@@ -64,7 +64,7 @@ export default function Subnets() {
 	const columns = useMemo((): Column<SubnetRow>[] => [
 		{
 			id: 'name', header: m.common.name, width: 'minmax(10rem, 2fr)', card: 'title',
-			compare: (a, b) => format.collator.compare(a.subnet.name, b.subnet.name),
+			compare: (a, b) => format.compare(a.subnet.name, b.subnet.name),
 			cell: ({ id, subnet }) => (
 				<InlineEdit value={subnet.name} label={fill(m.devices.editHint, { name: subnet.name })} save={(name) => renameSubnet(id, name)}>
 					<strong>{subnet.name}</strong>

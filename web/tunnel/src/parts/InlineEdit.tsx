@@ -1,14 +1,13 @@
 // A name that can be changed where it stands: a click or Enter opens it, Enter saves, Escape leaves.
 
-import { TextInput } from '@mantine/core'
 import { useRef, useState, type ReactNode } from 'react'
 
-import { IconEdit } from '@shared/icons'
+import { TextBox } from '@shared/components/controls'
 
 import { useI18n } from '../i18n'
 import { checkRequired } from '../validate'
+import { useFaultText } from './faults'
 import { attempt } from './feedback'
-import { useFaultText } from './form'
 import styles from '../styles/parts.module.css'
 
 export function InlineEdit({ value, label, save, children }: {
@@ -36,12 +35,12 @@ export function InlineEdit({ value, label, save, children }: {
 	if (draft !== null) {
 		const fault = faultText(checkRequired(draft))
 		return (
-			<TextInput
-				size="xs"
+			<TextBox
+				small
 				aria-label={label}
 				title={m.common.saveHint}
 				value={draft}
-				error={fault !== null}
+				aria-invalid={fault !== null || undefined}
 				autoFocus
 				onFocus={(event) => event.currentTarget.select()}
 				onChange={(event) => setDraft(event.currentTarget.value)}
@@ -56,9 +55,7 @@ export function InlineEdit({ value, label, save, children }: {
 	return (
 		<span className={styles.inline}>
 			<span className={styles.inlineText}>{children}</span>
-			<button ref={button} type="button" className={styles.inlineButton} aria-label={label} title={label} onClick={() => setDraft(value)}>
-				<IconEdit size={15} />
-			</button>
+			<button ref={button} type="button" className={styles.inlineButton} aria-label={label} title={label} onClick={() => setDraft(value)} />
 		</span>
 	)
 }

@@ -1,8 +1,8 @@
 // The frame of a page: its title, its cards, what a table shows where it is empty.
 
-import { ActionIcon, Button, TextInput } from '@mantine/core'
 import { useEffect, useMemo, type ReactNode } from 'react'
 
+import { Button, IconButton, TextBox } from '@shared/components/controls'
 import type { TableTexts } from '@shared/components/DataTable'
 import { IconClose, IconPlus, IconSearch } from '@shared/icons'
 import { useQuery } from '@shared/router'
@@ -59,7 +59,7 @@ export function Card({ title, intro, count, action, children }: {
 export function AddButton({ label, onClick, disabled }: { label: string; onClick: () => void; disabled?: boolean }) {
 	const { m } = useI18n()
 	return (
-		<Button leftSection={<IconPlus size={18} />} onClick={onClick} disabled={disabled} aria-label={label}>
+		<Button icon={<IconPlus size={18} />} onClick={onClick} disabled={disabled} aria-label={label}>
 			{m.common.add}
 		</Button>
 	)
@@ -80,18 +80,18 @@ export function Search({ label }: { label: string }) {
 		return () => window.removeEventListener('keydown', onKey)
 	}, [])
 	return (
-		<TextInput
+		<TextBox
 			id="search"
 			className={styles.search}
 			type="search"
 			role="searchbox"
 			aria-label={`${m.common.search}: ${label}`}
 			placeholder={m.common.search}
-			leftSection={<IconSearch size={18} />}
-			rightSection={query && (
-				<ActionIcon variant="subtle" color="gray" aria-label={m.common.clearSearch} onClick={() => setQuery(null)}>
+			before={<IconSearch size={18} />}
+			after={query && (
+				<IconButton aria-label={m.common.clearSearch} onClick={() => setQuery(null)}>
 					<IconClose size={16} />
-				</ActionIcon>
+				</IconButton>
 			)}
 			value={query}
 			onChange={(event) => setQuery(event.currentTarget.value)}

@@ -3,7 +3,6 @@
 import { useEffect, useState } from 'react'
 
 import { Sparkline } from '@shared/components/Sparkline'
-import { IconDown, IconUp } from '@shared/icons'
 import { Store, useStore } from '@shared/store'
 import { fill } from '@shared/text'
 
@@ -41,14 +40,13 @@ export function Traffic({ of, rx, tx }: { of: string; rx: number; tx: number }) 
 	const found = useRates(of)
 	// What the device sends, the server receives.
 	const text = fill(m.status.rates, { down: format.rate(found.tx), up: format.rate(found.rx) })
+	const down = format.bytes(tx)
+	const up = format.bytes(rx)
 	return (
-		<div className={styles.traffic} title={`${text}\n${m.status.total}: ↓ ${format.bytes(tx)} ${m.status.down}, ↑ ${format.bytes(rx)} ${m.status.up}`}>
-			<Sparkline down={found.txSeries} up={found.rxSeries} width={72} height={28} />
-			<span className="visually-hidden">{text}.</span>
-			<span className={styles.totals}>
-				<span><IconDown size={12} />{format.bytes(tx)}<span className="visually-hidden"> {m.status.down}, </span></span>
-				<span><IconUp size={12} />{format.bytes(rx)}<span className="visually-hidden"> {m.status.up}</span></span>
-			</span>
+		<div className={styles.traffic} title={`${text}\n${m.status.total}: ↓ ${down} ${m.status.down}, ↑ ${up} ${m.status.up}`}>
+			{found === SAMPLES_NONE ? <span className={styles.flat} /> : <Sparkline down={found.txSeries} up={found.rxSeries} width={72} height={28} />}
+			<span className="visually-hidden">{`${text}. ${down} ${m.status.down}, ${up} ${m.status.up}`}</span>
+			<span className={styles.totals} aria-hidden="true"><span>{down}</span><span>{up}</span></span>
 		</div>
 	)
 }

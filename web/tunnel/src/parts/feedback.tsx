@@ -1,13 +1,12 @@
 // Telling about outcomes: messages of failure and success, and asking before what cannot be undone.
 
-import { Button, Group, Stack } from '@mantine/core'
-import { useState, type ReactNode } from 'react'
+import { lazy, type ReactNode } from 'react'
 
 import { openDialog } from '@shared/components/dialogs'
 import { ErrorCode, RpcError } from '@shared/rpc'
 import { showToast } from '@shared/toasts'
 
-import { useI18n, type Messages } from '../i18n'
+import type { Messages } from '../i18n'
 
 /** What to say about a failure. */
 export function errorText(m: Messages, error: unknown): string {
@@ -41,25 +40,7 @@ export interface Question {
 	harmless?: boolean
 }
 
-function Confirm({ question, close }: { question: Question; close: () => void }) {
-	const { m } = useI18n()
-	const [busy, setBusy] = useState(false)
-	const yes = async () => {
-		setBusy(true)
-		close()
-		await attempt(m, question.action, { rolledBack: true, done: question.done })
-	}
-	return (
-		<Stack gap="md">
-			{question.title && <strong>{question.title}</strong>}
-			<div>{question.text}</div>
-			<Group justify="flex-end">
-				<Button variant="default" onClick={close} data-autofocus>{m.common.cancel}</Button>
-				<Button color={question.harmless ? undefined : 'red.8'} loading={busy} onClick={yes}>{question.confirm}</Button>
-			</Group>
-		</Stack>
-	)
-}
+const Confirm = lazy(() => import('./Confirm'))
 
 export function ask(m: Messages, question: Question): void {
 	openDialog({ title: m.common.sure, body: (close) => <Confirm question={question} close={close} /> })

@@ -3,16 +3,10 @@
 import { Button, Group, Stack } from '@mantine/core'
 import { useState, type FormEvent, type ReactNode } from 'react'
 
-import { fill } from '@shared/text'
-
 import { useI18n } from '../i18n'
 import type { Fault } from '../validate'
+import { useFaultText } from './faults'
 import { attempt } from './feedback'
-
-export function useFaultText(): (fault: Fault) => string | null {
-	const { m } = useI18n()
-	return (fault) => fault && fill(m.errors[fault.key], fault.values ?? {})
-}
 
 /**
  * A text field's value with its check. The fault shows once the field was left or saving was tried,
