@@ -1,7 +1,8 @@
 """Attacks on the web interface, from another machine and without credentials, each refused in a test of its own.
 
 Elsewhere are: wrong passwords, replayed, old, foreign and altered signatures, ended sessions (test_access.py);
-stolen guids, secrets, slow readers of sockets (test_stream.py); TLS 1.1, untrusted certificates, plain HTTP
+stolen guids, secrets, slow readers of sockets (test_stream.py); a thousand sockets beside 200 slow clients
+(test_web_crowd.py); TLS 1.1, untrusted certificates, plain HTTP
 (test_web.py); malformed JSON-RPC (test_rpc.py). What takes patience or frames that no client makes is tried
 on the server alone (lib/http/*_test.c).
 """
