@@ -60,18 +60,18 @@ def verify(host, chain, root, *options):
         "-purpose", "sslserver", *options, "/run/leaf.pem")
 
 
-def make_chain(host, *, days="90", names="DNS:own.example.com", key=("ec", "P-256")):
-    """A root and a leaf that openssl(1) makes. Returns (key, leaf, root)."""
+def make_chain(host, *, days="90", names="DNS:own.example.com", key=("ec", "P-256"), more=""):
+    """A root and a leaf that openssl(1) makes. @more: extensions. Returns (key, leaf, root)."""
     option = ["-pkeyopt", f"ec_paramgen_curve:{key[1]}"] if key[0] == "ec" else \
         ["-pkeyopt", f"rsa_keygen_bits:{key[1]}"]
     at = {name: f"/run/{name}" for name in ("ca.key", "ca.pem", "own.key", "own.csr",
                                                        "own.ext", "own.pem")}
     host.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-subj", "/CN=Owner's root", "-days", "900", "-keyout", at["ca.key"],
-             "-out", at["ca.pem"])
+             "-nodes", "-subj", "/CN=Owner's root", "-days", "900", "-addext",
+             "keyUsage=critical,keyCertSign,cRLSign", "-keyout", at["ca.key"], "-out", at["ca.pem"])
     host.run("openssl", "req", "-newkey", "rsa" if key[0] == "rsa" else "ec", *option, "-nodes",
              "-subj", "/CN=own", "-keyout", at["own.key"], "-out", at["own.csr"])
-    host.write_file("/run/own.ext", f"subjectAltName={names}\n" if names else "")
+    host.write_file("/run/own.ext", (f"subjectAltName={names}\n" if names else "") + more)
     host.run("openssl", "x509", "-req", "-in", at["own.csr"], "-CA", at["ca.pem"], "-CAkey",
              at["ca.key"], "-CAcreateserial", "-days", days, "-extfile", at["own.ext"], "-out",
              at["own.pem"])
@@ -422,6 +422,111 @@ def test_the_root_is_there_for_everybody(served):
         status, output = served.curl(f"{url}.{ending}", "--write-out", "%{http_code}", "--output",
                                      "/dev/null")
         assert (status, output) == (0, "404")
+
+
+# What Apple's platforms ask of TLS servers, also under roots that their owner added: support.apple.com/103769
+# (since iOS 13 and macOS 10.15); their limits on keys are those of App Transport Security.
+
+class Certificate:
+    """What `openssl x509 -text` reads in a certificate."""
+
+    def __init__(self, host, pem):
+        self.pem = pem
+        host.write_file("/run/read.pem", pem)
+        self.text = host.run("openssl", "x509", "-noout", "-text", "-in", "/run/read.pem")
+
+    def has(self, pattern):
+        return re.search(pattern, self.text) is not None
+
+    def extension(self, name):
+        """Its lines, or None."""
+        found = re.search(rf"\n {{12}}X509v3 {name}:.*\n((?: {{16}}.*\n)+)", self.text)
+        return found and found[1].strip()
+
+    def days(self):
+        begin, end = (ssl.cert_time_to_seconds(re.search(rf"Not {which} *: (.*)\n", self.text)[1])
+                      for which in ("Before", "After"))
+        return (end - begin) / 86400
+
+
+@pytest.fixture
+def chain(served):
+    """As it comes in a handshake, and its root: (leaf, ..., root)."""
+    shown = served.stranger.run("openssl", "s_client", "-connect", f"{VPS}:8443", "-showcerts",
+                                "-CAfile", "/run/trusted.pem", "-verify_return_error", input="")
+    sent = certificates(shown)
+    root = served.stranger.read_file("/run/trusted.pem")
+    if root.strip() not in [pem.strip() for pem in sent]:
+        sent.append(root)
+    assert len(sent) == 3
+    return [Certificate(served.stranger, pem) for pem in sent]
+
+
+def test_apple_accepts_the_keys(chain):
+    """RSA of 2048 bits, or EC of 256."""
+    for each in chain:
+        assert each.has(r"Public Key Algorithm: id-ecPublicKey\n *Public-Key: \(256 bit\)")
+        assert each.has("ASN1 OID: prime256v1")
+
+
+def test_apple_accepts_the_signatures(chain):
+    """SHA-2."""
+    for each in chain:
+        assert set(re.findall("Signature Algorithm: (.*)", each.text)) == {"ecdsa-with-SHA256"}
+
+
+def test_apple_finds_the_names(chain):
+    """Among the alternative names: the common name counts for nothing."""
+    leaf = chain[0]
+    assert leaf.extension("Subject Alternative Name") == \
+        f"DNS:vpn.example.com, IP Address:{VPS}"
+    assert all(name not in leaf.text for name in ("DNS:localhost", "DNS:*"))
+
+
+def test_apple_finds_the_purpose(chain):
+    """id-kp-serverAuth in the leaf; authorities that it would not forbid are above."""
+    assert chain[0].extension("Extended Key Usage") == "TLS Web Server Authentication"
+    for authority in chain[1:]:
+        assert authority.extension("Extended Key Usage") is None
+        assert authority.extension("Basic Constraints").startswith("CA:TRUE")
+        assert "Certificate Sign" in authority.extension("Key Usage")
+    assert chain[0].extension("Basic Constraints") == "CA:FALSE"
+    assert "Digital Signature" in chain[0].extension("Key Usage")
+
+
+def test_apple_accepts_how_long_it_holds(chain):
+    """825 days under a root of one's own, 398 under any other: ours hold for at most 397."""
+    assert 396 < chain[0].days() <= 397
+
+
+def test_the_chain_is_found_by_its_identifiers(chain):
+    """Each names the key of its issuer; no two have a serial number in common."""
+    keys = [each.extension("Subject Key Identifier") for each in chain]
+    assert all(keys) and len(set(keys)) == len(keys)
+    for each, issuer in zip(chain, [*keys[1:], keys[-1]]):
+        assert each.extension("Authority Key Identifier").removeprefix("keyid:") \
+            .startswith(issuer), each.text
+    serials = [re.search(r"Serial Number:\s*(\S+)", each.text)[1] for each in chain]
+    assert len(set(serials)) == len(serials)
+    assert all(each.has(r"Version: 3 ") for each in chain)
+
+
+@pytest.mark.parametrize("key", [("rsa", "2048"), ("rsa", "4096"), ("ec", "P-256"), ("ec", "P-384")])
+def test_imported_certificates_are_served_and_accepted(served, key):
+    """What an owner's own authority makes by the same rules."""
+    own_key, leaf, root = make_chain(
+        served.host, days="825", names=f"DNS:vpn.example.com,IP:{VPS}", key=key,
+        more="extendedKeyUsage=serverAuth\nkeyUsage=critical,digitalSignature\n"
+             "basicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    served.tunnel.call("web.import-certificate", key=own_key, cert=leaf + root)
+    status, _, error = verify(served.host, leaf + root, root, "-verify_hostname", "vpn.example.com")
+    assert status == 0, error
+    served.trust(root)
+    status, output = served.curl("https://vpn.example.com:8443/")
+    assert status == 0, output
+    connection, sent = served.connect()
+    connection.close()
+    assert sent == leaf
 
 
 CA_CONFIG = """

@@ -76,6 +76,16 @@ test('the root certificate is there for who is not logged in yet', async ({ page
 	await expect(page.getByText(en.trust.fingerprint)).toBeVisible()
 })
 
+test('Chromium trusts the certificate under the root of this server, without a warning', async ({ page }) => {
+	const answer = await page.goto('/')
+	expect(await answer?.securityDetails()).toMatchObject({
+		issuer: 'StartOS Local Intermediate CA',
+		protocol: 'TLS 1.3',
+	})
+	expect(await page.evaluate(() => isSecureContext)).toBe(true)
+	await expect(button(page, en.login.submit)).toBeVisible()
+})
+
 test('two tabs share a session: both are logged in, and both logged out', async ({ page, context }) => {
 	await page.goto('/')
 	await logIn(page)
