@@ -24,7 +24,11 @@ export class RpcError extends Error {
 	}
 }
 
-type Params = Record<string, Json | undefined>
+/** The methods of a daemon: what each takes and gives. */
+type MethodsOf<M> = { [K in keyof M]: { params: object; result: Json } }
+
+/** Parameters, which may be left out where none is required. */
+type ParamsOf<P> = object extends P ? [params?: P] : [params: P]
 
 interface Answer {
 	result?: Json
@@ -43,7 +47,7 @@ function errorOf(answer: Answer): RpcError {
 
 const TIMEOUT_MS = 60_000
 
-export class RpcClient {
+export class RpcClient<M extends MethodsOf<M>> {
 	/** Called when the daemon no longer knows the session. */
 	onUnauthorized: () => void = () => {}
 	private early: { method: string; answer: Promise<unknown> } | null = null
@@ -68,13 +72,13 @@ export class RpcClient {
 	}
 
 	/** Asks ahead of time: the next call of the method without parameters has this one's answer. */
-	ahead(method: string): void {
+	ahead(method: keyof M & string): void {
 		const answer = this.post({ method, params: {} })
 		answer.catch(() => {}) // told to whom the answer is for
 		this.early = { method, answer }
 	}
 
-	private takeEarly(method: string, params: Params): Promise<unknown> | null {
+	private takeEarly(method: string, params: object): Promise<unknown> | null {
 		const early = this.early
 		if (early?.method !== method || Object.keys(params).length > 0) return null
 		this.early = null
@@ -82,9 +86,9 @@ export class RpcClient {
 	}
 
 	/** The result of a method, or RpcError. */
-	async call<T extends Json = Json>(method: string, params: Params = {}): Promise<T> {
+	async call<K extends keyof M & string>(method: K, ...[params = {}]: ParamsOf<M[K]['params']>): Promise<M[K]['result']> {
 		const answer = (await (this.takeEarly(method, params) ?? this.post({ method, params }))) as Answer
-		if (!answer.error) return (answer.result ?? null) as T
+		if (!answer.error) return (answer.result ?? null) as M[K]['result']
 		const error = errorOf(answer)
 		// A refused password is an answer of the method itself, not the end of a session.
 		if (error.code === ErrorCode.unauthorized && method !== 'auth.login') this.onUnauthorized()
@@ -95,7 +99,7 @@ export class RpcClient {
 	 * Which of the methods the daemon has. Asks with parameters that fit none of them: a method that
 	 * exists refuses them, and one that does not is not found.
 	 */
-	async has(methods: readonly string[]): Promise<Set<string>> {
+	async has(methods: readonly (keyof M & string)[]): Promise<Set<string>> {
 		const batch = methods.map((method, id) => ({ id, method, params: { probe: null } }))
 		const answers = (await this.post(batch)) as Answer[]
 		return new Set(methods.filter((_, i) => answers[i] !== undefined && answers[i].error?.code !== ErrorCode.methodNotFound))

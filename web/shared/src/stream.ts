@@ -5,13 +5,18 @@
 
 import type { DocumentStore } from './document'
 import type { Json, Operation } from './patch'
-import { ErrorCode, RpcError, type RpcClient } from './rpc'
+import { ErrorCode, RpcError } from './rpc'
 import { Store } from './store'
 
 export type StreamState =
 	| { phase: 'connecting' } // the first time
 	| { phase: 'live' }
 	| { phase: 'lost'; since: number } // trying again
+
+/** What a stream asks of the daemon. */
+export interface Subscriber {
+	call(method: 'db.subscribe', params?: { since?: number }): Promise<Json>
+}
 
 interface Subscription {
 	dump: { id: number; value: Json }
@@ -39,7 +44,7 @@ export class DocumentStream {
 	private hiddenAt = 0
 
 	constructor(
-		private readonly rpc: RpcClient,
+		private readonly rpc: Subscriber,
 		private readonly document: DocumentStore,
 		private readonly onStatus: (status: Json, first: boolean) => void,
 	) {}

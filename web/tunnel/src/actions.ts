@@ -2,13 +2,16 @@
 
 import { pointer, type Json, type Operation } from '@shared/patch'
 
+import type { Methods } from './api'
 import { documents, rpc } from './app'
 import type { Client, DeviceKind, DnsRecord, ForwardRow, SubnetDns, TunnelDocument } from './model'
 
 const client = (subnet: string, ip: string, ...members: string[]) => pointer('wg', 'subnets', subnet, 'clients', ip, ...members)
 
-function edit(method: string, params: Record<string, Json>, patch: readonly Operation[] = []): Promise<Json> {
-	return documents.optimistic(patch, () => rpc.call(method, params))
+type Edit = { [K in keyof Methods]: null extends Methods[K]['result'] ? K : never }[keyof Methods]
+
+function edit<K extends Edit>(method: K, params: Methods[K]['params'], patch: readonly Operation[] = []): Promise<Json> {
+	return documents.optimistic(patch, () => rpc.call<Edit>(method, params))
 }
 
 const replace = (path: string, value: Json): Operation => ({ op: 'replace', path, value })
@@ -60,7 +63,7 @@ export function setDeviceFlag(subnet: string, ip: string, flag: keyof Client & `
 }
 
 /** The configuration of a device, with its private key: it is asked for when it is to be seen, and not kept. */
-export const showConfig = (subnet: string, ip: string) => rpc.call<string>('device.show-config', { subnet, ip })
+export const showConfig = (subnet: string, ip: string) => rpc.call('device.show-config', { subnet, ip })
 
 // --- port forwards ---
 
@@ -78,7 +81,7 @@ function forwardPath({ source, hostname }: ForwardRow, ...members: string[]): st
 	return hostname === null ? pointer('portForwards', source, ...members) : pointer('portForwards', source, 'routes', hostname, ...members)
 }
 
-const named = ({ source, hostname }: ForwardRow): Record<string, Json> => (hostname === null ? { source } : { source, hostname })
+const named = ({ source, hostname }: ForwardRow): { source: string; hostname?: string } => (hostname === null ? { source } : { source, hostname })
 
 export const removeForward = (row: ForwardRow) => edit('port-forward.remove', named(row), [remove(forwardPath(row))])
 
@@ -87,6 +90,13 @@ export const setForwardLabel = (row: ForwardRow, label: string) =>
 
 export const setForwardEnabled = (row: ForwardRow, enabled: boolean) =>
 	edit('port-forward.set-enabled', { ...named(row), enabled }, [replace(forwardPath(row, 'enabled'), enabled)])
+
+/** Makes an automatic forward the owner's own. */
+export const pinForward = (row: ForwardRow) =>
+	edit('port-forward.pin', named(row), [
+		replace(forwardPath(row, 'auto'), false),
+		...(row.hostname === null ? [remove(forwardPath(row, 'lease'))] : []),
+	])
 
 // --- DNS ---
 

@@ -2,17 +2,19 @@
 
 import { useCallback, useEffect, useState } from 'react'
 
-import type { Json } from '@shared/patch'
-
 import { rpc } from '../app'
+import type { Methods } from '../api'
+
+/** Methods that need no parameters. */
+type Plain = { [K in keyof Methods]: object extends Methods[K]['params'] ? K : never }[keyof Methods]
 
 /** null while it is asked for; `reload` asks again and `set` shows what an edit will make of it. */
-export function useCall<T>(method: string): { value: T | null; error: unknown; reload: () => Promise<void>; set: (value: T) => void } {
+export function useCall<T>(method: Plain): { value: T | null; error: unknown; reload: () => Promise<void>; set: (value: T) => void } {
 	const [value, set] = useState<T | null>(null)
 	const [error, setError] = useState<unknown>(null)
 	const reload = useCallback(async () => {
 		try {
-			set((await rpc.call<Json>(method)) as unknown as T)
+			set((await rpc.call<Plain>(method)) as unknown as T)
 			setError(null)
 		} catch (caught) {
 			setError(caught)
