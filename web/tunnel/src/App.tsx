@@ -7,7 +7,7 @@ import { navigate, usePath } from '@shared/router'
 import { useStore } from '@shared/store'
 import { Toasts } from '@shared/toasts'
 
-import { documents, session } from './app'
+import { session } from './app'
 import { I18nProvider, useI18n } from './i18n'
 import Devices from './pages/Devices'
 import Dns from './pages/Dns'
@@ -57,17 +57,22 @@ function Route() {
 	return Current ? <Current /> : null
 }
 
-/** How long a page that shows something is left alone before what it may need next is loaded, in ms. */
-const SETTLED_MS = 500
+/** What a person does before they open something. Not scrolling, which nothing is to hold up. */
+const SIGNS = ['pointermove', 'pointerup', 'keydown', 'focusin'] as const
 
-/** Loads what menus and dialogs are made of, once the first page shows what it is about. */
+/** Loads what menus and dialogs are made of, as soon as somebody is about to use one. */
 function useNext(inside: boolean): void {
-	const shows = useStore(documents.view, (value) => value !== null)
 	useEffect(() => {
-		if (!inside || !shows) return
-		const timer = setTimeout(() => void Promise.all([preloadMenus(), preloadDialogs()]).catch(() => undefined), SETTLED_MS)
-		return () => clearTimeout(timer)
-	}, [inside, shows])
+		if (!inside) return
+		const stop = () => SIGNS.forEach((sign) => document.removeEventListener(sign, onSign))
+		const onSign = (event: Event) => {
+			if (event.type === 'pointermove' && (event as PointerEvent).pointerType !== 'mouse') return
+			stop()
+			void Promise.all([preloadMenus(), preloadDialogs()]).catch(() => undefined)
+		}
+		SIGNS.forEach((sign) => document.addEventListener(sign, onSign, { passive: true }))
+		return stop
+	}, [inside])
 }
 
 function Root() {
