@@ -97,6 +97,8 @@ export class Lab {
 	fetch = (count: number) => this.ask<string>('fetch', count)
 	get = (port: number) => this.ask<string>('get', port)
 	ping = (ip: string, size: number, count: number) => this.ask('ping', ip, size, count)
+	/** The server, which has joined, opens a public port to one of its own for so long, by NAT-PMP. */
+	openPort = (port: number, inner: number, seconds: number) => this.ask('open_port', port, inner, seconds)
 	/** A household's tunnel in use, for the manual's pictures. */
 	scene = () => this.ask('scene')
 	/** So many devices and port forwards, in place of what there was. */

@@ -287,6 +287,11 @@ class Control:
         self._world.lab.phone.run("ping", "-q", "-i", "0.01", "-c", str(count), "-s", str(size), ip,
                                   timeout_s=120)
 
+    def open_port(self, port, inner, seconds):
+        """The server opens a public port to one of its own, without the owner."""
+        self._world.lab.server.run("natpmpc", "-g", World.SUBNET.partition("/")[0], "-a", str(port),
+                                   str(inner), "tcp", str(seconds), timeout_s=60)
+
     def stop(self):
         if self._world.tunnel.process.running():
             self._world.tunnel.stop()
@@ -362,7 +367,7 @@ def run_playwright(world, folder, options):
 
 def missing():
     found = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "chromium", "certutil",
-                                         "node", "npm"))
+                                         "natpmpc", "node", "npm"))
     return found + product.missing_programs()
 
 

@@ -36,6 +36,7 @@ export class Format {
 	private readonly numbers = once(() => new Intl.NumberFormat(this.locale))
 	private readonly relative = once(() => new Intl.RelativeTimeFormat(this.locale, { numeric: 'auto', style: 'short' }))
 	private readonly times = once(() => new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium', timeStyle: 'short' }))
+	private readonly hours = once(() => new Intl.DateTimeFormat(this.locale, { timeStyle: 'short' }))
 	private readonly dates = once(() => new Intl.DateTimeFormat(this.locale, { dateStyle: 'medium' }))
 	private readonly lists = once(() => new Intl.ListFormat(this.locale, { type: 'conjunction' }))
 	private readonly collators = once(() => new Intl.Collator(this.locale, { numeric: true, sensitivity: 'base' }))
@@ -81,6 +82,9 @@ export class Format {
 		if (s > -86400) return this.relative().format(Math.ceil(s / 3600), 'hour')
 		return this.relative().format(Math.ceil(s / 86400), 'day')
 	}
+
+	/** A time within a day, else the date; both in ms. */
+	until = (when: number, now: number): string => (when - now < 86_400_000 ? this.hours() : this.dates()).format(when)
 
 	time = (when: number | string): string => this.times().format(new Date(when))
 	date = (when: number | string): string => this.dates().format(new Date(when))

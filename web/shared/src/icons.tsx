@@ -39,6 +39,7 @@ export const IconSwap = icon(<path d="M7 4 3.5 7.5 7 11M3.5 7.500H16M17 13l3.5 3
 export const IconUp = icon(<path d="M12 19V5M6 11l6-6 6 6" />)
 export const IconDown = icon(<path d="M12 5v14M6 13l6 6 6-6" />)
 export const IconSort = icon(<path d="m8 9 4-4 4 4M8 15l4 4 4-4" />)
+export const IconPin = icon(<path d="M9 4h6l-.7 6 3.200 3.500h-11L9.700 10zM12 13.500V20" />)
 export const IconRocket = icon(<><path d="M13.5 15.5 8.5 10.500c1-3.8 4-7 10.5-7.5.5 6.5-1.7 9.5-5.5 12.500z" /><path d="M8.5 10.500H5L3.5 13l3.5 1M13.5 15.500V19L11 20.500l-1-3.500M6 18l-2 2" /></>)
 export const IconKey = icon(<><circle cx="8" cy="15.5" r="4" /><path d="m11 12.5 8.5-8.500M16 7.500l2.5 2.5" /></>)
 export const IconLock = icon(<><rect x="5" y="10.5" width="14" height="9.5" rx="2" /><path d="M8 10.500V8a4 4 0 0 1 8 0v2.5" /></>)

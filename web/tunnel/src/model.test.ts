@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { contains, formatIpv4, isIpv6, isWanCandidate, overlaps, parseIpv4, parseNetwork } from '@shared/ip'
 
 import {
-	defaultWan, deviceRows, findOverlap, forwardRows, forwardsTo, freeAddress, freeSubnet, portRange, subnetsServedBy, wanOf,
+	defaultWan, deviceRows, findOverlap, forwardRows, forwardsTo, freeAddress, freeSubnet, leaseEnd, portRange, subnetsServedBy, wanOf,
 	type Client, type Subnet, type TunnelDocument,
 } from './model'
 import { checkDeviceIp, checkDnsServer, checkHostname, checkKey, checkPassword, checkPort, checkSubnet, checkTtl } from './validate'
@@ -154,5 +154,25 @@ describe('checks', () => {
 		expect(checkKey(`${ssh} me@home`)).toBe(null)
 		expect(checkKey('-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAA6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\n-----END PUBLIC KEY-----\n')).toBe(null)
 		expect(checkKey('ssh-rsa AAAA')).not.toBe(null)
+	})
+})
+
+describe('the end of an automatic forward', () => {
+	const until = '2026-11-21T12:00:00Z'
+	const later = '2026-11-21T13:00:00Z'
+	const end = (tcp: object | null, udp: object | null) => {
+		const route = { kind: 'dnat', target: '10.59.0.2:80', label: 'PCP', enabled: true, count: 1, auto: true, lease: { via: 'pcp', tcp, udp } }
+		return leaseEnd(forwardRows({ ...document, portForwards: { '198.18.0.2:80': route as never } })[0]!)
+	}
+
+	it('is that of its last protocol', () => {
+		expect(end({ seconds: 60, until }, null)).toBe(Date.parse(until))
+		expect(end({ seconds: 60, until }, { seconds: 60, until: later })).toBe(Date.parse(later))
+	})
+	it('is never where one has no end', () => expect(end({ seconds: 60, until }, { seconds: 0, until: null })).toBe(Infinity))
+	it('is not known where nothing tells it', () => {
+		expect(end(null, null)).toBe(null)
+		expect(end({ seconds: 60, until: null }, null)).toBe(null)
+		expect(leaseEnd(forwardRows(document)[0]!)).toBe(null)
 	})
 })

@@ -22,11 +22,24 @@ export interface Subnet {
 	wanIp: string | null
 }
 
+/** For how long a protocol of an automatic forward stays open: `until` is an ISO time, `seconds` 0 means without end. */
+interface LeaseTerm {
+	seconds: number
+	until: string | null
+}
+
+export interface Lease {
+	via: 'pcp' | 'nat-pmp' | 'upnp'
+	tcp: LeaseTerm | null
+	udp: LeaseTerm | null
+}
+
 interface Route {
 	target: string
 	label: string | null
 	enabled: boolean
 	auto: boolean
+	lease?: Lease | null
 }
 
 export type PortForward = ({ kind: 'dnat'; count: number } & Route) | { kind: 'sni'; routes: Record<string, Route> }
@@ -139,6 +152,7 @@ export interface ForwardRow {
 	label: string | null
 	enabled: boolean
 	auto: boolean
+	lease: Lease | null
 	order: number
 }
 
@@ -154,7 +168,7 @@ function forwardRow(source: string, hostname: string | null, count: number, rout
 		id: hostname === null ? source : `${source}#${hostname}`,
 		source, externalIp, externalPort, count, hostname,
 		target: route.target, targetIp, targetPort,
-		label: route.label, enabled: route.enabled, auto: route.auto,
+		label: route.label, enabled: route.enabled, auto: route.auto, lease: route.lease ?? null,
 		order: addressOrder(externalIp) * 65536 + externalPort,
 	}
 	forwardCache.set(route, row)
@@ -177,6 +191,15 @@ const forwardsOf = memoized((forwards: TunnelDocument['portForwards']): ForwardR
 })
 
 export const forwardRows = (document: TunnelDocument): ForwardRow[] => forwardsOf(document.portForwards)
+
+/** When an automatic forward ends by itself, in ms: with the last of its protocols. Infinity: never; null: not known. */
+export function leaseEnd({ lease }: ForwardRow): number | null {
+	const terms = [lease?.tcp, lease?.udp].filter((term) => term != null)
+	if (terms.length === 0) return null
+	const ends = terms.map(({ seconds, until }) => (seconds === 0 ? Infinity : until === null ? NaN : Date.parse(until)))
+	const end = Math.max(...ends)
+	return Number.isNaN(end) ? null : end
+}
 
 export function portRange(first: number, count: number): string {
 	return count > 1 ? `${first}-${first + count - 1}` : String(first)

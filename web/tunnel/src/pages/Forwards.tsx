@@ -5,20 +5,23 @@ import { lazy, useDeferredValue, useMemo } from 'react'
 import { Button, Switch } from '@shared/components/controls'
 import { DataTable, type Column } from '@shared/components/DataTable'
 import { openDialog } from '@shared/components/dialogs'
-import { IconEdit, IconTrash } from '@shared/icons'
+import { IconEdit, IconPin, IconTrash } from '@shared/icons'
 import { Link, navigate, useQuery } from '@shared/router'
 import { fill } from '@shared/text'
 
-import { removeForward, setForwardEnabled, setForwardLabel } from '../actions'
+import { pinForward, removeForward, setForwardEnabled, setForwardLabel } from '../actions'
 import { live, useTunnel } from '../app'
 import { useI18n, type Messages } from '../i18n'
-import { deviceRows, devicesByIp, forwardName, forwardRows, portRange, type DeviceRow, type ForwardRow } from '../model'
+import { deviceRows, devicesByIp, forwardName, forwardRows, leaseEnd, portRange, type DeviceRow, type ForwardRow } from '../model'
 import { ask, attempt } from '../parts/feedback'
 import { InlineEdit } from '../parts/InlineEdit'
 import { AddButton, Card, Empty, matching, Page, Search, useTableTexts } from '../parts/Page'
-import { RowMenu } from '../parts/RowMenu'
+import { RowMenu, type RowAction } from '../parts/RowMenu'
 import { ForwardState, ForwardTraffic } from '../parts/Traffic'
 import styles from '../styles/parts.module.css'
+
+/** The protocols by which servers ask, as they are called in every language. */
+const VIA = { pcp: 'PCP', 'nat-pmp': 'NAT-PMP', upnp: 'UPnP' } as const
 
 const ForwardDialog = lazy(() => import('../dialogs/ForwardDialog'))
 const LabelDialog = lazy(() => import('../dialogs/LabelDialog'))
@@ -29,11 +32,12 @@ function openLabel(m: Messages, row: ForwardRow) {
 
 function Label({ row }: { row: ForwardRow }) {
 	const { m } = useI18n()
-	if (!row.label)
+	if (!row.label && !row.auto)
 		return <button type="button" className={styles.addLabel} onClick={() => openLabel(m, row)} aria-label={`${m.forwards.addLabel}: ${row.source}`}>{m.common.none}</button>
+	const label = row.label || VIA[row.lease?.via ?? 'pcp']
 	return (
-		<InlineEdit value={row.label} label={fill(m.devices.editHint, { name: row.label })} save={(label) => setForwardLabel(row, label)}>
-			<strong title={row.label}>{row.label}</strong>
+		<InlineEdit value={label} label={fill(m.devices.editHint, { name: label })} save={(label) => setForwardLabel(row, label)}>
+			<strong title={label}>{label}</strong>
 		</InlineEdit>
 	)
 }
@@ -46,6 +50,39 @@ function LabelAndState({ row }: { row: ForwardRow }) {
 			<div><ForwardState source={row.source} enabled={row.enabled} /></div>
 		</div>
 	)
+}
+
+/** When an automatic forward ends unless its server asks again, and by what it asked. */
+function Until({ row }: { row: ForwardRow }) {
+	const { m, format } = useI18n()
+	const end = leaseEnd(row)
+	const text = end === null ? m.common.none : end === Infinity ? m.forwards.endless : format.until(end, live.now() * 1000)
+	return (
+		<div className={styles.two}>
+			<span title={end !== null && end !== Infinity ? format.time(end) : undefined}>{text}</span>
+			{row.lease && <span className={styles.sub}>{VIA[row.lease.via]}</span>}
+		</div>
+	)
+}
+
+function rowActions(m: Messages, row: ForwardRow): RowAction[] {
+	const name = forwardName(row)
+	return [
+		...(row.auto ? [{
+			label: m.forwards.pin, icon: <IconPin size={18} />,
+			run: () => void attempt(m, () => pinForward(row), { rolledBack: true, done: fill(m.forwards.pinned, { name }) }),
+		}] : []),
+		{ label: row.label ? m.common.rename : m.forwards.addLabel, icon: <IconEdit size={18} />, run: () => openLabel(m, row) },
+		{
+			label: m.common.delete, icon: <IconTrash size={18} />, danger: true,
+			run: () => ask(m, {
+				title: fill(m.forwards.deleteTitle, { name }),
+				text: row.auto ? m.forwards.deleteAutomaticText : m.forwards.deleteText,
+				confirm: m.common.delete,
+				action: () => removeForward(row),
+			}),
+		},
+	]
 }
 
 const noDevices: ReadonlyMap<string, DeviceRow> = new Map()
@@ -62,21 +99,19 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.compare(of(a), of(b))
 		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
 		const columns: Column<ForwardRow>[] = []
-		const stateColumn: Column<ForwardRow> = { id: 'state', header: m.forwards.state, width: 'minmax(7rem, 0.8fr)', cell: (row) => <ForwardState source={row.source} enabled={row.enabled} /> }
-		if (manual)
-			columns.push(
-				{
-					id: 'enabled', header: m.forwards.enabled, width: '2.75rem', hideHeader: true,
-					cell: (row) => (
-						<Switch
-							aria-label={fill(m.forwards.enable, { name: forwardName(row) })}
-							checked={row.enabled}
-							onChange={(event) => void attempt(m, () => setForwardEnabled(row, event.target.checked), { rolledBack: true })}
-						/>
-					),
-				},
-				{ id: 'label', header: m.forwards.label, width: 'minmax(7.75rem, 2fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <LabelAndState row={row} /> },
-			)
+		columns.push(
+			{
+				id: 'enabled', header: m.forwards.enabled, width: '2.75rem', hideHeader: true,
+				cell: (row) => (
+					<Switch
+						aria-label={fill(m.forwards.enable, { name: forwardName(row) })}
+						checked={row.enabled}
+						onChange={(event) => void attempt(m, () => setForwardEnabled(row, event.target.checked), { rolledBack: true })}
+					/>
+				),
+			},
+			{ id: 'label', header: m.forwards.label, width: 'minmax(7.75rem, 2fr)', card: 'title', compare: text((row) => row.label ?? ''), cell: (row) => <LabelAndState row={row} /> },
+		)
 		columns.push(
 			{
 				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(6.75rem, 1fr)', compare: (a, b) => a.order - b.order,
@@ -92,7 +127,6 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 			}] : []),
 			{
 				id: 'server', header: m.forwards.server, width: 'minmax(6.5rem, 1.3fr)', compare: text(server),
-				card: manual ? undefined : 'title',
 				cell: (row) => devices.has(row.targetIp)
 					? <Link className={styles.link} to={`/devices/${row.targetIp}`} title={row.targetIp}>{server(row)}</Link>
 					: <span className={styles.mono}>{row.targetIp}</span>,
@@ -101,31 +135,15 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
 				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
 			},
-			{ id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: () => <span className={styles.sub}>TCP/UDP</span> },
-			...(manual ? [] : [stateColumn]),
+			manual
+				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: () => <span className={styles.sub}>TCP/UDP</span> }
+				: { id: 'until', header: m.forwards.until, width: 'minmax(6.5rem, 0.9fr)', compare: (a, b) => (leaseEnd(a) ?? 0) - (leaseEnd(b) ?? 0), cell: (row) => <Until row={row} /> },
 			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
 		)
-		if (manual)
-			columns.push({
-				id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
-				cell: (row) => (
-					<RowMenu
-						name={forwardName(row)}
-						actions={() => [
-							{ label: row.label ? m.common.rename : m.forwards.addLabel, icon: <IconEdit size={18} />, run: () => openLabel(m, row) },
-							{
-								label: m.common.delete, icon: <IconTrash size={18} />, danger: true,
-								run: () => ask(m, {
-									title: fill(m.forwards.deleteTitle, { name: forwardName(row) }),
-									text: m.forwards.deleteText,
-									confirm: m.common.delete,
-									action: () => removeForward(row),
-								}),
-							},
-						]}
-					/>
-				),
-			})
+		columns.push({
+			id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',
+			cell: (row) => <RowMenu name={forwardName(row)} actions={() => rowActions(m, row)} />,
+		})
 		return columns
 	}, [m, format, manual, hostnames, devices])
 }
