@@ -137,6 +137,7 @@ static void apply_identity(struct plan *plan)
 		struct wg_peer *peer = container_of(link, struct wg_peer, link);
 
 		peer_forget_sessions(peer); /* they are of who we were */
+		peer_forget_handshake(peer);
 		secret_wipe(peer->shared, sizeof(peer->shared));
 		peer->shared_state = SHARED_UNKNOWN;
 		peer->next_initiation_ns = 0;

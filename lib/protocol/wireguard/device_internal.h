@@ -195,8 +195,10 @@ DEFINE_CLEANUP(struct wg_peer *, peer_free);
 /* Makes the peer as if it were new: no settings, sessions, networks, counters. */
 void peer_reset(struct wg_peer *peer);
 
-/* Forgets every session, and the handshake. */
 void peer_forget_sessions(struct wg_peer *peer);
+
+/* Forgets the handshake that we began. */
+void peer_forget_handshake(struct wg_peer *peer);
 
 /* The secret of both static keys, computed at most once. Returns 0, -ENOMEM or -EKEYREJECTED. */
 int peer_shared_secret(struct wg_peer *peer);

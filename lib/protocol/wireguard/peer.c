@@ -29,6 +29,7 @@ int peer_new(struct wg_device *device, const uint8_t public_key[WG_KEY_SIZE], st
 static void peer_done(struct wg_peer *peer)
 {
 	peer_forget_sessions(peer);
+	peer_forget_handshake(peer);
 	peer_drop_staged(peer);
 	timer_heap_set(&peer->device->timers, &peer->timer_node, TIMER_NEVER);
 	allowed_ips_remove_owner(&peer->device->allowed_ips, &peer->allowed_ips);
@@ -56,8 +57,7 @@ void peer_reset(struct wg_peer *peer)
 	peer_init(peer, device, public_key);
 }
 
-/* The one that we began. */
-static void forget_handshake(struct wg_peer *peer)
+void peer_forget_handshake(struct wg_peer *peer)
 {
 	index_table_remove(&peer->device->indices, peer->handshake_index);
 	peer->handshake_index = 0;
@@ -66,7 +66,6 @@ static void forget_handshake(struct wg_peer *peer)
 
 void peer_forget_sessions(struct wg_peer *peer)
 {
-	forget_handshake(peer);
 	peer->previous = session_free(peer->previous);
 	peer->current = session_free(peer->current);
 	peer->next = session_free(peer->next);

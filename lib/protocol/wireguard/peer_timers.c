@@ -115,10 +115,13 @@ static void on_new_handshake(struct wg_peer *peer, struct wg_time now)
 	peer_initiate(peer, false, now);
 }
 
+/* Keys are old, but a handshake may be new: after a sleep a packet can come before the timers run. */
 static void on_erase(struct wg_peer *peer, struct wg_time now)
 {
 	(void)now;
 	peer_forget_sessions(peer);
+	if (!timer_is_on(peer, TIMER_RETRANSMIT))
+		peer_forget_handshake(peer);
 }
 
 static void on_persistent(struct wg_peer *peer, struct wg_time now)

@@ -372,6 +372,24 @@ static void keys_are_forgotten_and_nobody_wakes(void **state)
 	assert_true(packet_passes(&w, 0, 100));
 }
 
+/* The machine slept for a day. */
+static void a_handshake_outlives_the_old_keys(void **state)
+{
+	CLEANUP(world_done) struct world w;
+
+	(void)state;
+	world_init(&w, 16);
+	talk(&w, 0, 10);
+	w.now.monotonic_ns += 24 * 3600 * NS_PER_S;
+	w.now.realtime_ns += 24 * 3600 * NS_PER_S;
+	side_send_packet(&w.sides[0], 100);
+	wg_device_run_timers(w.sides[0].device, w.now);
+	assert_null(side_peer(&w.sides[0])->current);
+	w.sides[1].received = 0;
+	world_deliver(&w);
+	assert_int_equal(w.sides[1].received, 1);
+}
+
 static void an_idle_session_costs_few_wakes(void **state)
 {
 	CLEANUP(world_done) struct world w;
@@ -424,6 +442,7 @@ int main(void)
 		cmocka_unit_test(a_keepalive_to_nowhere_wakes_nobody),
 		cmocka_unit_test(a_link_that_comes_up_speaks_at_once),
 		cmocka_unit_test(keys_are_forgotten_and_nobody_wakes),
+		cmocka_unit_test(a_handshake_outlives_the_old_keys),
 		cmocka_unit_test(an_idle_session_costs_few_wakes),
 		cmocka_unit_test(a_bad_network_is_survived),
 	};
