@@ -1,0 +1,194 @@
+/*
+ * No branch and no address depends on a secret
+ *
+ * The program runs itself under valgrind, with secrets marked as memory that was never written: whatever
+ * decides by them is an error there. A result that anyone may know is marked as written before
+ * it is looked at.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <valgrind/memcheck.h>
+
+#include "base/secret.h"
+#include "wireguard/aead.h"
+#include "wireguard/aead_avx2.h"
+#include "wireguard/blake2s.h"
+#include "wireguard/cookie.h"
+#include "wireguard/dh.h"
+#include "wireguard/xchacha.h"
+
+#include "base/test.h"
+
+#define SIZE_LARGEST 1500
+
+static const size_t sizes[] = { 0, 1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1420, SIZE_LARGEST };
+
+static uint8_t data[AEAD_AVX2_LANES][SIZE_LARGEST + AEAD_TAG_SIZE];
+
+static void hide(void *secret, size_t size)
+{
+	VALGRIND_MAKE_MEM_UNDEFINED(secret, size);
+}
+
+static void show(void *result, size_t size)
+{
+	VALGRIND_MAKE_MEM_DEFINED(result, size);
+}
+
+static void make_secret(void *to, size_t size)
+{
+	random_bytes(to, size);
+	hide(to, size);
+}
+
+/* Groups of packets of one size each, and of all sizes; their plain text is secret. */
+static size_t make_packets(struct aead_packet *packets, size_t first, size_t step)
+{
+	for (size_t i = 0; i < AEAD_AVX2_LANES; i++) {
+		size_t size = sizes[(first + i * step) % ARRAY_SIZE(sizes)];
+
+		make_secret(data[i], size);
+		packets[i] = (struct aead_packet){ data[i], size, i, false };
+	}
+	return AEAD_AVX2_LANES;
+}
+
+/* What is on the wire is known. */
+static void show_packets(struct aead_packet *packets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		show(packets[i].data, packets[i].size + AEAD_TAG_SIZE);
+}
+
+static void assert_authentic(struct aead_packet *packets, size_t count, size_t changed)
+{
+	for (size_t i = 0; i < count; i++) {
+		show(&packets[i].authentic, sizeof(packets[i].authentic));
+		assert_int_equal(packets[i].authentic, i != changed);
+	}
+}
+
+static void test_packets_at_once(void **state)
+{
+	struct aead_packet packets[AEAD_AVX2_LANES];
+	uint8_t key[AEAD_KEY_SIZE];
+	size_t count;
+
+	(void)state;
+	if (!aead_avx2_available()) /* it is libcrypto then */
+		return;
+	make_secret(key, sizeof(key));
+	for (size_t first = 0; first < ARRAY_SIZE(sizes); first++) {
+		for (size_t step = 0; step < 2; step++) {
+			count = make_packets(packets, first, step);
+			aead_avx2_seal(key, packets, count);
+			show_packets(packets, count);
+			packets[first % count].data[packets[first % count].size] ^= 1;
+			aead_avx2_open(key, packets, count);
+			assert_authentic(packets, count, first % count);
+		}
+	}
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+static void test_hashes(void **state)
+{
+	uint8_t key[BLAKE2S_SIZE], first[BLAKE2S_SIZE], second[BLAKE2S_SIZE], third[BLAKE2S_SIZE];
+
+	(void)state;
+	make_secret(key, sizeof(key));
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		make_secret(data[0], sizes[i]);
+		blake2s_mac(first, sizeof(first), key, sizeof(key), data[0], sizes[i]);
+		blake2s_hmac(first, key, sizeof(key), data[0], sizes[i]);
+		blake2s_kdf(key, data[0], sizes[i], first, second, third);
+	}
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+static void test_comparison(void **state)
+{
+	uint8_t secret[32], copy[32];
+	bool equal;
+
+	(void)state;
+	for (size_t changed = 0; changed <= sizeof(secret); changed++) {
+		make_secret(secret, sizeof(secret));
+		memcpy(copy, secret, sizeof(secret));
+		if (changed < sizeof(secret))
+			copy[changed] ^= 0x10;
+		equal = secret_equal(secret, copy, sizeof(secret));
+		show(&equal, sizeof(equal));
+		assert_int_equal(equal, changed == sizeof(secret));
+	}
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+static void test_macs_of_handshakes(void **state)
+{
+	const struct endpoint from = { .address = { .family = AF_INET }, .port = 1 };
+	uint8_t public_key[WG_KEY_SIZE] = { 9 };
+	uint8_t message[MESSAGE_INITIATION_SIZE] = { 0 };
+	struct cookie_checker checker;
+	struct cookie_jar jar;
+	bool valid;
+
+	(void)state;
+	cookie_checker_init(&checker, public_key);
+	make_secret(checker.secret, sizeof(checker.secret));
+	cookie_jar_init(&jar, public_key);
+	cookie_jar_sign(&jar, message, sizeof(message), 0);
+	hide(checker.mac1_key, sizeof(checker.mac1_key));
+	valid = cookie_mac1_valid(&checker, message, sizeof(message));
+	show(&valid, sizeof(valid));
+	assert_true(valid);
+	valid = cookie_mac2_valid(&checker, message, sizeof(message), &from);
+	show(&valid, sizeof(valid));
+	assert_false(valid);
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+static void test_keys(void **state)
+{
+	uint8_t private_key[DH_SIZE], key[AEAD_KEY_SIZE];
+	const uint8_t nonce[16] = { 1 };
+
+	(void)state;
+	make_secret(private_key, sizeof(private_key));
+	dh_clamp(private_key);
+	hchacha20(private_key, nonce, key);
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+/* The last one: valgrind does notice. */
+static void test_a_leak_is_found(void **state)
+{
+	volatile unsigned leaked = 0;
+	uint8_t secret;
+
+	(void)state;
+	make_secret(&secret, sizeof(secret));
+	if (secret & 1)
+		leaked++;
+	assert_int_not_equal(VALGRIND_COUNT_ERRORS, 0);
+	(void)leaked;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_packets_at_once),	   cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_comparison),	   cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_macs_of_handshakes), cmocka_unit_test(test_a_leak_is_found),
+	};
+
+	(void)argc;
+	if (RUNNING_ON_VALGRIND == 0) {
+		execlp("valgrind", "valgrind", "--quiet", argv[0], (char *)NULL);
+		perror("valgrind");
+		return 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
