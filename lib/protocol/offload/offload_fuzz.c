@@ -2,8 +2,9 @@
  * Input: a first byte that chooses, then
  *  0: packets for the coalescer, each with its size in two bytes before it. What it joins, the
  *     segmenter takes apart into the same packets.
- *  1: a virtio_net_hdr and a packet for the segmenter: all that comes out has the bytes it was
- *     announced with, and together they carry the payload.
+ *  1: a virtio_net_hdr and a packet for the segmenter: all that comes out has the size it was
+ *     announced with, and together they carry the payload, byte for byte and in order. A packet that is
+ *     no super-packet changes in nothing but its checksum.
  */
 #include "offload/offload_check.h"
 
@@ -32,6 +33,15 @@ static void fuzz_coalescer(const uint8_t *data, size_t size)
 		free(packets[--count].data);
 }
 
+/* One segment: its payload is what follows in the packet from @at on. */
+static void check_segment_bytes(const struct segmenter *s, const uint8_t *packet, size_t at,
+				uint8_t *segment, size_t size)
+{
+	if (s->protocol == 0 && s->transport != SIZE_MAX)
+		memcpy(segment + s->checksum, packet + s->checksum, sizeof(uint16_t));
+	assert(memcmp(segment + s->headers, packet + at, size - s->headers) == 0);
+}
+
 static void fuzz_segmenter(const uint8_t *data, size_t size)
 {
 	struct virtio_net_hdr header;
@@ -53,8 +63,9 @@ static void fuzz_segmenter(const uint8_t *data, size_t size)
 		cleanup_free uint8_t *segment = malloc(one);
 
 		assert(segment && one >= s.headers);
-		total += one - s.headers;
 		segmenter_next(&s, segment);
+		check_segment_bytes(&s, packet, s.headers + total, segment, one);
+		total += one - s.headers;
 	}
 	assert(count > 0 && total + s.headers == size);
 }
