@@ -6,11 +6,13 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 DEMO ?=
+SOAK_SECONDS ?= 600
+export SOAK_SECONDS
 
 to = $(DESTDIR)$(PREFIX)
 command = build/programs/start-tunnel/start-tunnel
 
-.PHONY: all build demo run check bench bench-tunnel fuzz check-kernel fresh-root screenshots format install clean
+.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel fresh-root screenshots format install clean
 
 all: build
 
@@ -63,6 +65,19 @@ screenshots:
 	tools/install-deps check
 	$(MAKE) build
 	BUILD_DIR=build /usr/bin/python3 tests/web/run.py --screenshots docs/manual/pictures
+
+# start-wg against every other WireGuard that can be had; two of them are built from their registries.
+interop:
+	tools/install-deps check
+	$(MAKE) build
+	tools/bench-peers build/peers
+	tools/interop build
+
+# start-wg at full speed for long, with its memory watched; SOAK_SECONDS=14400 for a night.
+soak:
+	tools/install-deps bench
+	$(MAKE) build
+	BUILD_DIR=build /usr/bin/python3 tests/net/soak.py
 
 # The kernel back end, in a virtual machine with Debian's kernel.
 check-kernel:

@@ -2,12 +2,15 @@
 
 import contextlib
 import hashlib
+import json
 import os
+import signal
 import socket
+import struct
 import threading
 
-from lab import Host, link, wait_until
-from product import program
+from lab import PATIENCE, Host, link, wait_until
+from product import BUILD_DIR, program
 
 PORT = 5000
 INTERFACE = "wg0"
@@ -26,12 +29,30 @@ class End:
         self.inner6 = f"fd09::{number}"
         self.outer = f"192.0.2.{number}"
         self.outer6 = f"2001:db8::{number}"
+        self.process = None
 
     def start(self, argv0, env=None):
-        self.host.run(argv0, INTERFACE, env={"LOG_LEVEL": "error"} | (env or {}))
+        """A program that makes the interface, or "kernel", which is none."""
+        if argv0 == "kernel":
+            self.host.ip("link", "add", INTERFACE, "type", "wireguard")
+            return
+        # boringtun would become the user who called sudo, and has no other way to be told not to.
+        self.host.run(argv0, INTERFACE, env={"LOG_LEVEL": "error", "WG_SUDO": "true"} | (env or {}))
+        self.process = os.path.basename(argv0)
 
     def start_wg(self, env=None):
         self.start(program("start-wg"), env)
+
+    def start_wg_clock(self, rate=1):
+        """start-wg with a clock that set_clock() moves and that runs `rate` times as fast."""
+        self.set_clock(rate)
+        self.start(os.path.join(BUILD_DIR, "tests/net/start-wg-clock"),
+                   {"START_WG_CLOCK": "/run/clock"})
+
+    def set_clock(self, rate=1, monotonic_s=0, realtime_s=0):
+        fd = os.open(self.host.path("/run/clock"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        os.write(fd, struct.pack("=qqq", rate, int(monotonic_s * 10**9), int(realtime_s * 10**9)))
+        os.close(fd)
 
     def address(self):
         """Inner addresses and the link up."""
@@ -75,7 +96,7 @@ class End:
 
     def pid(self):
         """Of the data plane: the process of start-wg that is not the opener."""
-        processes = self.host.processes("start-wg")
+        processes = self.host.processes(self.process)
         assert len(processes) == 1, processes
         return processes[0]
 
@@ -85,17 +106,21 @@ class End:
 
 
 class Pair:
-    """`a` runs start-wg, `b` wireguard-go, or what is named."""
+    """`a` runs start-wg, `b` wireguard-go, or what is named. With `a_clock`, time passes as much faster
+    for `a`."""
 
     def __init__(self, b_program="wireguard-go", outer=4, psk=None, env=None, keepalive=None,
-                 a_program="start-wg"):
+                 a_program="start-wg", a_clock=None):
         self.a, self.b = End(1), End(2)
         self.outer = outer
+        self.psk = psk
         link(self.a.host, "e0", "192.0.2.1/24", self.b.host, "e0", "192.0.2.2/24")
         for end in (self.a, self.b):
             end.host.ip("-6", "address", "add", f"{end.outer6}/64", "dev", "e0", "nodad")
         for end, name in ((self.a, a_program), (self.b, b_program)):
-            if name == "start-wg":
+            if end is self.a and a_clock:
+                end.start_wg_clock(a_clock)
+            elif name == "start-wg":
                 end.start_wg(env)
             else:
                 end.start(name, env)
@@ -154,6 +179,85 @@ def transfer(sender, receiver, size):
     sender.sendall(data)
     thread.join()
     assert digest.digest() == hashlib.sha256(data).digest()
+
+
+class Datagrams:
+    """Datagrams through the tunnel, in bursts that no queue is too short for."""
+
+    def __init__(self, pair, port=7002):
+        self.ends = {}
+        self.number = 0
+        for end in (pair.a, pair.b):
+            self.ends[end] = end.host.socket(kind=socket.SOCK_DGRAM)
+            self.ends[end].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            self.ends[end].bind((end.inner, port))
+        self.ends[pair.a].connect((pair.b.inner, port))
+        self.ends[pair.b].connect((pair.a.inner, port))
+
+    def burst(self, sender, receiver, sizes=(0, 1, 100, 1300) * 6, timeout_s=5.0):
+        """Returns (what was sent, what came), each in its order. Ends when as much came, or nothing for
+        a while."""
+        sent = []
+        for size in sizes:
+            self.number += 1
+            sent.append(struct.pack("!I", self.number) + os.urandom(size))
+            self.ends[sender].send(sent[-1])
+        came = []
+        self.ends[receiver].settimeout(timeout_s * PATIENCE)
+        with contextlib.suppress(TimeoutError):
+            while len(came) < len(sent):
+                came.append(self.ends[receiver].recv(65536))
+        return sent, came
+
+    def check(self, sender, receiver, in_order=True):
+        """All of them arrive, each once."""
+        sent, came = self.burst(sender, receiver)
+        if not in_order:
+            sent, came = sorted(sent), sorted(came)
+        assert sent == came, [len(sent), len(came)]
+
+    def nothing_waits(self):
+        for end in self.ends.values():
+            end.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                assert end.recv(65536) is None, "one came more than once"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for end in self.ends.values():
+            end.close()
+
+
+class Relay:
+    """relay.c on the host of `b`, between the two ends of a pair. Rates are out of a thousand."""
+
+    PORT = 6000
+
+    def __init__(self, pair, seed, loss=0, duplicate=0, reorder=0, spoil=0):
+        self.pair = pair
+        outer, local = (pair.b.outer, "127.0.0.1") if pair.outer == 4 else (pair.b.outer6, "::1")
+        self.process = pair.b.host.start(os.path.join(BUILD_DIR, "tests/net/relay"), outer, self.PORT,
+                                         local, PORT, seed, loss, duplicate, reorder, spoil)
+        wait_until(lambda: pair.b.host.run("ss", "-Hlun", f"sport = {self.PORT}"), "the relay is there")
+        for end, other, address in ((pair.a, pair.b, outer), (pair.b, pair.a, None)):
+            end.set("peer", other.public_key, "remove")
+            endpoint = address and (f"{address}:{self.PORT}" if pair.outer == 4 else
+                                    f"[{address}]:{self.PORT}")
+            end.add_peer(other, endpoint, pair.psk)
+
+    def move_a(self):
+        """The other end sees `a` at another port from now on."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def move_b(self):
+        self.process.send_signal(signal.SIGUSR2)
+
+    def stop(self):
+        """Returns what was done, by name."""
+        assert self.process.stop() == 0
+        return json.loads(self.process.output())
 
 
 def check_both_ways(pair, size=4 << 20, families=(socket.AF_INET, socket.AF_INET6)):
