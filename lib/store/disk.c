@@ -3,25 +3,16 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
 #include "codec/patch.h"
+#include "store/disk_internal.h"
 #include "store/store.h"
 
 #define APPLICATION_ID 0x53744462 /* tells the file from other SQLite databases */
-#define FORMAT 1
-#define SNAPSHOT_RETRY 64 /* revisions, after one could not be written */
-
-struct disk {
-	int lock_fd;
-	sqlite3 *db;
-	sqlite3_stmt *append;
-	uint64_t next_snapshot; /* the revision that is to be followed by one */
-	unsigned snapshot_every; /* revisions */
-};
+#define FORMAT 2
 
 /* Run at each opening: the file stays ours (no shared memory beside it), and little of it cached. */
 static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
@@ -35,15 +26,30 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
 static const char schema[] =
 	"BEGIN;"
 	"CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1),"
-	" revision INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"
+	" revision INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE part (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL,"
+	" text BLOB NOT NULL) STRICT;"
 	"CREATE TABLE revision (revision INTEGER PRIMARY KEY, patch TEXT NOT NULL) STRICT;"
 	"PRAGMA application_id = 1400128610;"
-	"PRAGMA user_version = 1;"
+	"PRAGMA user_version = 2;"
+	"COMMIT;";
+
+/* In format 1 the snapshot was one value, which could not be written little by little. */
+static const char from_format_1[] =
+	"BEGIN;"
+	"CREATE TABLE part (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL,"
+	" text BLOB NOT NULL) STRICT;"
+	"INSERT INTO part SELECT 1, revision, document FROM snapshot;"
+	"DROP TABLE snapshot;"
+	"CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1),"
+	" revision INTEGER NOT NULL) STRICT;"
+	"INSERT INTO snapshot SELECT 1, revision FROM part;"
+	"PRAGMA user_version = 2;"
 	"COMMIT;";
 
 static_assert(APPLICATION_ID == 1400128610, "the schema spells the number out");
 
-static int errno_of(int sqlite_error)
+int disk_errno(int sqlite_error)
 {
 	switch (sqlite_error & 0xff) {
 	case SQLITE_OK:
@@ -73,20 +79,6 @@ static int errno_of(int sqlite_error)
 		return -EIO;
 	}
 }
-
-static sqlite3_stmt *finalize(sqlite3_stmt *statement)
-{
-	(void)sqlite3_finalize(statement);
-	return NULL;
-}
-DEFINE_CLEANUP(sqlite3_stmt *, finalize);
-
-static sqlite3_blob *blob_close(sqlite3_blob *blob)
-{
-	(void)sqlite3_blob_close(blob);
-	return NULL;
-}
-DEFINE_CLEANUP(sqlite3_blob *, blob_close);
 
 /* The process that holds the lock wrote its number into the file. */
 static void name_owner(int fd, const char *path, struct fault *fault)
@@ -183,17 +175,16 @@ static int make_private(const char *path)
 	return sync_directory(path);
 }
 
-/* The single integer that a statement gives. */
-static int query_integer(sqlite3 *db, const char *sql, int64_t *ret)
+int disk_query_integer(sqlite3 *db, const char *sql, int64_t *ret)
 {
-	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(disk_finalize) sqlite3_stmt *statement = NULL;
 	int r = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
 	if (r == SQLITE_OK)
 		r = sqlite3_step(statement);
 	if (r == SQLITE_ROW)
 		*ret = sqlite3_column_int64(statement, 0);
-	return errno_of(r);
+	return disk_errno(r);
 }
 
 /* Makes the tables in a new file, and refuses a file that is not ours or of a later release. */
@@ -204,13 +195,15 @@ static int check_format(struct disk *disk, const char *path, struct fault *fault
 	int64_t tables = 0;
 	int r;
 
-	r = query_integer(disk->db, "PRAGMA application_id", &application);
+	r = disk_query_integer(disk->db, "PRAGMA application_id", &application);
 	if (r == 0)
-		r = query_integer(disk->db, "PRAGMA user_version", &format);
+		r = disk_query_integer(disk->db, "PRAGMA user_version", &format);
 	if (r == 0)
-		r = query_integer(disk->db, "SELECT count(*) FROM sqlite_schema", &tables);
+		r = disk_query_integer(disk->db, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (r == 0 && application == 0 && tables == 0)
-		return errno_of(sqlite3_exec(disk->db, schema, NULL, NULL, NULL));
+		return disk_errno(sqlite3_exec(disk->db, schema, NULL, NULL, NULL));
+	if (r == 0 && application == APPLICATION_ID && format == 1)
+		return disk_errno(sqlite3_exec(disk->db, from_format_1, NULL, NULL, NULL));
 	if (r < 0)
 		return r;
 	if (application != APPLICATION_ID) {
@@ -241,12 +234,12 @@ static int open_database(struct disk *disk, const char *path, struct fault *faul
 	if (r == SQLITE_OK)
 		r = sqlite3_exec(disk->db, settings, NULL, NULL, NULL);
 	if (r != SQLITE_OK)
-		return errno_of(r);
+		return disk_errno(r);
 	r = check_format(disk, path, fault);
 	if (r < 0)
 		return r;
-	return errno_of(sqlite3_prepare_v3(disk->db, "INSERT INTO revision VALUES (?, ?)", -1,
-					   SQLITE_PREPARE_PERSISTENT, &disk->append, NULL));
+	return disk_errno(sqlite3_prepare_v3(disk->db, "INSERT INTO revision VALUES (?, ?)", -1,
+					     SQLITE_PREPARE_PERSISTENT, &disk->append, NULL));
 }
 
 int disk_open(const char *path, struct disk **ret, struct fault *fault)
@@ -257,6 +250,8 @@ int disk_open(const char *path, struct disk **ret, struct fault *fault)
 	if (!disk)
 		return fault_set_errno(fault, -ENOMEM, FAULT_DATABASE, "cannot open %s", path);
 	disk->lock_fd = -EBADF;
+	(void)pthread_mutex_init(&disk->mutex, NULL);
+	(void)pthread_cond_init(&disk->calm, NULL);
 	disk->snapshot_every = STORE_SNAPSHOT_EVERY;
 	r = lock(path, &disk->lock_fd, fault);
 	if (r < 0)
@@ -275,38 +270,18 @@ struct disk *disk_close(struct disk *disk)
 {
 	if (!disk)
 		return NULL;
+	snapshot_wait(disk);
 	(void)sqlite3_finalize(disk->append);
 	(void)sqlite3_close(disk->db);
+	(void)pthread_cond_destroy(&disk->calm);
+	(void)pthread_mutex_destroy(&disk->mutex);
 	if (disk->lock_fd >= 0)
 		(void)close(disk->lock_fd);
 	free(disk);
 	return NULL;
 }
 
-struct blob_reader {
-	sqlite3_blob *blob;
-	int offset;
-	int error;
-};
-
-/* Callback of json_load_callback(). */
-static size_t read_blob(void *buffer, size_t size, void *context)
-{
-	struct blob_reader *reader = context;
-	int left = sqlite3_blob_bytes(reader->blob) - reader->offset;
-	int part = (size_t)left < size ? left : (int)size;
-
-	if (part == 0)
-		return 0;
-	reader->error = errno_of(sqlite3_blob_read(reader->blob, buffer, part, reader->offset));
-	if (reader->error < 0)
-		return (size_t)-1;
-	reader->offset += part;
-	return (size_t)part;
-}
-
-/* A failure to read what we wrote: want of memory, or damage. */
-static int parse_error(const json_error_t *error)
+int disk_parse_error(const json_error_t *error)
 {
 	switch (json_error_code(error)) {
 	case json_error_unknown: /* where jansson found no memory and had nothing to say */
@@ -315,35 +290,6 @@ static int parse_error(const json_error_t *error)
 	default:
 		return -EBADMSG;
 	}
-}
-
-static int load_snapshot(struct disk *disk, json_t **ret_document, uint64_t *ret_revision)
-{
-	CLEANUP(blob_close) sqlite3_blob *blob = NULL;
-	struct blob_reader reader = { 0 };
-	int64_t revision = -1;
-	json_error_t error;
-	json_t *document;
-	int r;
-
-	r = query_integer(disk->db, "SELECT revision FROM snapshot", &revision);
-	if (r < 0)
-		return r;
-	if (revision < 0) {
-		*ret_document = json_null();
-		*ret_revision = 0;
-		return 0;
-	}
-	r = errno_of(sqlite3_blob_open(disk->db, "main", "snapshot", "document", 1, 0, &blob));
-	if (r < 0)
-		return r;
-	reader.blob = blob;
-	document = json_load_callback(read_blob, &reader, JSON_DECODE_ANY, &error);
-	if (!document)
-		return reader.error < 0 ? reader.error : parse_error(&error);
-	*ret_document = document;
-	*ret_revision = (uint64_t)revision;
-	return 0;
 }
 
 static int replay_patch(sqlite3_stmt *statement, json_t **document, uint64_t revision,
@@ -362,7 +308,7 @@ static int replay_patch(sqlite3_stmt *statement, json_t **document, uint64_t rev
 		return -ENOMEM;
 	patch = json_loadb(text, (size_t)sqlite3_column_bytes(statement, 1), 0, &error);
 	if (!patch)
-		return parse_error(&error);
+		return disk_parse_error(&error);
 	r = patch_consume(document, patch, &log, fault);
 	if (r < 0)
 		fault_prefix(fault, "revision %llu", (unsigned long long)revision);
@@ -371,7 +317,7 @@ static int replay_patch(sqlite3_stmt *statement, json_t **document, uint64_t rev
 
 static int replay(struct disk *disk, json_t **document, uint64_t *revision, struct fault *fault)
 {
-	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(disk_finalize) sqlite3_stmt *statement = NULL;
 	int r;
 
 	r = sqlite3_prepare_v2(disk->db,
@@ -381,7 +327,7 @@ static int replay(struct disk *disk, json_t **document, uint64_t *revision, stru
 	if (r == SQLITE_OK)
 		r = sqlite3_bind_int64(statement, 1, (int64_t)*revision);
 	if (r != SQLITE_OK)
-		return errno_of(r);
+		return disk_errno(r);
 	while ((r = sqlite3_step(statement)) == SQLITE_ROW) {
 		int error = replay_patch(statement, document, *revision + 1, fault);
 
@@ -389,7 +335,7 @@ static int replay(struct disk *disk, json_t **document, uint64_t *revision, stru
 			return error;
 		(*revision)++;
 	}
-	return errno_of(r);
+	return disk_errno(r);
 }
 
 int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, struct fault *fault)
@@ -398,9 +344,9 @@ int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, 
 	uint64_t revision;
 	int r;
 
-	r = load_snapshot(disk, &document, &revision);
+	r = snapshot_load(disk, &document, &revision);
 	if (r == 0) {
-		disk->next_snapshot = revision + disk->snapshot_every;
+		atomic_store(&disk->next_snapshot, revision + disk->snapshot_every);
 		r = replay(disk, &document, &revision, fault);
 	}
 	if (r < 0) {
@@ -413,7 +359,7 @@ int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, 
 	return 0;
 }
 
-int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t size)
+static int append(struct disk *disk, uint64_t revision, const char *patch, size_t size)
 {
 	int r;
 
@@ -424,135 +370,15 @@ int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t 
 		r = sqlite3_step(disk->append);
 	(void)sqlite3_reset(disk->append);
 	(void)sqlite3_clear_bindings(disk->append);
-	return errno_of(r);
+	return disk_errno(r);
 }
 
-bool disk_wants_snapshot(const struct disk *disk, uint64_t revision)
+int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t size)
 {
-	return revision >= disk->next_snapshot;
-}
-
-void disk_set_snapshot_every(struct disk *disk, uint64_t present, unsigned revisions)
-{
-	disk->snapshot_every = revisions;
-	disk->next_snapshot = present + revisions;
-}
-
-struct blob_writer {
-	sqlite3_blob *blob;
-	size_t used;
-	size_t offset;
-	char buffer[16384];
-};
-
-static int flush(struct blob_writer *writer)
-{
-	int r = sqlite3_blob_write(writer->blob, writer->buffer, (int)writer->used,
-				   (int)writer->offset);
-
-	writer->offset += writer->used;
-	writer->used = 0;
-	return errno_of(r);
-}
-
-/* Callback of json_dump_callback(). */
-static int write_blob(const char *bytes, size_t size, void *context)
-{
-	struct blob_writer *writer = context;
-
-	while (size > 0) {
-		size_t room = sizeof(writer->buffer) - writer->used;
-		size_t part = size < room ? size : room;
-
-		memcpy(writer->buffer + writer->used, bytes, part);
-		writer->used += part;
-		bytes += part;
-		size -= part;
-		if (writer->used == sizeof(writer->buffer) && flush(writer) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Puts a row of zeroes in the document's place, which is then filled without a copy of the text. */
-static int reserve_snapshot(struct disk *disk, uint64_t revision, size_t size)
-{
-	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
 	int r;
 
-	r = sqlite3_prepare_v2(disk->db,
-			       "INSERT OR REPLACE INTO snapshot VALUES (1, ?, zeroblob(?))", -1,
-			       &statement, NULL);
-	if (r == SQLITE_OK)
-		r = sqlite3_bind_int64(statement, 1, (int64_t)revision);
-	if (r == SQLITE_OK)
-		r = sqlite3_bind_int64(statement, 2, (int64_t)size);
-	if (r == SQLITE_OK)
-		r = sqlite3_step(statement);
-	return errno_of(r);
-}
-
-static int fill_snapshot(struct disk *disk, const json_t *document)
-{
-	CLEANUP(blob_close) sqlite3_blob *blob = NULL;
-	cleanup_free struct blob_writer *writer = calloc(1, sizeof(*writer));
-	int r;
-
-	if (!writer)
-		return -ENOMEM;
-	r = sqlite3_blob_open(disk->db, "main", "snapshot", "document", 1, 1, &blob);
-	if (r != SQLITE_OK)
-		return errno_of(r);
-	writer->blob = blob;
-	if (json_dump_callback(document, write_blob, writer, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
-		return -EIO;
-	return flush(writer);
-}
-
-static int forget_patches(struct disk *disk, uint64_t revision)
-{
-	CLEANUP(finalize) sqlite3_stmt *statement = NULL;
-	int r;
-
-	r = sqlite3_prepare_v2(disk->db, "DELETE FROM revision WHERE revision <= ?", -1, &statement,
-			       NULL);
-	if (r == SQLITE_OK)
-		r = sqlite3_bind_int64(statement, 1, (int64_t)revision);
-	if (r == SQLITE_OK)
-		r = sqlite3_step(statement);
-	return errno_of(r);
-}
-
-static int write_snapshot(struct disk *disk, uint64_t revision, const json_t *document)
-{
-	size_t size = json_dumpb(document, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-	int r;
-
-	if (size == 0)
-		return -ENOMEM;
-	r = reserve_snapshot(disk, revision, size);
-	if (r == 0)
-		r = fill_snapshot(disk, document);
-	if (r == 0)
-		r = forget_patches(disk, revision);
+	snapshot_hold(disk);
+	r = append(disk, revision, patch, size);
+	snapshot_go_on(disk);
 	return r;
-}
-
-int disk_snapshot(struct disk *disk, uint64_t revision, const json_t *document)
-{
-	int r;
-
-	disk->next_snapshot = revision + SNAPSHOT_RETRY;
-	r = errno_of(sqlite3_exec(disk->db, "BEGIN", NULL, NULL, NULL));
-	if (r < 0)
-		return r;
-	r = write_snapshot(disk, revision, document);
-	if (r == 0)
-		r = errno_of(sqlite3_exec(disk->db, "COMMIT", NULL, NULL, NULL));
-	if (r < 0) {
-		(void)sqlite3_exec(disk->db, "ROLLBACK", NULL, NULL, NULL);
-		return r;
-	}
-	disk->next_snapshot = revision + disk->snapshot_every;
-	return 0;
 }

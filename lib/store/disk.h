@@ -1,9 +1,9 @@
 /*
  * The database file behind a store
  *
- * All that talks to SQLite. It holds a snapshot of the document and each patch since, one row per
- * revision. Used by one thread at a time: the loop's at the start and the end, a worker's in
- * between.
+ * All that talks to SQLite. It holds a snapshot of the document, in parts, and each patch since, one row
+ * per revision. Used by one thread at a time: the loop's at the start and the end, a worker's in
+ * between. A thread of its own writes each snapshot beside that.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct disk;
  */
 int disk_open(const char *path, struct disk **ret, struct fault *fault);
 
-/* NULL is fine. Returns NULL. */
+/* Waits for a snapshot in hand. NULL is fine. Returns NULL. */
 struct disk *disk_close(struct disk *disk);
 DEFINE_CLEANUP(struct disk *, disk_close);
 
@@ -43,5 +43,10 @@ bool disk_wants_snapshot(const struct disk *disk, uint64_t revision);
 /* Replaces STORE_SNAPSHOT_EVERY, from the present revision on; for tests, which have less patience. */
 void disk_set_snapshot_every(struct disk *disk, uint64_t present, unsigned revisions);
 
-/* Replaces the snapshot and forgets the patches up to it. @document must not change meanwhile. */
+/*
+ * Begins to replace the snapshot by one of @revision, which is written while revisions are appended, and
+ * to forget the patches up to it. @document must not change during the call; its text is in memory until
+ * it is written. Returns 0 or a negative errno; where it fails, now or later, nothing is lost, and one is
+ * wanted again some revisions later.
+ */
 int disk_snapshot(struct disk *disk, uint64_t revision, const json_t *document);

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "codec/diff.h"
+#include "codec/json_text.h"
 #include "codec/patch.h"
 #include "codec/pointer.h"
 
@@ -51,16 +52,15 @@ static size_t json_size(const json_t *value)
  */
 static int rebuild(json_t **document, size_t *ret_size)
 {
-	char *text = json_dumps(*document, JSON_COMPACT | JSON_ENCODE_ANY);
+	CLEANUP(text_done_secret) struct text text = { 0 };
 
-	if (!text)
-		return -ENOMEM;
-	*ret_size = strlen(text);
+	json_text_append(&text, *document);
+	if (text_error(&text) < 0)
+		return text_error(&text);
+	*ret_size = text.size;
 	json_decref(*document);
 	(void)malloc_trim(0);
-	*document = json_loadb(text, *ret_size, JSON_DECODE_ANY, NULL);
-	explicit_bzero(text, *ret_size);
-	free(text);
+	*document = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);
 	return *document ? 0 : -ENOMEM;
 }
 

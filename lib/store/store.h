@@ -8,7 +8,8 @@
  * rpc-and-patchdb.md 4.3; pointers RFC 6901.
  *
  * Owned by one event loop. The cost of a transaction does not grow with the document: a row with
- * the patch is appended, and a snapshot is written each STORE_SNAPSHOT_EVERY revisions.
+ * the patch is appended. Each STORE_SNAPSHOT_EVERY revisions the text of the document is made, and
+ * written as a snapshot beside the revisions that follow.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -435,6 +436,122 @@ static void snapshots_do_not_change_what_is_read(void **state)
 	store = store_close(store);
 }
 
+/* Members so that the text fills many parts of a snapshot. */
+static json_t *long_document(void)
+{
+	json_t *document = json_object();
+
+	for (int i = 0; i < 4000; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "member %d", i);
+		(void)json_object_set_new(
+			document, name,
+			json_string("a string that is long enough to fill a page with its kind"));
+	}
+	return document;
+}
+
+/* What a statement of one number gives, of a database that nobody has open. */
+static int query(const struct place *place, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *db = NULL;
+	int number;
+
+	assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int(statement, 0);
+	(void)sqlite3_finalize(statement);
+	(void)sqlite3_close(db);
+	return number;
+}
+
+static void run_sql(const struct place *place, const char *sql)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+}
+
+static void put_document(struct store *store, json_t *document)
+{
+	struct store_txn *txn = begin(store);
+
+	assert_int_equal(store_put_document(txn, document), 0);
+	assert_int_equal(store_commit_now(txn), 0);
+}
+
+static void revisions_go_on_beside_a_snapshot(void **state)
+{
+	json_t *expected = long_document();
+	struct store *store = open_store(*state);
+
+	put_document(store, json_incref(expected));
+	disk_set_snapshot_every(store->disk, store_revision(store), 10);
+	for (int i = 0; i < 1000; i++) {
+		char pointer[24], text[16];
+
+		(void)snprintf(pointer, sizeof(pointer), "/member %d", i % 37);
+		(void)snprintf(text, sizeof(text), "%d", i);
+		put_now(store, pointer, text);
+		(void)json_object_set_new(expected, pointer + 1, json_integer(i));
+	}
+	store = store_close(store);
+	assert_int_equal(query(*state, "SELECT count(DISTINCT revision) FROM part"), 1);
+	assert_true(query(*state, "SELECT count(*) FROM part") > 3);
+	assert_true(query(*state, "SELECT min(revision) FROM revision") >
+		    query(*state, "SELECT revision FROM snapshot"));
+	store = open_store(*state);
+	assert_true(json_equal(store_document(store), expected));
+	assert_int_equal(store_revision(store), 1001);
+	store = store_close(store);
+	json_decref(expected);
+}
+
+static void an_unfinished_snapshot_does_not_count(void **state)
+{
+	struct store *store = open_store(*state);
+
+	put_now(store, "", "{\"x\": 1}");
+	store = store_close(store);
+	run_sql(*state, "INSERT INTO part (revision, text) VALUES"
+			" (1, CAST('{\"x\": 9' AS BLOB)), (2, CAST('}' AS BLOB))");
+	store = open_store(*state);
+	assert_document(store, "{\"x\": 1}");
+	disk_set_snapshot_every(store->disk, store_revision(store), 1);
+	put_now(store, "/x", "2"); /* of the same revision as a part that was left */
+	store = store_close(store);
+	assert_int_equal(query(*state, "SELECT count(*) FROM part"), 1);
+	store = open_store(*state);
+	assert_document(store, "{\"x\": 2}");
+	store = store_close(store);
+}
+
+static void the_first_format_is_read(void **state)
+{
+	struct store *store;
+
+	run_sql(*state, "CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1),"
+			" revision INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"
+			"CREATE TABLE revision (revision INTEGER PRIMARY KEY, patch TEXT NOT NULL)"
+			" STRICT;"
+			"INSERT INTO snapshot VALUES (1, 7, CAST('{\"x\":1}' AS BLOB));"
+			"INSERT INTO revision VALUES"
+			" (8, '[{\"op\":\"replace\",\"path\":\"/x\",\"value\":2}]');"
+			"PRAGMA application_id = 1400128610; PRAGMA user_version = 1;");
+	for (int i = 0; i < 2; i++) {
+		store = open_store(*state);
+		assert_document(store, "{\"x\": 2}");
+		assert_int_equal(store_revision(store), 8);
+		store = store_close(store);
+	}
+	assert_int_equal(query(*state, "PRAGMA user_version"), 2);
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[] = {
@@ -454,6 +571,9 @@ int main(void)
 		cmocka_unit_test(a_missing_directory_is_named),
 		cmocka_unit_test(a_file_open_to_others_is_closed_to_them),
 		cmocka_unit_test(snapshots_do_not_change_what_is_read),
+		cmocka_unit_test(revisions_go_on_beside_a_snapshot),
+		cmocka_unit_test(an_unfinished_snapshot_does_not_count),
+		cmocka_unit_test(the_first_format_is_read),
 	};
 	return RUN_IN_PLACES(tests);
 }
