@@ -3,12 +3,33 @@
 
 #include "http/request.h"
 
-int http_body_take(struct http_body *body, const struct http_answer *answer)
+static void count(struct http_body *body, struct http_host *host)
+{
+	if (!host->answers)
+		return;
+	body->host = host;
+	host->answer_bytes += body->size;
+	if (!host->abandoned)
+		host->answers->used += body->size;
+}
+
+static void uncount(const struct http_body *body)
+{
+	if (!body->host)
+		return;
+	body->host->answer_bytes -= body->size;
+	if (!body->host->abandoned)
+		body->host->answers->used -= body->size;
+}
+
+int http_body_take(struct http_body *body, const struct http_answer *answer, struct http_host *host)
 {
 	unsigned char *copy;
 
 	*body = (struct http_body){ answer->body, answer->body_size, answer->release,
-				    answer->release_context };
+				    answer->release_context, NULL };
+	if (answer->release && !answer->kept)
+		count(body, host);
 	if (answer->release)
 		return 0;
 	*body = (struct http_body){ 0 };
@@ -20,11 +41,13 @@ int http_body_take(struct http_body *body, const struct http_answer *answer)
 	memcpy(copy, answer->body, answer->body_size);
 	body->bytes = copy;
 	body->size = answer->body_size;
+	count(body, host);
 	return 0;
 }
 
 void http_body_done(struct http_body *body)
 {
+	uncount(body);
 	if (body->release)
 		body->release(body->release_context);
 	else

@@ -461,6 +461,10 @@ void http_connection_work(struct http_connection *c)
 	int r = 1;
 
 	list_remove(&c->woken);
+	if (c->host.abandoned) {
+		http_connection_close(c);
+		return;
+	}
 	c->inside = true;
 	c->tls_wants_write = false;
 	for (int i = 0; i < STEPS && r > 0; i++)
@@ -577,6 +581,7 @@ int http_connection_new(struct http_server *server, int fd, const struct endpoin
 	c->host = (struct http_host){ .handlers = server->handlers,
 				      .context = server->context,
 				      .bodies = &server->bodies,
+				      .answers = &server->answers,
 				      .timers = &server->timers,
 				      .peer = *peer,
 				      .secure = tls != NULL,

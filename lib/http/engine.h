@@ -38,21 +38,28 @@ enum http_ending {
 			   * it reads the refusal */
 };
 
-/* Bytes of unfinished bodies, of a whole server. */
+struct http_host;
+
+/* Bytes of unfinished bodies, or of answers that clients have not read, of a whole server. */
 struct http_budget {
 	size_t used;
 	size_t max;
 
-	/* Nothing is left: closes a connection that owes the rest of a body, never the one that asks.
+	/* Nothing is left for @asker: ends a connection that holds some of it, never the one that asks.
+	 * Bodies are given back at once; answers soon, and are not counted in `used` from now on.
 	 * Returns whether there was one. NULL: there is no other. */
-	bool (*reclaim)(struct http_budget *budget);
+	bool (*reclaim)(struct http_budget *budget, const struct http_host *asker);
 };
 
-/* What an engine sees of its connection, which embeds it. Engines change nothing here. */
+/* What an engine sees of its connection, which embeds it. Engines change nothing here but by the
+ * functions of request.h. */
 struct http_host {
 	const struct http_handlers *handlers;
 	void *context; /* of the handlers */
 	struct http_budget *bodies;
+	struct http_budget *answers; /* NULL: they have no bound */
+	size_t answer_bytes; /* of this connection, counted in `answers` unless it is abandoned */
+	bool abandoned; /* it ends soon, so that others have room */
 	struct http_timers *timers; /* for sockets; NULL: they are not pinged */
 	struct endpoint peer;
 	bool secure;

@@ -142,7 +142,7 @@ static void queue_answer(struct http1 *h, const struct http_answer *answer, bool
 		without.body_size = 0;
 		without.release = NULL;
 	}
-	if (http_body_take(&h->answer_body, &without) == 0) {
+	if (http_body_take(&h->answer_body, &without, h->engine.host) == 0) {
 		h->answer_head = make_head(h, answer, close, &h->answer_head_size);
 		h->has_answer = h->answer_head != NULL;
 	}

@@ -313,7 +313,8 @@ static void queue_answer(struct stream *s, const struct http_answer *answer, boo
 		without.body_size = 0;
 		without.release = NULL;
 	}
-	if (http_body_take(&s->body, &without) < 0 || submit(s, answer, has_body) < 0) {
+	if (http_body_take(&s->body, &without, s->h->engine.host) < 0 ||
+	    submit(s, answer, has_body) < 0) {
 		reset(s, NGHTTP2_INTERNAL_ERROR);
 		return;
 	}

@@ -11,6 +11,7 @@
 #define TEXT_MAX (HTTP_HEAD_MAX + 1024) /* the host may be in it twice */
 #define TEXT_JOINED_MAX (2 * HTTP_HEAD_MAX + 2048) /* with the joined fields */
 #define BODY_CAPACITY_MIN 1024
+#define ANSWER_ALWAYS 4096 /* bytes of an answer that is never refused */
 
 int http_request_new(struct http_engine *engine, void *stream, struct http_request **ret)
 {
@@ -244,7 +245,7 @@ static int body_reserve(struct http_request *request, size_t size)
 	if (capacity > request->body_max)
 		capacity = request->body_max;
 	while (capacity - request->body_capacity > budget->max - budget->used)
-		if (!budget->reclaim || !budget->reclaim(budget))
+		if (!budget->reclaim || !budget->reclaim(budget, request->engine->host))
 			return -ENOBUFS;
 	body = malloc(capacity);
 	if (!body)
@@ -338,11 +339,48 @@ void *http_request_data(const struct http_request *request)
 	return request->data;
 }
 
+/* Whether an answer may be kept until its client has read it. One alone may be of any size. */
+static bool has_room(const struct http_host *host, size_t size)
+{
+	struct http_budget *answers = host->answers;
+
+	while (answers->used > 0 &&
+	       (answers->used > answers->max || size > answers->max - answers->used))
+		if (!answers->reclaim || !answers->reclaim(answers, host))
+			return false;
+	return true;
+}
+
+/* In place of an answer for which there is no room. */
+static void answer_later(struct http_request *request, const struct http_answer *answer)
+{
+	static const struct http_field fields[] = { { "Content-Type", "application/json" },
+						    { "Retry-After", "1" } };
+	char body[HTTP_REFUSAL_MAX];
+	const size_t size = http_refusal(
+		"too many answers wait for their clients to read them; try again", body);
+
+	if (answer->release)
+		answer->release(answer->release_context);
+	request->engine->ops->answer(request,
+				     &(struct http_answer){ .status = 503,
+							    .fields = fields,
+							    .field_count = ARRAY_SIZE(fields),
+							    .body = body,
+							    .body_size = size });
+}
+
 void http_request_answer(struct http_request *request, const struct http_answer *answer)
 {
+	const struct http_host *host = request->engine->host;
+
 	request->delivered = false; /* the user has given it up */
 	set_answered(request);
-	request->engine->ops->answer(request, answer);
+	if (host->answers && !answer->kept && !request->is_head &&
+	    answer->body_size > ANSWER_ALWAYS && !has_room(host, answer->body_size))
+		answer_later(request, answer);
+	else
+		request->engine->ops->answer(request, answer);
 }
 
 bool http_request_wants_socket(const struct http_request *request)

@@ -79,10 +79,12 @@ struct http_body {
 	size_t size;
 	void (*release)(void *context); /* NULL: the bytes are freed */
 	void *release_context;
+	struct http_host *host; /* where they are counted; NULL: they are not */
 };
 
 /* Takes the body of an answer; on failure it was released. Returns 0 or -ENOMEM. */
-int http_body_take(struct http_body *body, const struct http_answer *answer);
+int http_body_take(struct http_body *body, const struct http_answer *answer,
+		   struct http_host *host);
 
 /* Releases it; what is zeroed is fine. */
 void http_body_done(struct http_body *body);

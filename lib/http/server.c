@@ -3,6 +3,7 @@
  * free for the one that comes. That choice walks over the connections, but only then.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
@@ -148,7 +149,7 @@ static bool make_room(struct http_server *server, const struct http_source *sour
 }
 
 /* Bodies that stand still keep none out that comes. */
-static bool reclaim_bodies(struct http_budget *bodies)
+static bool reclaim_bodies(struct http_budget *bodies, const struct http_host *asker)
 {
 	struct http_server *server = container_of(bodies, struct http_server, bodies);
 	struct choice choice = { 0 };
@@ -157,6 +158,42 @@ static bool reclaim_bodies(struct http_budget *bodies)
 	if (choice.found)
 		http_connection_close(choice.found);
 	return choice.found != NULL;
+}
+
+/* Whether the client of a connection has to read before anything goes on there. */
+static bool waits_for_reader(const struct http_connection *c)
+{
+	return c->host.answer_bytes > 0 && !c->inside && list_empty(&c->woken);
+}
+
+/*
+ * An answer waits for room: the connection that holds most of it without reading, of the busiest source,
+ * ends. It does so in a turn of its own, because its user is about to answer another one. But a source's
+ * only connection is left alone.
+ */
+static bool reclaim_answers(struct http_budget *answers, const struct http_host *asker)
+{
+	struct http_server *server = container_of(answers, struct http_server, answers);
+	struct http_connection *found = NULL;
+
+	list_foreach(node, &server->connections) {
+		struct http_connection *c = container_of(node, struct http_connection, node);
+		unsigned count = c->source ? c->source->count : 0;
+
+		if (&c->host == asker || c->host.abandoned || count < 2 || !waits_for_reader(c))
+			continue;
+		if (found && (count < found->source->count ||
+			      (count == found->source->count &&
+			       c->host.answer_bytes <= found->host.answer_bytes)))
+			continue;
+		found = c;
+	}
+	if (!found)
+		return false;
+	found->host.abandoned = true;
+	answers->used -= found->host.answer_bytes;
+	http_connection_wake(found);
+	return true;
 }
 
 /* Tells a client that there is no room, as far as that goes without waiting for it. */
@@ -278,20 +315,65 @@ static void listeners_set(struct http_server *server, bool on)
 	}
 }
 
+static void take_spare(struct http_server *server)
+{
+	if (server->spare_fd < 0)
+		server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void on_accept_timer(uv_timer_t *timer)
 {
+	take_spare(container_of(timer, struct http_server, accept_timer));
 	listeners_set(container_of(timer, struct http_server, accept_timer), true);
+}
+
+static int accept_fd(const struct http_listener *listener)
+{
+	return accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+/*
+ * Descriptors have run out. Who comes is let in all the same, in place of the spare one, so that it is
+ * known who it is: others give way to it, or it is turned away, as where there are too many connections.
+ * Returns 1, 0 where nobody comes (the kernel looks for a descriptor first), or a negative errno.
+ */
+static int accept_in_place_of_spare(struct http_listener *listener)
+{
+	struct http_server *server = listener->server;
+	struct http_source *source;
+	struct endpoint peer;
+	int fd, r;
+
+	if (server->spare_fd < 0)
+		return -EMFILE;
+	(void)close(server->spare_fd);
+	server->spare_fd = -EBADF;
+	fd = accept_fd(listener);
+	r = fd >= 0 ? 1 : errno == EAGAIN ? 0 : -errno;
+	if (fd >= 0) {
+		peer_of(fd, &peer);
+		source = is_exempt(server, &peer.address) ? NULL
+							  : source_find(server, &peer.address);
+		if (make_room(server, NULL, source ? source->count : 0))
+			(void)http_server_adopt(server, fd, listener->tls);
+		else
+			turn_away(fd, listener->tls != NULL);
+	}
+	take_spare(server);
+	return r;
 }
 
 /* Takes one connection. Returns whether to go on. */
 static bool accept_one(struct http_listener *listener)
 {
 	struct http_server *server = listener->server;
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_fd(listener);
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-		if (make_room(server, NULL, 0))
-			return true;
+		int r = accept_in_place_of_spare(listener);
+
+		if (r >= 0)
+			return r > 0;
 		listeners_set(server, false); /* it would call again at once */
 		(void)uv_timer_start(&server->accept_timer, on_accept_timer, ACCEPT_PAUSE_MS, 0);
 		return false;
@@ -519,6 +601,8 @@ void http_server_handle_gone(struct http_server *server)
 	if (--server->handles > 0)
 		return;
 	map_done(&server->sources);
+	if (server->spare_fd >= 0)
+		(void)close(server->spare_fd);
 	free(server);
 	if (closed)
 		closed(context);
@@ -544,6 +628,12 @@ int http_server_new(uv_loop_t *loop, const struct http_server_options *options,
 	server->bodies = (struct http_budget){ .max = options->bodies_max ? options->bodies_max
 									  : HTTP_BODIES_MAX,
 					       .reclaim = reclaim_bodies };
+	server->answers = (struct http_budget){
+		.max = options->answers_max ? options->answers_max : HTTP_ANSWERS_MAX,
+		.reclaim = reclaim_answers,
+	};
+	server->spare_fd = -EBADF;
+	take_spare(server);
 	list_init(&server->listeners);
 	list_init(&server->connections);
 	list_init(&server->owe_head);

@@ -9,8 +9,9 @@
  * Everything is bounded: connections in all and for each source address, heads, bodies, bodies in all,
  * streams, queued frames, and the time for each. Where connections are too many, one that
  * owes us something or reads slowly gives way: of the busiest source, never of one that has fewer than the
- * source of the one that comes. Where bodies are too large in all, one whose body is not whole does. A
- * connection on which nothing moves ends.
+ * source of the one that comes. Where bodies are too large in all, one whose body is not whole does. Where
+ * answers that wait to be read are, one that does not read its own does, unless it is the only one of its
+ * source; else the new answer becomes a 503. A connection on which nothing moves ends.
  *
  *	http_server_new(loop, &(struct http_server_options){ .handlers = &handlers, .context = front },
  *			&server);
@@ -34,6 +35,9 @@
 #define HTTP_FIELDS_MAX 64 /* fields of a head */
 #define HTTP_STREAMS_MAX 32 /* at once, of an HTTP/2 connection */
 #define HTTP_BODIES_MAX (16U << 20) /* bytes of unfinished bodies in all connections */
+#define HTTP_ANSWERS_MAX                                                                           \
+	(16U << 20) /* bytes of answers that clients have not read, in all connections; one
+				      * alone may be larger */
 #define HTTP_HELLO_TIMEOUT_S 5 /* for the first message of TLS */
 #define HTTP_HANDSHAKE_TIMEOUT_S 15
 #define HTTP_HEAD_TIMEOUT_S 10
@@ -82,6 +86,7 @@ struct http_server_options {
 	void *context; /* of the handlers */
 	unsigned connections_max; /* 0: HTTP_CONNECTIONS_MAX */
 	size_t bodies_max; /* 0: HTTP_BODIES_MAX */
+	size_t answers_max; /* 0: HTTP_ANSWERS_MAX */
 	unsigned source_connections_max; /* 0: HTTP_SOURCE_CONNECTIONS_MAX; loopback is not counted */
 	const unsigned *timeouts_ms; /* of timers.h, for tests; NULL: as above */
 	bool loopback_is_source; /* it is counted like others, for tests */
@@ -150,10 +155,12 @@ struct http_answer {
 	size_t body_size;
 	void (*release)(void *release_context); /* called once, also on failure */
 	void *release_context;
+	bool kept; /* the body is there anyway: it is not counted in HTTP_ANSWERS_MAX */
 	bool close; /* the connection ends after it */
 };
 
-/* Answers and gives up the request. Fails only by closing the connection. */
+/* Answers and gives up the request. Fails only by closing the connection, or by a 503 in place of the answer
+ * where too much waits to be read (HTTP_ANSWERS_MAX). */
 void http_request_answer(struct http_request *request, const struct http_answer *answer);
 
 /* --- WebSocket, RFC 6455 and 8441 --- */

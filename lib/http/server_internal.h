@@ -39,6 +39,8 @@ struct http_server {
 	void *context;
 	struct http_timers timers;
 	struct http_budget bodies;
+	struct http_budget answers;
+	int spare_fd; /* given up for a moment where descriptors run out; negative: there is none */
 	struct list listeners;
 	struct list connections;
 	/* Connections that may give way, the one that is idle longest first. */

@@ -1,4 +1,6 @@
 /* Clients of loopback, patient and hostile ones, talk to a real server. */
+#include <sys/resource.h>
+
 #include "http/test_server.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -415,6 +417,115 @@ static void bodies_that_stand_still_keep_none_out(void **state)
 	}
 }
 
+/* --- answers that wait --- */
+
+static int setup_few_answers(void **state)
+{
+	*state = server_start(&(struct http_server_options){ .answers_max = BIG_SIZE + 8192,
+							     .loopback_is_source = true },
+			      NULL);
+	return 0;
+}
+
+/* Who does not read gives way to who does. One may have to try again until it shows who that is. */
+static void answers_that_nobody_reads_keep_none_out(void **state)
+{
+	struct server_fixture *f = *state;
+	bool served = false;
+	int deaf[4];
+
+	for (size_t i = 0; i < ARRAY_SIZE(deaf); i++) {
+		deaf[i] = connect_from(f, "127.0.0.2");
+		client_send(deaf[i], GET("/big"));
+	}
+	for (int tries = 0; tries < 1000 && !served; tries++) {
+		CLEANUP(text_done) struct text answer = { 0 };
+		cleanup_close int fd = connect_from(f, "127.0.0.9");
+
+		client_send(fd, "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+		assert_true(client_receive(fd, NULL, &answer));
+		served = answer.size > BIG_SIZE;
+		if (!served)
+			assert_contains(text_string(&answer), "HTTP/1.1 503 ");
+		if (!served)
+			(void)poll(NULL, 0, 10);
+	}
+	assert_true(served);
+	for (size_t i = 0; i < ARRAY_SIZE(deaf); i++)
+		(void)close(deaf[i]);
+}
+
+/* The only connection of a source is not cut off; the next answer has to wait. Short ones have not. */
+static void an_answer_waits_for_room(void **state)
+{
+	struct server_fixture *f = *state;
+	CLEANUP(text_done) struct text refused = { 0 };
+	CLEANUP(text_done) struct text small = { 0 };
+	CLEANUP(text_done) struct text first = { 0 };
+	CLEANUP(text_done) struct text second = { 0 };
+	int slow = connect_from(f, "127.0.0.2"), other = connect_from(f, "127.0.0.3");
+
+	client_send(slow, "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	assert_false(client_receive(slow, "\r\n\r\n", &first));
+	client_send(other, GET("/big"));
+	assert_false(client_receive(other, "try again", &refused));
+	assert_contains(text_string(&refused), "HTTP/1.1 503 ");
+	assert_false(client_receive(other, "null}", &refused));
+	client_send(other, GET("/x"));
+	assert_false(client_receive(other, "plain:", &small));
+	assert_true(client_receive(slow, NULL, &first));
+	assert_true(first.size > BIG_SIZE);
+	client_send(other, "GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	assert_true(client_receive(other, NULL, &second));
+	assert_true(second.size > BIG_SIZE);
+	(void)close(slow);
+	(void)close(other);
+}
+
+/* --- descriptors --- */
+
+static bool is_answered(int fd)
+{
+	CLEANUP(text_done) struct text answer = { 0 };
+
+	(void)send(fd, GET("/x"), strlen(GET("/x")), MSG_NOSIGNAL);
+	return !client_receive(fd, "plain:", &answer);
+}
+
+/* No descriptor is left: for one that comes one gives way, of the busiest source, and no other. */
+static void one_gives_way_where_descriptors_run_out(void **state)
+{
+	struct server_fixture *f = *state;
+	int idle[6], fd, answered = 0;
+	struct rlimit before, none;
+
+	for (int i = 0; i < 6; i++) {
+		char source[16];
+
+		(void)snprintf(source, sizeof(source), "127.0.0.%d", i < 3 ? 2 : i);
+		idle[i] = connect_from(f, source);
+		assert_true(is_answered(idle[i]));
+	}
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)dup(fd);
+	(void)close((int)none.rlim_cur);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fd = client_connect_on(f, fd);
+	assert_true(is_answered(fd));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 6; i++) {
+		bool kept = is_answered(idle[i]);
+
+		answered += kept;
+		assert_true(kept || i < 3);
+		(void)close(idle[i]);
+	}
+	assert_int_equal(answered, 5);
+	(void)close(fd);
+}
+
 /* --- WebSocket --- */
 
 #define ASK_SOCKET                                                                                     \
@@ -603,6 +714,12 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(bodies_that_stand_still_keep_none_out,
 						setup_few_bodies, teardown),
+		cmocka_unit_test_setup_teardown(answers_that_nobody_reads_keep_none_out,
+						setup_few_answers, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_waits_for_room, setup_few_answers,
+						teardown),
+		cmocka_unit_test_setup_teardown(one_gives_way_where_descriptors_run_out,
+						setup_few_answers, teardown),
 		cmocka_unit_test_setup_teardown(a_socket_is_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(sockets_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(silent_sockets_are_pinged, setup_pinging, teardown),

@@ -450,7 +450,8 @@ static void answer_file(struct http_request *request, const struct http_file *fi
 							    .field_count = fields.count,
 							    .body = content.bytes,
 							    .body_size = content.size,
-							    .release = release_nothing });
+							    .release = release_nothing,
+							    .kept = true });
 }
 
 static const struct rpc_route *find_route(const struct rpc_front *front, const char *path)
