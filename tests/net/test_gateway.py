@@ -2,7 +2,9 @@
 
 import http.client
 import re
+import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -169,17 +171,102 @@ def test_others_are_not_answered(world):
         assert client.ask(client.header(0, 0), tries=1) is None
 
 
-def test_a_flood_leaves_others_alone(world, server, phone):
-    with PcpClient(world.phone, PHONE, ROUTER) as client:
-        for port in range(20000, 40000):
+class Flood:
+    """Sends what `send` sends, over and over, as long as it is entered."""
+
+    def __init__(self, send):
+        self._send = send
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.rounds = 0
+
+    def _run(self):
+        while not self._over.is_set():
             try:
-                client.socket.send(client.request(port, port))
+                self._send(self.rounds)
             except OSError:
-                pass  # its own queue is full
-        assert server.map(7000, 7000).result == SUCCESS
-    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+                pass  # its own queue is full, or it is refused
+            self.rounds += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+
+def datagrams(host, port, make):
+    """Floods a port of the gateway with datagrams."""
+    own = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    own.bind((PHONE, 0))
+    own.connect((ROUTER, port))
+    return lambda number: own.send(make(number))
+
+
+def mappings_of(host):
+    client = PcpClient(host, PHONE, ROUTER)
+    return lambda number: client.socket.send(client.request(20000 + number % 20000,
+                                                            20000 + number % 20000))
+
+
+def actions_of(host):
+    """Half of them whole, half of them without their end; nobody reads what comes of it."""
+    held = []
+
+    def send(number):
+        connection = host.connect(ROUTER, 49001, PATIENCE, source=(PHONE, 0))
+        held.append(connection)
+        body = b"<x>" * 5000
+        connection.send(b"POST /ctl/IPConn HTTP/1.1\r\nHost: " + ROUTER.encode() +
+                        b"\r\nSOAPAction: \"urn:schemas-upnp-org:service:WANIPConnection:1#"
+                        b"AddPortMapping\"\r\nContent-Length: %d\r\n\r\n" % len(body) +
+                        (body if number % 2 else body[:-100]))
+        if len(held) > 100:
+            held.pop(0).close()
+
+    return send
+
+
+FLOODS = {
+    "pcp": mappings_of,
+    "ssdp": lambda host: datagrams(host, 1900, lambda number: (
+        b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\n'
+        b"ST: ssdp:all\r\n\r\n")),
+    "soap": actions_of,
+    "dns": lambda host: datagrams(host, 53, lambda number: (
+        struct.pack(">HHHHHH", number & 0xffff, 0x100, 1, 0, 0, 0) +
+        b"\x08%08x\x07example\0\0\1\0\1" % number)),
+}
+
+
+def memory_kib(tunnel, name):
+    with open(f"/proc/{tunnel.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name))
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_leaves_others_alone(world, server, phone, igd, kind):
+    """Other devices, forwards and the API are served while it lasts, and memory stays bounded."""
+    assert server.map(7000, 7000).result == SUCCESS
+    before = memory_kib(world.tunnel, "VmRSS")
+    with open(f"/proc/{world.tunnel.process.pid}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")  # the peak begins anew
+    with Flood(FLOODS[kind](phone)) as flood:
+        wait_until(lambda: flood.rounds > 300, "it is a flood")
+        for port in (7001, 7002, 7003):
+            assert server.map(port, port).result == SUCCESS
+            assert ask_tcp(world.stranger, Lab.VPS, 7000, 10 * PATIENCE) == ("server", Lab.STRANGER)
+            assert get(igd, "/rootDesc.xml")[0] == 200
+            assert world.tunnel.call("status")["network"]["inSync"]
+        rounds = flood.rounds
+        wait_until(lambda: flood.rounds > rounds, "it goes on")
     mine = [e for e in world.tunnel.forwards().values() if e["target"].startswith(PHONE)]
     assert len(mine) <= 1024
+    with open(f"/proc/{world.tunnel.process.pid}/maps", encoding="utf-8") as maps:
+        sanitized = "libasan" in maps.read()  # which keeps what is freed
+    assert memory_kib(world.tunnel, "VmHWM") - before < 24 * 1024 or sanitized
 
 
 # NAT-PMP, by natpmpc
