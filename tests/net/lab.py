@@ -216,7 +216,7 @@ class Host:
             "HOME": "/run/home",
             "LANG": "C.UTF-8",
         }
-        for name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TERM"):
+        for name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "TERM"):
             if name in os.environ:
                 env[name] = os.environ[name]
         env.update(extra or {})

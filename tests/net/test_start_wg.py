@@ -493,6 +493,7 @@ def test_privilege_is_gone(end):
     assert status["Groups"].strip() == ""
     if not sanitized():
         assert status["Seccomp"] == "2"
+        assert status["Threads"] == "1"
         assert os.listdir(f"/proc/{end.pid()}/root") == []
     opener = end.host.processes("start-wg-opener")
     assert len(opener) == 1
