@@ -8,7 +8,7 @@ import time
 from pcp_client import SUCCESS, Answer, PcpClient
 
 RATE = 300
-SECONDS = 10
+SECONDS = 20  # long enough for the database to write a snapshot of the document beside them
 PORTS = 900  # of one device; the first requests open them, later ones renew
 FIRST_PORT = 1024
 
