@@ -166,10 +166,15 @@ void netd_write_change(struct text *to, uint32_t number, const struct net_set *r
 	end_frame(to, start);
 }
 
+static void put_address(struct text *to, const struct ip_address *address)
+{
+	put_u8(to, address->family);
+	text_append_bytes(to, address->bytes, sizeof(address->bytes));
+}
+
 static void put_endpoint(struct text *to, const struct endpoint *endpoint)
 {
-	put_u8(to, endpoint->address.family);
-	text_append_bytes(to, endpoint->address.bytes, sizeof(endpoint->address.bytes));
+	put_address(to, &endpoint->address);
 	put_u16(to, endpoint->port);
 	put_u32(to, endpoint->scope_id);
 }
@@ -232,7 +237,7 @@ void netd_write_status(struct text *to, uint32_t number, const struct netd_statu
 		put_peer(to, &status->peers[i]);
 	put_u32(to, (uint32_t)status->forward_count);
 	for (size_t i = 0; i < status->forward_count; i++) {
-		put_u32(to, status->forwards[i].external);
+		put_address(to, &status->forwards[i].external);
 		put_u16(to, status->forwards[i].external_port);
 		put_u64(to, status->forwards[i].rx_bytes);
 		put_u64(to, status->forwards[i].tx_bytes);
@@ -347,10 +352,16 @@ int netd_parse_change(const struct netd_frame *frame, struct net_set *ret_remove
 	return 0;
 }
 
+static void get_address(struct reader *r, struct ip_address *ret)
+{
+	ret->family = reader_u8(r);
+	reader_copy(r, ret->bytes, sizeof(ret->bytes));
+}
+
 static void get_endpoint(struct reader *r, struct endpoint *ret)
 {
-	*ret = (struct endpoint){ .address.family = reader_u8(r) };
-	reader_copy(r, ret->address.bytes, sizeof(ret->address.bytes));
+	*ret = (struct endpoint){ 0 };
+	get_address(r, &ret->address);
 	ret->port = reader_u16(r);
 	ret->scope_id = reader_u32(r);
 }
@@ -442,7 +453,7 @@ static int get_forwards(struct reader *r, struct netd_status *status)
 		return -ENOMEM;
 	status->forward_count = count;
 	for (uint32_t i = 0; i < count && !r->failed; i++) {
-		status->forwards[i].external = reader_u32(r);
+		get_address(r, &status->forwards[i].external);
 		status->forwards[i].external_port = reader_u16(r);
 		status->forwards[i].rx_bytes = reader_u64(r);
 		status->forwards[i].tx_bytes = reader_u64(r);

@@ -44,7 +44,7 @@ struct netd_peer_status {
 
 /* What went through a forward, the one that begins at this external address and port. */
 struct netd_forward_status {
-	uint32_t external;
+	struct ip_address external;
 	uint16_t external_port;
 	uint64_t rx_bytes; /* from the device */
 	uint64_t tx_bytes; /* to it */

@@ -139,7 +139,7 @@ static void status_comes_back(void **state)
 					 .last_handshake_s = 1790000000,
 					 .rx_bytes = UINT64_C(1) << 40,
 					 .tx_bytes = 3 };
-	struct netd_forward_status forward = { .external = 0xC6120002,
+	struct netd_forward_status forward = { .external = ip_from_v4(0xC6120002),
 					       .external_port = 443,
 					       .rx_bytes = UINT64_C(5) << 40,
 					       .tx_bytes = 9 };
@@ -179,7 +179,7 @@ static void status_comes_back(void **state)
 	assert_int_equal(back.peers[0].rx_bytes, peer.rx_bytes);
 	assert_int_equal(back.peers[0].tx_bytes, peer.tx_bytes);
 	assert_int_equal(back.forward_count, 1);
-	assert_int_equal(back.forwards[0].external, forward.external);
+	assert_true(ip_equal(&back.forwards[0].external, &forward.external));
 	assert_int_equal(back.forwards[0].external_port, 443);
 	assert_int_equal(back.forwards[0].rx_bytes, forward.rx_bytes);
 	assert_int_equal(back.forwards[0].tx_bytes, 9);

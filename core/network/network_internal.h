@@ -19,7 +19,7 @@ struct sweep {
 	size_t subnet_count;
 	bool pending;
 	bool everything; /* or only those of one external port */
-	uint32_t external;
+	struct ip_address external;
 	uint16_t external_port;
 	uint64_t since_ns; /* the oldest note */
 	uint64_t last_ns; /* the newest note */

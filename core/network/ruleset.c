@@ -131,7 +131,8 @@ static const char rules[] =
  * masquerade6     the networks whose addresses are of no use outside (ULA)
  *
  * Devices with global addresses are routed to. So whatever enters one from elsewhere than its own subnet
- * is looked up, packet by packet; the answers it gets are of its own connections, which it began.
+ * is looked up, packet by packet; the answers it gets are of its own connections, which it began: what
+ * goes on after its pinhole was closed does not count as begun.
  */
 static const char rules6[] =
 	"table inet " RULESET_TABLE " {\n"
@@ -170,6 +171,9 @@ static const char rules6[] =
 	"	chain forward {\n"
 	"		iifname \"" NET_LINK_NAME "\" oifname \"" NET_LINK_NAME "\""
 	" ct state new ip6 saddr . ip6 daddr @same_subnet6 accept\n"
+	"		iifname \"" NET_LINK_NAME "\" oifname != \"" NET_LINK_NAME "\""
+	" ct state new ip6 saddr @subnets6 tcp flags & (fin | syn | rst | ack) != syn"
+	" reject with tcp reset\n"
 	"		iifname \"" NET_LINK_NAME "\" oifname != \"" NET_LINK_NAME "\""
 	" ct state new ip6 saddr @subnets6 accept\n"
 	"	}\n"

@@ -28,25 +28,43 @@ void sweep_done(struct sweep *sweep)
 	*sweep = (struct sweep){ 0 };
 }
 
-static bool is_within(uint32_t address, const struct net_item *subnet)
+static struct ip_address from_v6(const uint8_t address[NET_ADDRESS6_SIZE])
 {
-	return ((address ^ subnet->subnet.address) & ip_v4_mask(subnet->subnet.prefix)) == 0;
+	struct ip_address ip = { .family = AF_INET6 };
+
+	memcpy(ip.bytes, address, NET_ADDRESS6_SIZE);
+	return ip;
 }
 
-static bool is_ours(const struct sweep *sweep, uint32_t address)
+/* The network of a NET_SUBNET or NET_SUBNET6. */
+static struct ip_prefix network_of(const struct net_item *subnet)
 {
-	for (size_t i = 0; i < sweep->subnet_count; i++)
-		if (is_within(address, &sweep->subnets[i]))
+	if (subnet->kind == NET_SUBNET6)
+		return (struct ip_prefix){ from_v6(subnet->subnet6.address), NET_SUBNET6_PREFIX };
+	return (struct ip_prefix){ ip_from_v4(subnet->subnet.address), subnet->subnet.prefix };
+}
+
+static bool is_ours(const struct sweep *sweep, const struct ip_address *address)
+{
+	for (size_t i = 0; i < sweep->subnet_count; i++) {
+		const struct ip_prefix network = network_of(&sweep->subnets[i]);
+
+		if (ip_prefix_contains(&network, address))
 			return true;
+	}
 	return false;
 }
 
 static bool is_known(const struct sweep *sweep, const struct net_item *subnet)
 {
-	for (size_t i = 0; i < sweep->subnet_count; i++)
-		if (is_within(subnet->subnet.address, &sweep->subnets[i]) &&
-		    sweep->subnets[i].subnet.prefix <= subnet->subnet.prefix)
+	const struct ip_prefix network = network_of(subnet);
+
+	for (size_t i = 0; i < sweep->subnet_count; i++) {
+		const struct ip_prefix known = network_of(&sweep->subnets[i]);
+
+		if (ip_prefix_contains(&known, &network.address) && known.length <= network.length)
 			return true;
+	}
 	return false;
 }
 
@@ -58,7 +76,8 @@ int sweep_know(struct network *network, const struct net_set *wanted)
 		const struct net_item *item = &wanted->items[i];
 		struct net_item *subnets;
 
-		if (item->kind != NET_SUBNET || is_known(sweep, item))
+		if ((item->kind != NET_SUBNET && item->kind != NET_SUBNET6) ||
+		    is_known(sweep, item))
 			continue;
 		if (sweep->subnet_count == SWEEP_SUBNETS_MAX) /* forgets the oldest */
 			memmove(sweep->subnets, sweep->subnets + 1,
@@ -82,10 +101,13 @@ static void note(struct sweep *sweep)
 
 static void note_forward(struct sweep *sweep, const struct fact *forward)
 {
-	uint32_t external = fact_address(forward->key);
-	uint16_t port = fact_port(forward->key + 4);
+	bool v4 = forward->kind == FACT_FORWARD;
+	struct ip_address external = v4 ? ip_from_v4(fact_address(forward->key))
+					: from_v6(forward->key);
+	uint16_t port = fact_port(forward->key + (v4 ? 4 : NET_ADDRESS6_SIZE));
 
-	if (sweep->pending && (sweep->external != external || sweep->external_port != port))
+	if (sweep->pending &&
+	    (!ip_equal(&sweep->external, &external) || sweep->external_port != port))
 		sweep->everything = true;
 	sweep->external = external;
 	sweep->external_port = port;
@@ -106,7 +128,8 @@ bool sweep_note(struct network *network, const struct plan *plan)
 		const struct change *change = &plan->changes[i];
 		const struct fact *fact = change_fact(change);
 
-		if (fact->kind == FACT_FORWARD) {
+		if (fact->kind == FACT_FORWARD || fact->kind == FACT_FORWARD6 ||
+		    fact->kind == FACT_PUBLISHED6) {
 			note_forward(&network->sweep, fact);
 			now |= change->kind == CHANGE_UPDATE;
 		} else if (fact->kind == FACT_PEER && change->kind != CHANGE_ADD) {
@@ -137,8 +160,9 @@ static size_t lower_bound(const struct net_set *wanted, const struct net_item *l
 static const struct net_item *find_forward(const struct net_set *wanted,
 					   const struct conntrack_flow *flow)
 {
+	uint32_t destination = ip_to_v4(&flow->destination);
 	struct net_item like = { .kind = NET_FORWARD,
-				 .forward = { .external = flow->destination,
+				 .forward = { .external = destination,
 					      .external_port = flow->destination_port,
 					      .count = UINT16_MAX,
 					      .target = UINT32_MAX,
@@ -146,42 +170,104 @@ static const struct net_item *find_forward(const struct net_set *wanted,
 	size_t at = lower_bound(wanted, &like);
 	const struct net_item *item = at > 0 ? &wanted->items[at - 1] : NULL;
 
-	if (!item || item->kind != NET_FORWARD || item->forward.external != flow->destination ||
+	if (!item || item->kind != NET_FORWARD || item->forward.external != destination ||
 	    flow->destination_port - item->forward.external_port >= item->forward.count)
 		return NULL;
 	return item;
 }
 
-static bool leads_to(const struct net_item *item, const struct conntrack_flow *flow)
+/* The same of IPv6. */
+static const struct net_item *find_forward6(const struct net_set *wanted,
+					    const struct conntrack_flow *flow)
 {
-	int offset = flow->destination_port - item->forward.external_port;
+	struct net_item like = { .kind = NET_FORWARD6,
+				 .forward6 = { .external_port = flow->destination_port,
+					       .count = UINT16_MAX } };
+	const struct net_item *item;
+	size_t at;
 
-	return item->forward.target == flow->target &&
-	       item->forward.target_port + offset == flow->target_port;
+	memcpy(like.forward6.external, flow->destination.bytes, NET_ADDRESS6_SIZE);
+	memset(like.forward6.target, 0xff, NET_ADDRESS6_SIZE);
+	at = lower_bound(wanted, &like);
+	item = at > 0 ? &wanted->items[at - 1] : NULL;
+	if (!item || item->kind != NET_FORWARD6 ||
+	    memcmp(item->forward6.external, flow->destination.bytes, NET_ADDRESS6_SIZE) != 0 ||
+	    flow->destination_port - item->forward6.external_port >= item->forward6.count)
+		return NULL;
+	return item;
 }
 
-static bool is_device(const struct net_set *wanted, uint32_t address)
+static const struct net_item *find_any_forward(const struct net_set *wanted,
+					       const struct conntrack_flow *flow)
 {
-	struct net_item like = { .kind = NET_DEVICE, .device = { .address = address } };
+	return flow->destination.family == AF_INET6 ? find_forward6(wanted, flow)
+						    : find_forward(wanted, flow);
+}
+
+static bool leads_to(const struct net_item *item, const struct conntrack_flow *flow)
+{
+	bool v4 = item->kind == NET_FORWARD;
+	struct ip_address target = v4 ? ip_from_v4(item->forward.target)
+				      : from_v6(item->forward6.target);
+	int first = v4 ? item->forward.external_port : item->forward6.external_port;
+	int target_port = v4 ? item->forward.target_port : item->forward6.target_port;
+
+	return ip_equal(&target, &flow->target) &&
+	       target_port + flow->destination_port - first == flow->target_port;
+}
+
+static bool is_device(const struct net_set *wanted, const struct ip_address *address)
+{
+	struct net_item like = { .kind = NET_DEVICE, .device = { .address = ip_to_v4(address) } };
 	size_t at = lower_bound(wanted, &like);
 
 	return at < wanted->count && wanted->items[at].kind == NET_DEVICE &&
-	       wanted->items[at].device.address == address;
+	       wanted->items[at].device.address == like.device.address;
 }
 
-static bool is_our_address(const struct net_set *wanted, uint32_t address)
+static bool is_our_address(const struct net_set *wanted, const struct ip_address *address)
 {
-	struct net_item like = { .kind = NET_SUBNET, .subnet = { .address = address } };
+	struct net_item like = { .kind = NET_SUBNET, .subnet = { .address = ip_to_v4(address) } };
 	size_t at = lower_bound(wanted, &like);
 
 	return at < wanted->count && wanted->items[at].kind == NET_SUBNET &&
-	       wanted->items[at].subnet.address == address;
+	       wanted->items[at].subnet.address == like.subnet.address;
 }
 
-static bool is_gone(const struct network *network, uint32_t address)
+/* An IPv6 address of a device, or of this machine among devices: looks at all of them. */
+static bool is_wanted6(const struct net_set *wanted, const struct ip_address *address)
 {
-	return is_ours(&network->sweep, address) && !is_device(&network->wanted, address) &&
-	       !is_our_address(&network->wanted, address);
+	for (size_t i = 0; i < wanted->count; i++) {
+		const struct net_item *item = &wanted->items[i];
+
+		if ((item->kind == NET_DEVICE &&
+		     memcmp(item->device.address6, address->bytes, NET_ADDRESS6_SIZE) == 0) ||
+		    (item->kind == NET_SUBNET6 &&
+		     memcmp(item->subnet6.address, address->bytes, NET_ADDRESS6_SIZE) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool is_gone(const struct network *network, const struct ip_address *address)
+{
+	const struct net_set *wanted = &network->wanted;
+
+	if (!is_ours(&network->sweep, address))
+		return false;
+	if (address->family == AF_INET6)
+		return !is_wanted6(wanted, address);
+	return !is_device(wanted, address) && !is_our_address(wanted, address);
+}
+
+/* From elsewhere to a device's own address, without a pinhole. What a device began itself came from
+ * there. */
+static bool entered_uninvited(const struct network *network, const struct conntrack_flow *flow,
+			      const struct net_item *forward)
+{
+	return flow->destination.family == AF_INET6 && !forward &&
+	       is_ours(&network->sweep, &flow->destination) &&
+	       !is_ours(&network->sweep, &flow->source);
 }
 
 /*
@@ -191,28 +277,47 @@ static bool is_gone(const struct network *network, uint32_t address)
 static bool is_stale(const struct conntrack_flow *flow, void *context)
 {
 	const struct network *network = context;
-	const struct net_item *forward = find_forward(&network->wanted, flow);
+	const struct net_item *forward = find_any_forward(&network->wanted, flow);
 
 	if (flow->destination_translated) {
-		if (is_ours(&network->sweep, flow->target) && !(forward && leads_to(forward, flow)))
+		if (is_ours(&network->sweep, &flow->target) &&
+		    !(forward && leads_to(forward, flow)))
 			return true;
-	} else if (forward && flow->protocol == IPPROTO_UDP) {
+	} else if (forward && flow->protocol == IPPROTO_UDP && !leads_to(forward, flow)) {
+		return true;
+	} else if (entered_uninvited(network, flow, forward)) {
 		return true;
 	}
-	return is_gone(network, flow->source) || is_gone(network, flow->target);
+	return is_gone(network, &flow->source) || is_gone(network, &flow->target);
 }
 
-static int flush(struct network *network, uint8_t protocol)
+static int flush(struct network *network, uint8_t family, uint8_t protocol)
 {
 	const struct sweep *sweep = &network->sweep;
-	struct conntrack_filter filter = { 0 };
+	struct conntrack_filter filter = { .family = family };
 	size_t count;
 
 	if (!sweep->everything)
-		filter = (struct conntrack_filter){ .destination = sweep->external,
+		filter = (struct conntrack_filter){ .family = family,
+						    .destination = sweep->external,
 						    .protocol = protocol,
 						    .destination_port = sweep->external_port };
 	return conntrack_flush(network->netfilter, &filter, is_stale, network, &count);
+}
+
+static int flush_one(struct network *network)
+{
+	int r = flush(network, network->sweep.external.family, IPPROTO_TCP);
+
+	return r < 0 ? r : flush(network, network->sweep.external.family, IPPROTO_UDP);
+}
+
+/* Of IPv6 there is nothing where no subnet has had it. */
+static int flush_all(struct network *network)
+{
+	int r = flush(network, AF_INET, 0);
+
+	return r < 0 || !network->ipv6 ? r : flush(network, AF_INET6, 0);
 }
 
 int sweep_run(struct network *network)
@@ -222,9 +327,7 @@ int sweep_run(struct network *network)
 
 	if (!sweep->pending)
 		return 0;
-	r = flush(network, IPPROTO_TCP);
-	if (r == 0 && !sweep->everything)
-		r = flush(network, IPPROTO_UDP);
+	r = sweep->everything ? flush_all(network) : flush_one(network);
 	sweep->pending = sweep->everything = false;
 	if (r == 0) {
 		/* Connections of removed subnets are gone: the addresses may be another's now. */

@@ -45,9 +45,11 @@ static int visit_element(const struct nft_element *element, void *context)
 	struct reading *reading = context;
 	struct traffic_port port = { 0 };
 
-	if (element->packets == 0 || element->key_size < TRAFFIC_KEY_SIZE)
+	/* The port is padded to 4 bytes. */
+	if (element->packets == 0 ||
+	    (element->key_size != 4 + 4 && element->key_size != NET_ADDRESS6_SIZE + 4))
 		return 0;
-	memcpy(port.key, element->key, TRAFFIC_KEY_SIZE);
+	memcpy(port.key, element->key, element->key_size - 2);
 	port.packets[reading->direction] = element->packets;
 	port.bytes[reading->direction] = element->bytes;
 	return append(reading->traffic, &port);
@@ -89,6 +91,16 @@ static void join_directions(struct traffic *traffic)
 	traffic->count = kept;
 }
 
+/* Without the rules for IPv6 there are no sets of it. */
+static int read_ipv6(struct netlink *nl, struct traffic *traffic)
+{
+	int r = read_direction(nl, RULESET_ENTERED6, TRAFFIC_ENTERED, traffic);
+
+	if (r == 0)
+		r = read_direction(nl, RULESET_RETURNED6, TRAFFIC_RETURNED, traffic);
+	return r == -ENOENT ? 0 : r;
+}
+
 int traffic_read(struct netlink *nl, struct traffic *ret)
 {
 	CLEANUP(traffic_done) struct traffic traffic = { 0 };
@@ -96,6 +108,8 @@ int traffic_read(struct netlink *nl, struct traffic *ret)
 
 	if (r == 0)
 		r = read_direction(nl, RULESET_RETURNED, TRAFFIC_RETURNED, &traffic);
+	if (r == 0)
+		r = read_ipv6(nl, &traffic);
 	if (r < 0)
 		return r;
 	join_directions(&traffic);
@@ -135,15 +149,23 @@ static size_t lower_bound(const struct traffic *traffic, const uint8_t key[TRAFF
 /* A forward's ports follow each other. Those without traffic are not there. */
 static struct netd_forward_status sum(const struct traffic *traffic, const struct net_item *item)
 {
-	struct netd_forward_status status = { .external = item->forward.external,
-					      .external_port = item->forward.external_port };
-	struct fact first = fact_of_published(status.external, status.external_port);
-	uint32_t end = (uint32_t)status.external_port + item->forward.count;
+	bool v4 = item->kind == NET_FORWARD;
+	size_t size = v4 ? 4 : NET_ADDRESS6_SIZE;
+	struct netd_forward_status status = {
+		.external.family = v4 ? AF_INET : AF_INET6,
+		.external_port = v4 ? item->forward.external_port : item->forward6.external_port,
+	};
+	struct fact first =
+		v4 ? fact_of_published(item->forward.external, status.external_port)
+		   : fact_of_ports6(FACT_PUBLISHED6, item->forward6.external, status.external_port);
+	uint32_t end =
+		(uint32_t)status.external_port + (v4 ? item->forward.count : item->forward6.count);
 
+	memcpy(status.external.bytes, first.key, size);
 	for (size_t i = lower_bound(traffic, first.key); i < traffic->count; i++) {
 		const struct traffic_port *port = &traffic->ports[i];
 
-		if (fact_address(port->key) != status.external || fact_port(port->key + 4) >= end)
+		if (memcmp(port->key, first.key, size) != 0 || fact_port(port->key + size) >= end)
 			break;
 		status.rx_bytes += port->bytes[TRAFFIC_RETURNED];
 		status.tx_bytes += port->bytes[TRAFFIC_ENTERED];
@@ -164,7 +186,7 @@ int traffic_of_forwards(const struct traffic *traffic, const struct net_set *ite
 	for (size_t i = 0; i < items->count && traffic->count > 0; i++) {
 		struct netd_forward_status row;
 
-		if (items->items[i].kind != NET_FORWARD)
+		if (items->items[i].kind != NET_FORWARD && items->items[i].kind != NET_FORWARD6)
 			continue;
 		row = sum(traffic, &items->items[i]);
 		if (row.rx_bytes + row.tx_bytes > 0 && count < traffic->count)

@@ -15,7 +15,7 @@
 #include "netstate/netd_protocol.h"
 #include "system/netlink.h"
 
-#define TRAFFIC_KEY_SIZE 6 /* address and port, big-endian */
+#define TRAFFIC_KEY_SIZE 18 /* address and port, big-endian; those of IPv4 end in zeroes */
 #define TRAFFIC_SHARE 20 /* of the time between two readings, one part is spent reading */
 
 enum traffic_direction {

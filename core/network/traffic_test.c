@@ -41,7 +41,7 @@ static void ports_of_a_forward_are_added_up(void **state)
 	(void)state;
 	assert_int_equal(traffic_of_forwards(&traffic, &set, &rows, &count), 0);
 	assert_int_equal(count, 2);
-	assert_int_equal(rows[0].external, HOST);
+	assert_int_equal(ip_to_v4(&rows[0].external), HOST);
 	assert_int_equal(rows[0].external_port, 80);
 	assert_int_equal(rows[0].tx_bytes, 1100);
 	assert_int_equal(rows[0].rx_bytes, 5000);
@@ -58,8 +58,8 @@ static void a_port_is_found_by_its_key(void **state)
 		{ { 198, 18, 0, 2, 0, 80 }, { 1, 0 }, { 100, 0 } },
 	};
 	const struct traffic traffic = { .ports = ports, .count = ARRAY_SIZE(ports) };
-	static const uint8_t there[] = { 198, 18, 0, 2, 0, 80 },
-			     not_there[] = { 198, 18, 0, 2, 0, 81 };
+	static const uint8_t there[TRAFFIC_KEY_SIZE] = { 198, 18, 0, 2, 0, 80 },
+			     not_there[TRAFFIC_KEY_SIZE] = { 198, 18, 0, 2, 0, 81 };
 
 	(void)state;
 	assert_ptr_equal(traffic_find(&traffic, there), &ports[1]);

@@ -22,7 +22,7 @@ static const char *const dns_modes[] = { "default", "device", "custom", NULL };
 	{ "wanIp", RPC_IPV4, 0, "the public address to use; without it, back to the default", NULL, \
 	  NULL, 0, 0 }
 #define SOURCE                                                                                     \
-	{ "source", RPC_ENDPOINT_V4, RPC_REQUIRED | RPC_POSITIONAL,                                \
+	{ "source", RPC_ENDPOINT, RPC_REQUIRED | RPC_POSITIONAL,                                   \
 	  "the forward, as its public address and port: 198.51.100.7:8080", NULL, NULL, 0, 0 }
 #define HOSTNAME                                                                                   \
 	{ "hostname", RPC_STRING, 0, "one host name of a port that several share", NULL, NULL, 253, 0 }
@@ -131,10 +131,10 @@ static const struct rpc_param record_remove_params[] = {
 };
 
 static const struct rpc_param forward_add_params[] = {
-	{ "externalPort", RPC_U16, RPC_REQUIRED | RPC_POSITIONAL, "the public port, or the first of "
-	  "a range", NULL, NULL, 0, 0 },
-	{ "target", RPC_ENDPOINT_V4, RPC_REQUIRED | RPC_POSITIONAL,
-	  "the device's address and port: 10.59.37.2:80", NULL, NULL, 0, 0 },
+	{ "externalPort", RPC_PORT, RPC_REQUIRED | RPC_POSITIONAL, "the public port, or the first of "
+	  "a range; of IPv6 also with its address: [2001:db8::1]:443", NULL, NULL, 0, 0 },
+	{ "target", RPC_ENDPOINT, RPC_REQUIRED | RPC_POSITIONAL,
+	  "the device's address and port: 10.59.37.2:80, [fd12::2]:80", NULL, NULL, 0, 0 },
 	{ "label", RPC_STRING, 0, "a name for people", NULL, NULL, 0, 0 },
 	{ "sni", RPC_STRINGS, 0, "a host name that this port is shared by", NULL, "[]", 64, 0 },
 	{ "count", RPC_U16, 0, "how many ports, counting up on both sides", NULL, "1", 0, 0 },
@@ -348,6 +348,10 @@ static const struct rpc_method methods[] = {
 	  .handle = record_remove },
 	{ .name = "port-forward.add",
 	  .summary = "Forward a public port, TCP and UDP, to a device",
+	  .description =
+		  "With an IPv6 target, the public address is this server's where the device has a "
+		  "unique local one, or the one that is stated; where the device has an address of "
+		  "the internet, it is that one: what comes for the port is let in.",
 	  .params = forward_add_params,
 	  .handle = forward_add },
 	{ .name = "port-forward.pin",

@@ -5,6 +5,7 @@
 #include "codec/pointer.h"
 #include "crypto/x25519.h"
 #include "tunnel/document.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/wan.h"
 
 /* What the parts have in common: computed once for each call. */
@@ -29,15 +30,17 @@ static int append(struct desired *d, struct net_item *item)
 	return r;
 }
 
-static bool has_ipv6(const json_t *wg)
+/* Forwards without a subnet need the firewall to know of IPv6 too. */
+static bool has_ipv6(const json_t *document)
 {
+	const json_t *wg = json_object_get(document, "wg");
 	const json_t *subnet;
 	const char *key;
 
 	json_object_foreach(json_object_get(wg, "subnets"), key, subnet)
 		if (json_object_get(subnet, "ipv6"))
 			return true;
-	return false;
+	return json_object_get(document, FORWARDS6) != NULL;
 }
 
 static int desired_link(struct desired *d)
@@ -53,7 +56,7 @@ static int desired_link(struct desired *d)
 		return r;
 	x25519_clamp(item.link.private_key);
 	item.link.listen_port = (uint16_t)json_integer_value(json_object_get(wg, "port"));
-	item.link.ipv6 = has_ipv6(wg);
+	item.link.ipv6 = has_ipv6(d->document);
 	return append(d, &item);
 }
 
@@ -179,11 +182,62 @@ static int desired_forward(struct desired *d, const char *key, const json_t *val
 	return r;
 }
 
+/* Unescapes the first member of "/member/…" into @to and moves on. False at the end. */
+static bool next_member(const char **rest, struct text *to)
+{
+	CLEANUP(text_done) struct text parent = { 0 };
+	CLEANUP(text_done) struct text one = { 0 };
+	size_t size;
+
+	if (**rest != '/')
+		return false;
+	size = 1 + strcspn(*rest + 1, "/");
+	text_append_bytes(&one, *rest, size);
+	*rest += size;
+	text_clear(to);
+	return pointer_split(text_string(&one), &parent, to) == 0;
+}
+
+static int desired_forward6(struct desired *d, const char *key, const json_t *value)
+{
+	struct document_forward6 forward;
+	struct net_item item;
+
+	if (!value || !document_forward6(key, value, &forward) || !forward.enabled)
+		return 0;
+	memset(&item, 0, sizeof(item));
+	item.kind = NET_FORWARD6;
+	put_ipv6(item.forward6.external, forward.external);
+	item.forward6.external_port = forward.external_port;
+	item.forward6.count = forward.count;
+	put_ipv6(item.forward6.target, forward.target);
+	item.forward6.target_port = forward.target_port;
+	return append(d, &item);
+}
+
+/* One, or where none is named all of them, with the interface, which depends on their being there. */
+static int desired_forwards6(struct desired *d, const char *rest)
+{
+	const json_t *all = json_object_get(d->document, FORWARDS6), *value;
+	CLEANUP(text_done) struct text name = { 0 };
+	const char *key;
+	int r;
+
+	if (next_member(&rest, &name))
+		return desired_forward6(d, text_string(&name),
+					json_object_get(all, text_string(&name)));
+	r = desired_link(d);
+	json_object_foreach((json_t *)all, key, value)
+		if (r == 0)
+			r = desired_forward6(d, key, value);
+	return r;
+}
+
 static int desired_all(struct desired *d)
 {
 	const json_t *value;
 	const char *key;
-	int r = desired_link(d);
+	int r = desired_forwards6(d, "");
 
 	json_object_foreach(json_object_get(json_object_get(d->document, "wg"), "subnets"), key,
 			    value)
@@ -204,22 +258,6 @@ static bool below(const char *pointer, const char *prefix, const char **ret_rest
 		return false;
 	*ret_rest = pointer + size;
 	return true;
-}
-
-/* Unescapes the first member of "/member/…" into @to and moves on. False at the end. */
-static bool next_member(const char **rest, struct text *to)
-{
-	CLEANUP(text_done) struct text parent = { 0 };
-	CLEANUP(text_done) struct text one = { 0 };
-	size_t size;
-
-	if (**rest != '/')
-		return false;
-	size = 1 + strcspn(*rest + 1, "/");
-	text_append_bytes(&one, *rest, size);
-	*rest += size;
-	text_clear(to);
-	return pointer_split(text_string(&one), &parent, to) == 0;
 }
 
 /* The interface speaks IPv6 where any subnet has it: so it may change with each. */
@@ -270,6 +308,8 @@ int desired_at(const json_t *document, const char *pointer, struct net_set *to)
 		return desired_forward(&d, text_string(&key),
 				       json_object_get(json_object_get(document, "portForwards"),
 						       text_string(&key)));
+	if (below(pointer, "/" FORWARDS6, &rest))
+		return desired_forwards6(&d, rest);
 	if (pointer[0] == '\0' || below(pointer, "/wg", &rest) ||
 	    below(pointer, "/portForwards", &rest) || below(pointer, "/gateways", &rest))
 		return desired_all(&d);

@@ -7,6 +7,7 @@
 #include "codec/pointer.h"
 #include "crypto/x25519.h"
 #include "tunnel/forward_ports.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/lease.h"
 #include "tunnel/migrations.h"
 #include "tunnel/shape.h"
@@ -28,6 +29,7 @@ static const struct shape an_ip_or_null = { .kind = SHAPE_IP, .nullable = true }
 static const struct shape an_endpoint = { .kind = SHAPE_ENDPOINT };
 static const struct shape an_endpoint_or_null = { .kind = SHAPE_ENDPOINT, .nullable = true };
 static const struct shape an_endpoint_v4 = { .kind = SHAPE_ENDPOINT_V4 };
+static const struct shape an_endpoint_v6 = { .kind = SHAPE_ENDPOINT_V6 };
 static const struct shape a_network_v6 = { .kind = SHAPE_NETWORK_V6 };
 static const struct shape a_prefix = { .kind = SHAPE_PREFIX };
 static const struct shape strings = { .kind = SHAPE_ARRAY, .item = &a_string };
@@ -212,6 +214,26 @@ static const struct shape port_forwards = {
 	},
 };
 
+/* Those of IPv6, which are not there unless there are some. */
+static const struct shape port_forwards6 = {
+	.kind = SHAPE_MAP,
+	.key = SHAPE_ENDPOINT_V6,
+	.item = &(const struct shape){
+		.kind = SHAPE_OBJECT,
+		.members = (const struct shape_member[]){
+			{ "kind", &(const struct shape){ .kind = SHAPE_ENUM,
+							 .values = (const char *const[]){ "dnat", NULL } },
+			  "\"dnat\"" },
+			{ "target", &an_endpoint_v6, NULL },
+			{ "label", &a_string_or_null, "null" },
+			{ "enabled", &a_bool, "true" },
+			{ "count", &a_u16, "1" },
+			{ "auto", &a_bool, "false" },
+			{ "lease", &lease, SHAPE_OPTIONAL },
+			{ 0 } },
+	},
+};
+
 static const struct shape dns_records = {
 	.kind = SHAPE_ARRAY,
 	.item = &(const struct shape){
@@ -237,6 +259,7 @@ static const struct shape document_shape = {
 		{ "gateways", &gateways, "{}" },
 		{ "wg", &wg, NULL },
 		{ "portForwards", &port_forwards, "{}" },
+		{ "portForwards6", &port_forwards6, SHAPE_OPTIONAL },
 		{ "dnsRecords", &dns_records, "[]" },
 		{ 0 } },
 };
@@ -370,6 +393,8 @@ int document_check(json_t *document, struct fault *fault)
 		r = check_subnets(document, fault);
 	if (r == 0)
 		r = check_forwards(document, fault);
+	if (r == 0)
+		r = forwards6_check(document, fault);
 	return r;
 }
 
@@ -476,6 +501,54 @@ struct ip_address document_ipv6_of(const struct document_subnet *subnet,
 	for (int i = 0; i < 4; i++)
 		ip.bytes[15 - i] = (uint8_t)(host >> 8 * i);
 	return ip;
+}
+
+bool document_device6(const json_t *document, const struct ip_address *address,
+		      struct document_subnet *ret_subnet, uint32_t *ret_device)
+{
+	json_t *all = json_object_get(json_object_get(document, "wg"), "subnets");
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach(all, key, value) {
+		struct document_subnet subnet;
+		struct ip_prefix network;
+		struct ip_address own;
+		uint32_t device;
+
+		if (!parse_subnet(key, value, &subnet) || !document_ipv6(&subnet, &network) ||
+		    !ip_prefix_contains(&network, address))
+			continue;
+		device = (uint32_t)address->bytes[12] << 24 | (uint32_t)address->bytes[13] << 16 |
+			 (uint32_t)address->bytes[14] << 8 | address->bytes[15];
+		device |= subnet.server & ip_v4_mask(subnet.prefix);
+		own = document_ipv6_of(&subnet, &network, device);
+		if (!ip_equal(&own, address) || !document_device(&subnet, device))
+			return false;
+		*ret_subnet = subnet;
+		*ret_device = device;
+		return true;
+	}
+	return false;
+}
+
+bool document_forward6(const char *key, const json_t *value, struct document_forward6 *ret)
+{
+	const char *text = json_string_value(json_object_get(value, "target"));
+	struct endpoint external, target;
+
+	if (endpoint_parse(key, &external) < 0 || !text || endpoint_parse(text, &target) < 0 ||
+	    external.address.family != AF_INET6 || target.address.family != AF_INET6)
+		return false;
+	*ret = (struct document_forward6){
+		.external = external.address,
+		.external_port = external.port,
+		.target = target.address,
+		.target_port = target.port,
+		.count = (uint16_t)json_integer_value(json_object_get(value, "count")),
+		.enabled = json_is_true(json_object_get(value, "enabled")),
+	};
+	return true;
 }
 
 const json_t *document_device(const struct document_subnet *subnet, uint32_t address)

@@ -67,6 +67,22 @@ bool document_ipv6_is_local(const struct ip_address *address);
 /* Whether a text is the network that a subnet may have: global or unique local, /64, no host bits. */
 bool document_ipv6_parse(const char *text, struct ip_prefix *ret);
 
+/* The device with an IPv6 address, by its IPv4 address. Returns false where there is none. */
+bool document_device6(const json_t *document, const struct ip_address *address,
+		      struct document_subnet *ret_subnet, uint32_t *ret_device);
+
+/* An entry of /portForwards6. Returns false where it is none. */
+struct document_forward6 {
+	struct ip_address external;
+	uint16_t external_port;
+	struct ip_address target;
+	uint16_t target_port;
+	uint16_t count;
+	bool enabled;
+};
+
+bool document_forward6(const char *key, const json_t *value, struct document_forward6 *ret);
+
 /* A plain forward as its entry says it. */
 struct document_forward {
 	uint32_t external;

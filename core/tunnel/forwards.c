@@ -2,12 +2,20 @@
 #include "tunnel/job.h"
 
 #include "tunnel/forward_ports.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/port_mapper.h"
 #include "tunnel/wan.h"
 
 static const json_t *all_forwards(const json_t *document)
 {
 	return json_object_get(document, "portForwards");
+}
+
+/* A forward by its name, of either family. */
+static json_t *entry_of(const json_t *document, const char *key)
+{
+	return json_object_get(
+		json_object_get(document, forwards6_is(key) ? FORWARDS6 : "portForwards"), key);
 }
 
 static int conflict_fault(const json_t *document, const char *key, const json_t *value,
@@ -27,6 +35,10 @@ static int put_forward(struct job *job, const char *key, json_t *value, struct f
 	json_t *kept = json_incref(value);
 	int r;
 
+	if (forwards6_is(key)) {
+		json_decref(kept);
+		return forwards6_put(job, key, value, fault);
+	}
 	document_pointer(&pointer, "portForwards", key, NULL);
 	r = job_put(job, text_string(&pointer), value, fault);
 	if (r == 1)
@@ -39,6 +51,8 @@ static int remove_forward(struct job *job, const char *key)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 
+	if (forwards6_is(key))
+		return forwards6_remove(job, key);
 	document_pointer(&pointer, "portForwards", key, NULL);
 	return job_remove(job, text_string(&pointer));
 }
@@ -88,8 +102,18 @@ static int change_add(struct job *job, const json_t *params, struct fault *fault
 	struct endpoint target, external = { 0 };
 	char key[IP_TEXT_MAX];
 	uint32_t wan;
-	int r = check_add(document, params, &target, fault);
+	int r;
 
+	if (endpoint_parse(param_string(params, "target"), &target) == 0 &&
+	    target.address.family == AF_INET6 && target.scope_id == 0 && target.port != 0 &&
+	    json_array_size(json_object_get(params, "sni")) == 0)
+		return forwards6_add(job, params, &target, fault);
+	if (json_is_string(json_object_get(params, "externalPort")))
+		return fault_set(
+			fault, FAULT_INVALID_REQUEST,
+			"externalPort: of an IPv4 target it is a port alone; the address is "
+			"that of the device (set-wan)");
+	r = check_add(document, params, &target, fault);
 	if (r < 0)
 		return r;
 	if (!wan_of(document, ip_to_v4(&target.address), &wan))
@@ -127,7 +151,7 @@ static int change_remove(struct job *job, const json_t *params, struct fault *fa
 {
 	const char *key = param_string(params, "source");
 	const char *hostname = param_string(params, "hostname");
-	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+	const json_t *entry = entry_of(job_document(job), key);
 
 	if (!entry)
 		return 0;
@@ -142,7 +166,7 @@ static int member_pointer(const struct job *job, const json_t *params, const cha
 {
 	const char *key = param_string(params, "source");
 	const char *hostname = param_string(params, "hostname");
-	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+	const json_t *entry = entry_of(job_document(job), key);
 	const json_t *routes = json_object_get(entry, "routes");
 
 	if (!entry)
@@ -155,7 +179,8 @@ static int member_pointer(const struct job *job, const json_t *params, const cha
 	if (routes)
 		document_pointer(to, "portForwards", key, "routes", hostname, member, NULL);
 	else
-		document_pointer(to, "portForwards", key, member, NULL);
+		document_pointer(to, forwards6_is(key) ? FORWARDS6 : "portForwards", key, member,
+				 NULL);
 	return 0;
 }
 
@@ -193,7 +218,7 @@ static int change_pin(struct job *job, const json_t *params, struct fault *fault
 		return r;
 	if (json_object_get(json_object_get(all_forwards(job_document(job)), key), "routes"))
 		return job_put(job, text_string(&pointer), json_false(), fault);
-	entry = json_copy(json_object_get(all_forwards(job_document(job)), key));
+	entry = json_copy(entry_of(job_document(job), key));
 	if (!entry || json_object_set_new(entry, "auto", json_false()) < 0) {
 		json_decref(entry);
 		return -ENOMEM;
@@ -269,7 +294,7 @@ int forwards_prune(struct job *job)
 			r = remove_forward(job, name);
 	}
 	json_decref(keys);
-	return r;
+	return r < 0 ? r : forwards6_prune(job);
 }
 
 /* Whether an entry or route was opened by a device for itself, and is open. */
@@ -320,7 +345,7 @@ int forwards_close_automatic(struct job *job, uint32_t device)
 			r = remove_forward(job, name);
 	}
 	json_decref(keys);
-	return r;
+	return r < 0 ? r : forwards6_close_automatic(job, device);
 }
 
 /* The key that a forward should have now; equal to @key where no address is known. */

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/names.h"
 #include "tunnel/wan.h"
 #include "tunnel/web_listener.h"
@@ -47,7 +48,7 @@ struct forward {
 
 /* Where the bytes of an external address and port count. Sorted. */
 struct port {
-	uint32_t external;
+	struct ip_address external;
 	uint16_t external_port;
 	struct forward *forward;
 };
@@ -202,17 +203,17 @@ static const char *fixed_state(const struct wan_addresses *addresses,
 	return device ? NULL : "target is not a device";
 }
 
-static void note_port(struct live *live, uint32_t external, uint16_t port, struct forward *forward)
+static void note_port(struct live *live, struct ip_address external, uint16_t port,
+		      struct forward *forward)
 {
 	live->ports[live->port_count++] = (struct port){ external, port, forward };
 }
 
-static int note_forward(struct live *live, const struct wan_addresses *addresses,
-			const char *source, const struct document_forward *plain)
+/* The row of a forward, made where there is none. */
+static int touch_forward(struct live *live, const char *source, const char *device,
+			 struct forward **ret)
 {
 	struct forward *forward = map_get(&live->forwards, source, strlen(source));
-	uint32_t local = wan_local(addresses, plain->external);
-	char target[IP_TEXT_MAX];
 	int r;
 
 	if (!forward) {
@@ -231,15 +232,53 @@ static int note_forward(struct live *live, const struct wan_addresses *addresses
 	list_remove(&forward->node);
 	list_append(&live->forward_list, &forward->node);
 	forward->generation = live->generation;
-	(void)ip_v4_format(plain->target, target);
-	forward->device = map_get(&live->devices, target, strlen(target));
+	forward->device = map_get(&live->devices, device, strlen(device));
 	if (forward->device && forward->device->generation != live->generation)
 		forward->device = NULL; /* the document has it no more: its row is about to go */
+	*ret = forward;
+	return 0;
+}
+
+static int note_forward(struct live *live, const struct wan_addresses *addresses,
+			const char *source, const struct document_forward *plain)
+{
+	uint32_t local = wan_local(addresses, plain->external);
+	struct forward *forward;
+	char target[IP_TEXT_MAX];
+	int r = touch_forward(live, source, ip_v4_format(plain->target, target), &forward);
+
+	if (r < 0)
+		return r;
 	forward->fixed = fixed_state(addresses, plain, forward->device);
 	if (plain->enabled)
-		note_port(live, local, plain->external_port, forward);
+		note_port(live, ip_from_v4(local), plain->external_port, forward);
 	if (plain->enabled && local != plain->external)
-		note_port(live, plain->external, plain->external_port, forward);
+		note_port(live, ip_from_v4(plain->external), plain->external_port, forward);
+	return 0;
+}
+
+static int note_forward6(struct live *live, const json_t *document, const char *source,
+			 const struct document_forward6 *of)
+{
+	struct document_subnet subnet;
+	struct forward *forward;
+	char device[IP_TEXT_MAX] = "";
+	uint32_t address;
+	int r;
+
+	if (document_device6(document, &of->target, &subnet, &address))
+		(void)ip_v4_format(address, device);
+	r = touch_forward(live, source, device, &forward);
+	if (r < 0)
+		return r;
+	forward->fixed = !of->enabled	    ? "disabled"
+			 : !forward->device ? "target is not a device"
+					    : NULL;
+	if (!forward->fixed && !ip_equal(&of->external, &of->target) &&
+	    !wan6_is_own(document, &of->external))
+		forward->fixed = "external address is not on this machine";
+	if (of->enabled)
+		note_port(live, of->external, of->external_port, forward);
 	return 0;
 }
 
@@ -247,14 +286,16 @@ static int compare_ports(const void *a, const void *b)
 {
 	const struct port *one = a, *other = b;
 
-	if (one->external != other->external)
-		return one->external < other->external ? -1 : 1;
-	return (int)one->external_port - (int)other->external_port;
+	int order = ip_compare(&one->external, &other->external);
+
+	return order != 0 ? order : (int)one->external_port - (int)other->external_port;
 }
 
 static int note_forwards(struct live *live, const json_t *document)
 {
 	json_t *forwards = json_object_get(document, "portForwards");
+	json_t *forwards6 = json_object_get(document, FORWARDS6);
+	struct document_forward6 forward6;
 	struct wan_addresses addresses;
 	struct document_forward plain;
 	const json_t *entry;
@@ -264,12 +305,16 @@ static int note_forwards(struct live *live, const json_t *document)
 	wan_addresses(document, &addresses);
 	free(live->ports);
 	live->port_count = 0;
-	live->ports = calloc(2 * json_object_size(forwards) + 1, sizeof(*live->ports));
+	live->ports = calloc(2 * json_object_size(forwards) + json_object_size(forwards6) + 1,
+			     sizeof(*live->ports));
 	if (!live->ports)
 		return -ENOMEM;
 	json_object_foreach(forwards, source, entry)
 		if (r == 0 && document_forward(source, entry, &plain))
 			r = note_forward(live, &addresses, source, &plain);
+	json_object_foreach(forwards6, source, entry)
+		if (r == 0 && document_forward6(source, entry, &forward6))
+			r = note_forward6(live, document, source, &forward6);
 	qsort(live->ports, live->port_count, sizeof(*live->ports), compare_ports);
 	return r;
 }
@@ -660,29 +705,38 @@ static json_t *report_devices(const struct live *live, const json_t *document)
 	return list;
 }
 
+static int report_forward(const struct live *live, const char *source, const json_t *entry,
+			  json_t *list)
+{
+	const struct forward *forward = map_get(&live->forwards, source, strlen(source));
+
+	if (!forward)
+		return 0; /* not a plain one */
+	return json_array_append_new(
+		list,
+		json_pack("{s:s, s:O, s:O, s:O, s:s, s:I, s:I}", "source", source, "target",
+			  json_object_get(entry, "target"), "count",
+			  json_object_get(entry, "count"), "label", json_object_get(entry, "label"),
+			  "state", forward->state, "rxBytes", (json_int_t)forward->rx_bytes,
+			  "txBytes", (json_int_t)forward->tx_bytes));
+}
+
 static json_t *report_forwards(const struct live *live, const json_t *document)
 {
-	json_t *list = json_array(), *entry;
+	static const char *const members[] = { "portForwards", FORWARDS6 };
+	json_t *list = json_array();
+	const json_t *entry;
 	const char *source;
+	int r = list ? 0 : -ENOMEM;
 
-	json_object_foreach(json_object_get(document, "portForwards"), source, entry) {
-		const struct forward *forward = map_get(&live->forwards, source, strlen(source));
-		json_t *row;
-
-		if (!forward)
-			continue; /* not a plain one */
-		row = json_pack("{s:s, s:O, s:O, s:O, s:s, s:I, s:I}", "source", source, "target",
-				json_object_get(entry, "target"), "count",
-				json_object_get(entry, "count"), "label",
-				json_object_get(entry, "label"), "state", forward->state, "rxBytes",
-				(json_int_t)forward->rx_bytes, "txBytes",
-				(json_int_t)forward->tx_bytes);
-		if (json_array_append_new(list, row) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		json_object_foreach(json_object_get(document, members[i]), source, entry)
+			if (r == 0)
+				r = report_forward(live, source, entry, list);
+	if (r == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 json_t *live_report(const struct live *live, const struct tunnel *tunnel)

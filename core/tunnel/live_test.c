@@ -185,7 +185,7 @@ static void later_only_what_changed(void **state)
 	json_decref(changes);
 	assert_null(update(f));
 
-	f->forward = (struct netd_forward_status){ 0xC6120002, 80, 300, 400 };
+	f->forward = (struct netd_forward_status){ ip_from_v4(0xC6120002), 80, 300, 400 };
 	f->status.forwards = &f->forward;
 	f->status.forward_count = 1;
 	changes = update(f);
@@ -250,8 +250,8 @@ static void rows_follow_the_document(void **state)
 static void both_addresses_of_a_forward_count(void **state)
 {
 	struct fixture *f = *state;
-	struct netd_forward_status rows[] = { { 0xC0A80002, 80, 1, 2 },
-					      { 0xC6120002, 80, 30, 40 } };
+	struct netd_forward_status rows[] = { { ip_from_v4(0xC0A80002), 80, 1, 2 },
+					      { ip_from_v4(0xC6120002), 80, 30, 40 } };
 	json_t *changes;
 
 	/* Behind 1:1 NAT: the machine has a private address alone. */

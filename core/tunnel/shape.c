@@ -51,6 +51,10 @@ static bool text_fits(enum shape_kind kind, const char *text, const char **ret_w
 	case SHAPE_SUBNET_V4:
 		*ret_wanted = "an IPv4 subnet such as 10.59.37.1/24";
 		return ip_prefix_parse(text, &prefix) == 0 && prefix.address.family == AF_INET;
+	case SHAPE_ENDPOINT_V6:
+		*ret_wanted = "an IPv6 address that a host may have, with a port of 1 to 65535";
+		return endpoint_parse(text, &endpoint) == 0 && endpoint.port > 0 &&
+		       endpoint.scope_id == 0 && wan6_is_host(&endpoint.address);
 	case SHAPE_NETWORK_V6:
 		*ret_wanted = "an IPv6 network of /64 such as fd12:3456:789a:1::/64";
 		return document_ipv6_parse(text, &prefix);

@@ -25,6 +25,7 @@ enum shape_kind {
 	SHAPE_ENDPOINT,
 	SHAPE_ENDPOINT_V4, /* such an address with a port of 1 to 65535 */
 	SHAPE_SUBNET_V4,
+	SHAPE_ENDPOINT_V6, /* an IPv6 address that one host may have, with a port of 1 to 65535 */
 	SHAPE_NETWORK_V6, /* the IPv6 network of a subnet */
 	SHAPE_PREFIX,
 	SHAPE_ENUM,

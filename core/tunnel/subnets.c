@@ -2,6 +2,7 @@
 #include "tunnel/job.h"
 
 #include "base/secret.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/records.h"
 #include "tunnel/wan.h"
 
@@ -189,17 +190,19 @@ static int change_set_ipv6(struct job *job, const json_t *params, struct fault *
 	CLEANUP(text_done) struct text pointer = { 0 };
 	const char *text = param_string(params, "ipv6");
 	struct document_subnet subnet;
-	struct ip_prefix network;
+	struct ip_prefix network, old;
 	char spelled[IP_TEXT_MAX];
 	int r = find_subnet(job_document(job), params, &subnet, fault);
+	bool had;
 
 	if (r < 0)
 		return r;
+	had = document_ipv6(&subnet, &old);
 	document_pointer(&pointer, "wg", "subnets", subnet.key, "ipv6", NULL);
-	if (strcmp(text, "off") == 0)
-		return json_object_get(subnet.value, "ipv6")
-			       ? job_remove(job, text_string(&pointer))
-			       : 0;
+	if (strcmp(text, "off") == 0) {
+		r = had ? job_remove(job, text_string(&pointer)) : 0;
+		return r < 0 ? r : forwards6_prune(job);
+	}
 	if (access("/proc/net/if_inet6", F_OK) < 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "ipv6: the kernel of this machine has no IPv6");
@@ -213,8 +216,9 @@ static int change_set_ipv6(struct job *job, const json_t *params, struct fault *
 	r = check_ipv6(job_document(job), &subnet, &network, text, fault);
 	if (r < 0)
 		return r;
-	return job_put(job, text_string(&pointer), json_string(ip_prefix_format(&network, spelled)),
-		       fault);
+	r = job_put(job, text_string(&pointer), json_string(ip_prefix_format(&network, spelled)),
+		    fault);
+	return r == 0 && had ? forwards6_follow(job, &old, &network, fault) : r;
 }
 
 /* The server itself would be asked in a circle; nobody else is reached there. */

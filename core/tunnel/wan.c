@@ -43,10 +43,11 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Calls @visit for each IPv4 address of each gateway that may lead to the internet, in key order. */
-static void each_address(const json_t *document,
-			 bool (*visit)(const json_t *ip_info, uint32_t address, void *context),
-			 void *context)
+/* Calls @visit for each address of a family of each gateway that may lead to the internet, in key order. */
+static void each_of_family(const json_t *document, uint8_t family,
+			   bool (*visit)(const json_t *ip_info, const struct ip_address *address,
+					 void *context),
+			   void *context)
 {
 	json_t *gateways = json_object_get(document, "gateways");
 	cleanup_free const char **names = calloc(json_object_size(gateways) + 1, sizeof(*names));
@@ -71,11 +72,32 @@ static void each_address(const json_t *document,
 			struct ip_prefix prefix;
 
 			if (ip_prefix_parse(json_string_value(subnet), &prefix) == 0 &&
-			    prefix.address.family == AF_INET &&
-			    visit(info, ip_to_v4(&prefix.address), context))
+			    prefix.address.family == family &&
+			    visit(info, &prefix.address, context))
 				return;
 		}
 	}
+}
+
+struct v4_visit {
+	bool (*visit)(const json_t *ip_info, uint32_t address, void *context);
+	void *context;
+};
+
+static bool visit_v4(const json_t *ip_info, const struct ip_address *address, void *context)
+{
+	const struct v4_visit *v4 = context;
+
+	return v4->visit(ip_info, ip_to_v4(address), v4->context);
+}
+
+static void each_address(const json_t *document,
+			 bool (*visit)(const json_t *ip_info, uint32_t address, void *context),
+			 void *context)
+{
+	struct v4_visit v4 = { visit, context };
+
+	each_of_family(document, AF_INET, visit_v4, &v4);
 }
 
 static bool visit_default(const json_t *ip_info, uint32_t address, void *context)
@@ -178,4 +200,54 @@ int wan_fault(const json_t *document, enum fault_kind kind, struct fault *fault)
 		"set-wan --wan-ip PUBLIC-ADDRESS",
 		ip_v4_format(addresses.behind_nat ? addresses.behind_nat : addresses.own[0], own),
 		subnet ? subnet : "SUBNET");
+}
+
+static bool is_global(const struct ip_address *address)
+{
+	return address->family == AF_INET6 && (address->bytes[0] & 0xe0) == 0x20;
+}
+
+bool wan6_is_host(const struct ip_address *address)
+{
+	return is_global(address) || document_ipv6_is_local(address);
+}
+
+static bool visit_default6(const json_t *ip_info, const struct ip_address *address, void *context)
+{
+	struct ip_address *ret = context;
+
+	if (is_global(address))
+		*ret = *address;
+	return ret->family != 0;
+}
+
+bool wan6_default(const json_t *document, struct ip_address *ret)
+{
+	struct ip_address address = { 0 };
+
+	each_of_family(document, AF_INET6, visit_default6, &address);
+	if (address.family != 0)
+		*ret = address;
+	return address.family != 0;
+}
+
+struct own6 {
+	struct ip_address address;
+	bool found;
+};
+
+static bool visit_own6(const json_t *ip_info, const struct ip_address *address, void *context)
+{
+	struct own6 *own = context;
+
+	own->found |= ip_equal(&own->address, address);
+	return own->found;
+}
+
+bool wan6_is_own(const json_t *document, const struct ip_address *address)
+{
+	struct own6 own = { *address, false };
+
+	each_of_family(document, AF_INET6, visit_own6, &own);
+	return own.found;
 }

@@ -50,3 +50,9 @@ uint32_t wan_local(const struct wan_addresses *addresses, uint32_t wan);
 
 /* Says that no public address is known and what the owner can do about it. Returns -EPROTO. */
 int wan_fault(const json_t *document, enum fault_kind kind, struct fault *fault);
+
+/* Of IPv6: whether one host may have an address (global, or unique local); the machine's first address of the
+ * internet; whether an address is one of its own. */
+bool wan6_is_host(const struct ip_address *address);
+bool wan6_default(const json_t *document, struct ip_address *ret);
+bool wan6_is_own(const json_t *document, const struct ip_address *address);

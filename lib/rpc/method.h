@@ -30,6 +30,7 @@ enum rpc_type {
 	RPC_SUBNET, /* "10.59.37.1/24" */
 	RPC_ENDPOINT, /* "198.51.100.7:8080", "[2001:db8::1]:8080" */
 	RPC_ENDPOINT_V4,
+	RPC_PORT, /* a number as of RPC_U16, or RPC_ENDPOINT */
 	RPC_ENUM, /* one of `values` */
 	RPC_STRINGS, /* an array of RPC_STRING; on the command line a repeated option */
 	RPC_POINTER, /* a JSON pointer, RFC 6901 */

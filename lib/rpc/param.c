@@ -115,7 +115,7 @@ static int check_strings(const struct rpc_param *param, const json_t *value, str
 
 static int check_number(const struct rpc_param *param, const json_t *value, struct fault *fault)
 {
-	json_int_t max = param->type == RPC_U16 ? UINT16_MAX : UINT32_MAX;
+	json_int_t max = param->type != RPC_U32 ? UINT16_MAX : UINT32_MAX;
 	json_int_t number = json_integer_value(value);
 
 	if (!json_is_number(value))
@@ -199,6 +199,7 @@ static const text_check forms[] = {
 	[RPC_IP] = check_ip,	       [RPC_IPV4] = check_ipv4,
 	[RPC_SUBNET] = check_subnet,   [RPC_ENDPOINT] = check_endpoint,
 	[RPC_POINTER] = check_pointer, [RPC_ENDPOINT_V4] = check_endpoint_v4,
+	[RPC_PORT] = check_endpoint,
 };
 
 static int check_form(const struct rpc_param *param, const json_t *value, struct fault *fault)
@@ -225,6 +226,9 @@ static int check_value(const struct rpc_param *param, const json_t *value, struc
 	case RPC_U16:
 	case RPC_U32:
 		return check_number(param, value, fault);
+	case RPC_PORT:
+		return json_is_string(value) ? check_form(param, value, fault)
+					     : check_number(param, value, fault);
 	case RPC_ENUM:
 		return check_enum(param, value, fault);
 	case RPC_STRINGS:
@@ -249,6 +253,7 @@ static json_t *value_from(const struct rpc_param *param, const char *text)
 	switch (param->type) {
 	case RPC_U16:
 	case RPC_U32:
+	case RPC_PORT:
 		return number_from(text);
 	case RPC_BOOL:
 		if (strcmp(text, "true") == 0)

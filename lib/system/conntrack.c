@@ -55,15 +55,26 @@ static int victims_add(struct victims *victims, struct nf_conntrack *entry)
 	return 0;
 }
 
+static struct ip_address read_address(const struct nf_conntrack *entry, enum nf_conntrack_attr v4,
+				      enum nf_conntrack_attr v6)
+{
+	struct ip_address address = { .family = nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO) };
+	const void *bytes = nfct_get_attr(entry, address.family == AF_INET6 ? v6 : v4);
+
+	if (bytes)
+		memcpy(address.bytes, bytes, address.family == AF_INET6 ? 16 : 4);
+	return address;
+}
+
 static struct conntrack_flow read_flow(const struct nf_conntrack *entry)
 {
 	return (struct conntrack_flow){
 		.protocol = nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO),
 		.destination_translated = nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_DST_NAT,
-		.source = ntohl(nfct_get_attr_u32(entry, ATTR_ORIG_IPV4_SRC)),
-		.destination = ntohl(nfct_get_attr_u32(entry, ATTR_ORIG_IPV4_DST)),
+		.source = read_address(entry, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC),
+		.destination = read_address(entry, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST),
 		.destination_port = ntohs(nfct_get_attr_u16(entry, ATTR_ORIG_PORT_DST)),
-		.target = ntohl(nfct_get_attr_u32(entry, ATTR_REPL_IPV4_SRC)),
+		.target = read_address(entry, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC),
 		.target_port = ntohs(nfct_get_attr_u16(entry, ATTR_REPL_PORT_SRC)),
 	};
 }
@@ -93,7 +104,7 @@ static int visit_entry(const struct nlmsghdr *message, void *context)
 	return r;
 }
 
-static struct nlmsghdr *begin(void *buffer, unsigned type, uint16_t flags)
+static struct nlmsghdr *begin(void *buffer, unsigned type, uint16_t flags, uint8_t family)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct nfgenmsg *general;
@@ -101,7 +112,7 @@ static struct nlmsghdr *begin(void *buffer, unsigned type, uint16_t flags)
 	message->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
 	message->nlmsg_flags = flags;
 	general = mnl_nlmsg_put_extra_header(message, sizeof(*general));
-	general->nfgen_family = AF_INET;
+	general->nfgen_family = family;
 	general->version = NFNETLINK_V0;
 	return message;
 }
@@ -112,9 +123,12 @@ static void put_filter(struct nlmsghdr *message, const struct conntrack_filter *
 	struct nlattr *nested = mnl_attr_nest_start(message, CTA_TUPLE_IP);
 	uint32_t flags = 0;
 
-	if (filter->destination) {
+	if (filter->destination.family != 0) {
+		bool v6 = filter->family == AF_INET6;
+
 		flags |= FILTER_IP_DST;
-		mnl_attr_put_u32(message, CTA_IP_V4_DST, htonl(filter->destination));
+		mnl_attr_put(message, v6 ? CTA_IP_V6_DST : CTA_IP_V4_DST, v6 ? 16 : 4,
+			     filter->destination.bytes);
 	}
 	mnl_attr_nest_end(message, nested);
 	nested = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
@@ -142,8 +156,8 @@ static int find(struct netlink *nl, const struct conntrack_filter *filter, struc
 
 	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
 		victims_clear(victims);
-		message = begin(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP);
-		if (filter->destination || filter->protocol)
+		message = begin(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, filter->family);
+		if (filter->destination.family != 0 || filter->protocol)
 			put_filter(message, filter);
 		r = netlink_request(nl, message, visit_entry, victims);
 	}
@@ -154,7 +168,8 @@ static int find(struct netlink *nl, const struct conntrack_filter *filter, struc
 static int delete_entry(struct netlink *nl, const struct nf_conntrack *entry)
 {
 	_Alignas(struct nlmsghdr) char buffer[4096] = { 0 };
-	struct nlmsghdr *message = begin(buffer, IPCTNL_MSG_CT_DELETE, 0);
+	struct nlmsghdr *message =
+		begin(buffer, IPCTNL_MSG_CT_DELETE, 0, nfct_get_attr_u8(entry, ATTR_ORIG_L3PROTO));
 	struct nf_conntrack *key = nfct_new();
 	int r;
 

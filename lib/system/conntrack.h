@@ -1,5 +1,5 @@
 /*
- * The kernel's connection tracking table, for IPv4 TCP and UDP
+ * The kernel's connection tracking table, for TCP and UDP
  *
  * Finds entries by what they were translated from and to, and deletes them. One pass over the table
  * per call, whatever is looked for; what can be decided in the kernel is not copied out of it.
@@ -9,16 +9,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ip.h"
 #include "system/netlink.h"
 
-/* Addresses and ports in host byte order. `original` is the first packet's direction. */
+/* Ports in host byte order. `original` is the first packet's direction. */
 struct conntrack_flow {
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	bool destination_translated;
-	uint32_t source;
-	uint32_t destination;
+	struct ip_address source;
+	struct ip_address destination;
 	uint16_t destination_port;
-	uint32_t target; /* where the packets really went: source of the replies */
+	struct ip_address target; /* where the packets really went: source of the replies */
 	uint16_t target_port;
 };
 
@@ -27,7 +28,8 @@ typedef bool (*conntrack_match)(const struct conntrack_flow *flow, void *context
 
 /* Which entries are looked at at all, by their original destination; zero members: any. */
 struct conntrack_filter {
-	uint32_t destination;
+	uint8_t family; /* AF_INET or AF_INET6 */
+	struct ip_address destination;
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint16_t destination_port; /* with a protocol only */
 };

@@ -117,6 +117,21 @@ def differences(tunnel, document=None):
 
 def _compare_ipv6(tunnel, document, sets, compare):
     """Sets that are not there are as good as empty ones: there are none without IPv6."""
+    forwards, pinholes = {}, set()
+    for source, entry in document.get("portForwards6", {}).items():
+        if not entry["enabled"]:
+            continue
+        (address, first), (target, target_first) = (
+            text[1:].split("]:") for text in (source, entry["target"]))
+        for offset in range(entry["count"]):
+            inside = target, int(target_first) + offset
+            if (address, int(first) + offset) == inside:
+                pinholes.add(inside)
+            else:
+                forwards[address, int(first) + offset] = inside
+    compare("IPv6 forwards", forwards, sets.get("forwards6", {}))
+    compare("published IPv6 ports", set(forwards) | pinholes, sets.get("published6", set()))
+    compare("counted IPv6 replies", set(forwards) | pinholes, sets.get("answered6", set()))
     subnets = {key: subnet for key, subnet in document["wg"]["subnets"].items() if "ipv6" in subnet}
     networks = {subnet["ipv6"] for subnet in subnets.values()}
     local = {network for network in networks if network.startswith("fd")}

@@ -157,8 +157,9 @@ class Netd:
             found["peers"][base64.b64encode(key).decode()] = (handshake, received, sent)
         found["forwards"] = {}
         for _ in range(take("I")):
-            address, port, received, sent = take("IHQQ")
-            source = f"{ipaddress.IPv4Address(address)}:{port}"
+            family, address, port, received, sent = take("B16sHQQ")
+            source = f"{ipaddress.ip_address(address[:4])}:{port}" if family == socket.AF_INET \
+                else f"[{ipaddress.ip_address(address)}]:{port}"
             found["forwards"][source] = {"rx": received, "tx": sent}
         assert not body
         return found

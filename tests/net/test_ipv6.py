@@ -1,6 +1,7 @@
 """IPv6 in the tunnel: addresses of devices, egress, isolation, forwards and pinholes, restarts, drift."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -226,6 +227,126 @@ def test_db_apply_names_the_fault(world):
         with pytest.raises(RpcError) as refused:
             world.tunnel.call("db.apply", expr=f'.wg.subnets."{HOME}".ipv6 = {ipv6}')
         assert "/ipv6: must be an IPv6 network of /64" in refused.value.details
+
+
+# Forwards and pinholes
+
+def add(world, external, target, port=7000, **params):
+    world.tunnel.call("port-forward.add", externalPort=external, target=f"[{target}]:{port}", **params)
+
+
+def test_forward(world):
+    """To a unique local address, from this machine's; the server sees who asks."""
+    add(world, 8000, world.address("server"))
+    assert list(world.tunnel.call("db.dump", pointer="/portForwards6")["value"]) == \
+        [f"[{Lab.VPS6}]:8000"]
+    assert ask_tcp(world.stranger, Lab.VPS6, 8000) == ("server", Lab.STRANGER6)
+    assert ask_udp(world.stranger, Lab.VPS6, 8000) == ("server", Lab.STRANGER6)
+    assert unreachable(world.stranger, Lab.VPS6, 8001)
+    assert unreachable(world.stranger, world.address("box"), 7000)
+    assert differences(world.tunnel) == []
+
+
+def test_pinhole(world):
+    add(world, 7000, world.address("box"))
+    assert ask_tcp(world.stranger, world.address("box"), 7000) == ("box", Lab.STRANGER6)
+    assert ask_udp(world.stranger, world.address("box"), 7000) == ("box", Lab.STRANGER6)
+    assert unreachable(world.stranger, world.address("box"), 7001)
+    assert differences(world.tunnel) == []
+
+
+def test_other_ports_by_the_command(world):
+    """A range of this machine's own, and a pinhole whose port is another inside."""
+    server, box = world.address("server"), world.address("box")
+    world.tunnel.cli("port-forward", "add", f"[{Lab.VPS6}]:8000", f"[{server}]:7000", "--count", "2")
+    world.tunnel.cli("port-forward", "add", f"[{box}]:443", f"[{box}]:7000", "--label", "Web")
+    assert ask_tcp(world.stranger, Lab.VPS6, 8001) == ("server", Lab.STRANGER6)
+    assert ask_tcp(world.stranger, box, 443) == ("box", Lab.STRANGER6)
+    assert unreachable(world.stranger, box, 7000)
+    assert differences(world.tunnel) == []
+    states = {row["source"]: row for row in world.tunnel.call("status")["forwards"]}
+    assert states[f"[{box}]:443"]["state"] == "active"
+    assert states[f"[{box}]:443"]["label"] == "Web"
+    assert states[f"[{box}]:443"]["rxBytes"] > 0 and states[f"[{box}]:443"]["txBytes"] > 0
+    assert f"[{box}]:443" in world.tunnel.cli("status")
+
+
+def test_disabled_enabled_removed(world):
+    source = f"[{Lab.VPS6}]:8000"
+    add(world, 8000, world.address("server"))
+    with Conversation(world.stranger, Lab.VPS6, 8000) as conversation:
+        conversation.say()
+        world.tunnel.cli("port-forward", "set-enabled", source)
+        with pytest.raises(OSError):
+            conversation.say(UNREACHABLE_S)
+    assert unreachable(world.stranger, Lab.VPS6, 8000)
+    world.tunnel.cli("port-forward", "set-enabled", source, "--enabled")
+    assert ask_tcp(world.stranger, Lab.VPS6, 8000) == ("server", Lab.STRANGER6)
+    world.tunnel.cli("port-forward", "update-label", source, "Files")
+    world.tunnel.cli("port-forward", "remove", source)
+    assert world.tunnel.call("db.dump", pointer="/portForwards6")["value"] is None
+    assert differences(world.tunnel) == []
+
+
+def test_removed_pinhole_ends_its_connections(world):
+    box = world.address("box")
+    add(world, 7000, box)
+    with Conversation(world.stranger, box, 7000) as conversation:
+        conversation.say()
+        world.tunnel.cli("port-forward", "remove", f"[{box}]:7000")
+        with pytest.raises(OSError):
+            conversation.say(UNREACHABLE_S)
+    wait_until(lambda: not re.search(rf"dst={box} sport=\d+ dport=7000",
+                                     world.vps.run("conntrack", "-L", "-f", "ipv6")),
+               "the kernel forgets the connection")
+
+
+def test_hairpins(world):
+    """A device reaches its own public port, and others', by the public address."""
+    add(world, 8000, world.address("server"))
+    add(world, 7000, world.address("box"))
+    source = (world.address("server"), 0)
+    assert ask_tcp(world.server, Lab.VPS6, 8000, source=source)[0] == "server"
+    assert ask_tcp(world.box, Lab.VPS6, 8000) == ("server", world.address("box"))
+    assert ask_tcp(world.laptop, Lab.VPS6, 8000) == ("server", world.address("laptop"))
+    assert ask_tcp(world.laptop, world.address("box"), 7000) == ("box", world.address("laptop"))
+    assert unreachable(world.laptop, world.address("box"), 7001)
+    assert ask_tcp(world.vps, Lab.VPS6, 8000)[0] == "server"
+
+
+def test_forwards_follow_the_network(world):
+    """Their devices' addresses change with it; without IPv6 they go."""
+    add(world, 8000, world.address("server"))
+    add(world, 7000, world.address("box"))
+    world.call("subnet.set-ipv6", GLOBAL, ipv6="2001:db8:d:2::/64")
+    forwards = world.tunnel.call("db.dump", pointer="/portForwards6")["value"]
+    assert forwards["[2001:db8:d:2::2]:7000"]["target"] == "[2001:db8:d:2::2]:7000"
+    assert len(forwards) == 2
+    assert differences(world.tunnel) == []
+    world.call("subnet.set-ipv6", GLOBAL, ipv6="off")
+    assert len(world.tunnel.call("db.dump", pointer="/portForwards6")["value"]) == 1
+    world.call("device.remove", HOME, ip="10.59.37.2")
+    assert world.tunnel.call("db.dump", pointer="/portForwards6")["value"] is None
+    assert differences(world.tunnel) == []
+
+
+@pytest.mark.parametrize("external, target, params, what", [
+    (8000, "[fd99::2]:80", {}, "target: "),
+    (8000, "[2001:db8:d:1::9]:80", {}, "target: "),
+    (0, f"[{PREFIX}2]:80", {}, "externalPort: "),
+    ("[2001:db8:9::9]:80", f"[{PREFIX}2]:80", {}, "externalPort: "),
+    ("198.18.0.2:80", "10.59.37.2:80", {}, "externalPort: "),
+    (65530, f"[{PREFIX}2]:80", {"count": 7}, "count: "),
+    (7005, f"[{PREFIX}2]:7005", {}, "externalPort: "),
+    (f"[{Lab.VPS6}]:51820", f"[{PREFIX}2]:80", {}, "externalPort: "),
+])
+def test_bad_forwards_are_refused(world, external, target, params, what):
+    add(world, 7000, world.address("box"), count=10)
+    before = world.tunnel.document()
+    with pytest.raises(RpcError) as refused:
+        world.tunnel.call("port-forward.add", externalPort=external, target=target, **params)
+    assert refused.value.details.startswith(what)
+    assert world.tunnel.document() == before
 
 
 # The machine

@@ -1,0 +1,315 @@
+#include "tunnel/forwards6.h"
+
+#include "tunnel/wan.h"
+
+static json_t *all_of(const json_t *document)
+{
+	return json_object_get(document, FORWARDS6);
+}
+
+static bool shares_a_port(const struct document_forward6 *a, const struct document_forward6 *b)
+{
+	return ip_equal(&a->external, &b->external) &&
+	       (uint32_t)a->external_port < (uint32_t)b->external_port + b->count &&
+	       (uint32_t)b->external_port < (uint32_t)a->external_port + a->count;
+}
+
+const char *forwards6_conflict(const json_t *document, const char *key, const json_t *value)
+{
+	struct document_forward6 forward, other;
+	const json_t *other_value;
+	const char *other_key;
+
+	if (!document_forward6(key, value, &forward))
+		return NULL;
+	json_object_foreach(all_of(document), other_key, other_value) {
+		if (strcmp(key, other_key) != 0 &&
+		    document_forward6(other_key, other_value, &other) &&
+		    shares_a_port(&forward, &other))
+			return other_key;
+	}
+	return NULL;
+}
+
+int forwards6_put(struct job *job, const char *key, json_t *value, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	json_t *first;
+	int r;
+
+	if (forwards6_conflict(job_document(job), key, value)) {
+		json_decref(value);
+		return 1;
+	}
+	document_pointer(&pointer, FORWARDS6, NULL);
+	if (!all_of(job_document(job))) {
+		first = json_pack("{s:o}", key, value);
+		return first ? job_put(job, text_string(&pointer), first, fault) : -ENOMEM;
+	}
+	document_pointer(&pointer, key, NULL);
+	r = text_error(&pointer);
+	return r < 0 ? r : job_put(job, text_string(&pointer), value, fault);
+}
+
+int forwards6_remove(struct job *job, const char *key)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	const json_t *all = all_of(job_document(job));
+
+	if (!json_object_get(all, key))
+		return 0;
+	document_pointer(&pointer, FORWARDS6, json_object_size(all) > 1 ? key : NULL, NULL);
+	return job_remove(job, text_string(&pointer));
+}
+
+static int check_ports(uint32_t external, uint32_t target, uint32_t count, struct fault *fault)
+{
+	if (count == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
+	if (external + count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from external port %u on pass 65535", count,
+				 external);
+	if (target + count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from target port %u on pass 65535", count,
+				 target);
+	return 0;
+}
+
+/* A device with an address of the internet needs no other. */
+static int default_external(const json_t *document, const struct ip_address *target,
+			    struct ip_address *ret, struct fault *fault)
+{
+	if (!document_ipv6_is_local(target)) {
+		*ret = *target;
+		return 0;
+	}
+	if (wan6_default(document, ret))
+		return 0;
+	return fault_set(
+		fault, FAULT_NETWORK,
+		"externalPort: this machine has no IPv6 address of the internet that could "
+		"lead to the device");
+}
+
+static int read_external(const json_t *document, const json_t *params,
+			 const struct endpoint *target, struct endpoint *ret, struct fault *fault)
+{
+	const json_t *external = json_object_get(params, "externalPort");
+	const char *text = json_string_value(external);
+
+	*ret = (struct endpoint){ .port = (uint16_t)json_integer_value(external) };
+	if (!text) {
+		if (ret->port == 0)
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "externalPort: must be 1 to 65535");
+		return default_external(document, &target->address, &ret->address, fault);
+	}
+	if (endpoint_parse(text, ret) < 0 || ret->port == 0 || ret->scope_id != 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s must have a port of 1 to 65535", text);
+	if (!ip_equal(&ret->address, &target->address) && !wan6_is_own(document, &ret->address))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s is neither an IPv6 address of this machine nor "
+				 "the target's own",
+				 text);
+	return 0;
+}
+
+int forwards6_add(struct job *job, const json_t *params, const struct endpoint *target,
+		  struct fault *fault)
+{
+	const json_t *port = json_object_get(json_object_get(job_document(job), "wg"), "port");
+	uint16_t count = param_u16(params, "count");
+	char key[IP_TEXT_MAX], spelled[IP_TEXT_MAX];
+	struct document_subnet subnet;
+	struct endpoint external;
+	uint32_t device;
+	json_t *entry;
+	int r;
+
+	if (!document_device6(job_document(job), &target->address, &subnet, &device))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "target: %s is not the IPv6 address of a device",
+				 param_string(params, "target"));
+	r = read_external(job_document(job), params, target, &external, fault);
+	if (r == 0)
+		r = check_ports(external.port, target->port, count, fault);
+	if (r < 0)
+		return r;
+	if (!ip_equal(&external.address, &target->address) &&
+	    json_integer_value(port) >= external.port &&
+	    json_integer_value(port) < external.port + count)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: port %d is the tunnel's own; every device would be "
+				 "cut off",
+				 (int)json_integer_value(port));
+	endpoint_format(&external, key);
+	if (json_object_get(all_of(job_document(job)), key))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s is forwarded already", key);
+	entry = json_pack("{s:s, s:s, s:O, s:b, s:i, s:b}", "kind", "dnat", "target",
+			  endpoint_format(target, spelled), "label",
+			  json_object_get(params, "label"), "enabled", true, "count", (int)count,
+			  "auto", false);
+	if (!entry)
+		return -ENOMEM;
+	if (forwards6_conflict(job_document(job), key, entry)) {
+		r = fault_set(fault, FAULT_INVALID_REQUEST,
+			      "externalPort: %s overlaps the port forward %s", key,
+			      forwards6_conflict(job_document(job), key, entry));
+		json_decref(entry);
+		return r;
+	}
+	return forwards6_put(job, key, entry, fault);
+}
+
+/* Removes the entries that @chosen names. They are looked for in a copy, which stays as it is. */
+static int remove_chosen(struct job *job,
+			 bool (*chosen)(const json_t *document,
+					const struct document_forward6 *forward,
+					const json_t *entry, uint32_t device),
+			 uint32_t device)
+{
+	json_t *all = json_copy(all_of(job_document(job)));
+	const json_t *entry;
+	const char *key;
+	int r = 0;
+
+	json_object_foreach(all, key, entry) {
+		struct document_forward6 forward;
+
+		if (r == 0 && document_forward6(key, entry, &forward) &&
+		    chosen(job_document(job), &forward, entry, device))
+			r = forwards6_remove(job, key);
+	}
+	json_decref(all);
+	return r;
+}
+
+static bool leads_nowhere(const json_t *document, const struct document_forward6 *forward,
+			  const json_t *entry, uint32_t device)
+{
+	struct document_subnet subnet;
+	uint32_t found;
+
+	return !document_device6(document, &forward->target, &subnet, &found);
+}
+
+int forwards6_prune(struct job *job)
+{
+	return remove_chosen(job, leads_nowhere, 0);
+}
+
+static bool is_open_automatic(const json_t *document, const struct document_forward6 *forward,
+			      const json_t *entry, uint32_t device)
+{
+	struct document_subnet subnet;
+	uint32_t found;
+
+	return forward->enabled && json_is_true(json_object_get(entry, "auto")) &&
+	       document_device6(document, &forward->target, &subnet, &found) && found == device;
+}
+
+int forwards6_close_automatic(struct job *job, uint32_t device)
+{
+	return remove_chosen(job, is_open_automatic, device);
+}
+
+/* The address in another network. */
+static void move(struct ip_address *address, const struct ip_prefix *from,
+		 const struct ip_prefix *to)
+{
+	if (ip_prefix_contains(from, address))
+		memcpy(address->bytes, to->address.bytes, DOCUMENT_IPV6_LENGTH / 8);
+}
+
+/* A pinhole goes with the device's address; from an address of the internet to a local one it becomes a
+ * forward of this machine, where there is an address for that. */
+static int follow_one(struct job *job, const char *key, const json_t *entry,
+		      const struct ip_prefix *from, const struct ip_prefix *to, struct fault *fault)
+{
+	struct document_forward6 forward;
+	struct endpoint external = { 0 }, target = { 0 };
+	char external_text[IP_TEXT_MAX], target_text[IP_TEXT_MAX];
+	json_t *moved;
+	int r;
+
+	if (!document_forward6(key, entry, &forward) || !ip_prefix_contains(from, &forward.target))
+		return 0;
+	external = (struct endpoint){ .address = forward.external, .port = forward.external_port };
+	target = (struct endpoint){ .address = forward.target, .port = forward.target_port };
+	move(&target.address, from, to);
+	if (ip_equal(&forward.external, &forward.target)) {
+		r = default_external(job_document(job), &target.address, &external.address, fault);
+		if (r < 0)
+			return r;
+	}
+	moved = json_copy((json_t *)entry);
+	if (!moved || json_object_set_new(moved, "target",
+					  json_string(endpoint_format(&target, target_text))) < 0) {
+		json_decref(moved);
+		return -ENOMEM;
+	}
+	r = forwards6_remove(job, key);
+	if (r < 0) {
+		json_decref(moved);
+		return r;
+	}
+	r = forwards6_put(job, endpoint_format(&external, external_text), moved, fault);
+	return r != 1 ? r
+		      : fault_set(fault, FAULT_INVALID_REQUEST,
+				  "ipv6: two port forwards would both become %s; remove one of "
+				  "them first",
+				  external_text);
+}
+
+int forwards6_follow(struct job *job, const struct ip_prefix *from, const struct ip_prefix *to,
+		     struct fault *fault)
+{
+	json_t *all = json_copy(all_of(job_document(job)));
+	const json_t *entry;
+	const char *key;
+	int r = 0;
+
+	json_object_foreach(all, key, entry)
+		if (r == 0)
+			r = follow_one(job, key, entry, from, to, fault);
+	json_decref(all);
+	return r;
+}
+
+int forwards6_check(const json_t *document, struct fault *fault)
+{
+	const json_t *entry;
+	const char *key;
+
+	json_object_foreach(all_of(document), key, entry) {
+		CLEANUP(text_done) struct text path = { 0 };
+		CLEANUP(fault_done) struct fault inner = { 0 };
+		struct document_forward6 forward;
+		struct endpoint endpoint = { 0 };
+		char spelled[IP_TEXT_MAX];
+		const char *other;
+
+		document_pointer(&path, FORWARDS6, key, NULL);
+		if (!document_forward6(key, entry, &forward))
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s: is no port forward",
+					 text_string(&path));
+		endpoint.address = forward.external;
+		endpoint.port = forward.external_port;
+		if (strcmp(endpoint_format(&endpoint, spelled), key) != 0)
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s: must be spelled %s",
+					 text_string(&path), spelled);
+		if (check_ports(forward.external_port, forward.target_port, forward.count, &inner) <
+		    0)
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s/%s", text_string(&path),
+					 inner.details);
+		other = forwards6_conflict(document, key, entry);
+		if (other)
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s: shares a port with %s",
+					 text_string(&path), other);
+	}
+	return 0;
+}
