@@ -57,9 +57,22 @@ static uint32_t epoch_of(const struct pcp_service *service)
 	return port_mapper_epoch(service->tunnel->mapper);
 }
 
-static uint32_t device_of(const struct pcp_peer *peer)
+static bool is_ipv6(const struct pcp_peer *peer)
 {
-	return ip_to_v4(&peer->client.address);
+	return peer->client.address.family == AF_INET6;
+}
+
+/* By its IPv4 address, whichever it speaks from; 0: it is none. */
+static uint32_t device_of(const struct pcp_service *service, const struct pcp_peer *peer)
+{
+	struct document_subnet subnet;
+	uint32_t device;
+
+	if (!is_ipv6(peer))
+		return ip_to_v4(&peer->client.address);
+	return document_device6(document_of(service), &peer->client.address, &subnet, &device)
+		       ? device
+		       : 0;
 }
 
 static void done_with(struct pending *pending)
@@ -123,7 +136,8 @@ static void on_pcp_mapped(void *context, const struct mapping_request *mapping,
 		response.result = PCP_CANNOT_PROVIDE_EXTERNAL;
 	if (mapping->action == MAPPING_ADD && outcome->result == MAPPING_DONE) {
 		response.lifetime_s = mapping->lifetime_s;
-		response.external = ip_from_v4(outcome->external);
+		response.external = mapping->ipv6 ? outcome->external6
+						  : ip_from_v4(outcome->external);
 		response.external_port = outcome->external_port;
 	}
 	if (request->has_port_set)
@@ -141,10 +155,12 @@ static void map_pcp(struct pcp_service *service, const struct pcp_peer *peer,
 	struct mapping_request mapping = {
 		.action = request->lifetime_s == 0 ? MAPPING_REMOVE_INTERNAL : MAPPING_ADD,
 		.via = LEASE_PCP,
-		.device = device_of(peer),
+		.device = device_of(service, peer),
+		.ipv6 = is_ipv6(peer),
 		.protocol = request->protocol,
 		.internal_port = request->internal_port,
 		.external_port = request->external_port,
+		.exact = request->prefer_failure,
 		.count = ports_granted(request),
 		.lifetime_s = pcp_lifetime(request->lifetime_s),
 		.has_nonce = true,
@@ -165,7 +181,8 @@ static void on_pcp(struct pcp_service *service, const struct pcp_peer *peer, con
 	if (request.refusal == PCP_SUCCESS && !pcp_client_matches(&request, &peer->client.address))
 		request.refusal = PCP_ADDRESS_MISMATCH;
 	/* To whom it is forbidden everything is, whatever else is wrong with it. */
-	if (request.whole_map && !port_mapper_permits(document_of(service), device_of(peer)))
+	if (request.whole_map &&
+	    !port_mapper_permits(document_of(service), device_of(service, peer)))
 		request.refusal = PCP_NOT_AUTHORIZED;
 	/* No port is shared by host name here, so the capability is not announced either. */
 	if (request.refusal == PCP_SUCCESS && request.hostname_count > 0)
@@ -214,7 +231,7 @@ static void map_elder(struct pcp_service *service, const struct pcp_peer *peer,
 	const struct mapping_request mapping = {
 		.action = request->lifetime_s == 0 ? MAPPING_REMOVE_INTERNAL : MAPPING_ADD,
 		.via = LEASE_NAT_PMP,
-		.device = device_of(peer),
+		.device = device_of(service, peer),
 		.protocol = request->protocol,
 		.internal_port = request->internal_port,
 		.external_port = request->external_port,
@@ -236,12 +253,12 @@ static void on_elder(struct pcp_service *service, const struct pcp_peer *peer, c
 		return;
 	if (request.refusal != NAT_PMP_SUCCESS) {
 		response.result = request.refusal;
-	} else if (!port_mapper_permits(document, device_of(peer))) {
+	} else if (!port_mapper_permits(document, device_of(service, peer))) {
 		response.result = NAT_PMP_NOT_AUTHORIZED;
 	} else if (request.opcode != NAT_PMP_ADDRESS) {
 		map_elder(service, peer, &request);
 		return;
-	} else if (!wan_of(document, device_of(peer), &response.address)) {
+	} else if (!wan_of(document, device_of(service, peer), &response.address)) {
 		response.result = NAT_PMP_NETWORK_FAILURE;
 	}
 	answer_elder(service, peer, &request, &response);
@@ -253,19 +270,30 @@ static void on_elder(struct pcp_service *service, const struct pcp_peer *peer, c
 static bool is_device(const struct pcp_service *service, const struct pcp_peer *peer)
 {
 	struct document_subnet subnet;
+	struct ip_prefix network;
+	struct ip_address server;
+	uint32_t device;
 
-	return peer->client.address.family == AF_INET &&
-	       document_subnet_of(document_of(service), device_of(peer), &subnet) &&
-	       subnet.server == peer->server && document_device(&subnet, device_of(peer));
+	if (!is_ipv6(peer))
+		return peer->client.address.family == AF_INET &&
+		       document_subnet_of(document_of(service), device_of(service, peer),
+					  &subnet) &&
+		       subnet.server == peer->server &&
+		       document_device(&subnet, device_of(service, peer));
+	if (!document_device6(document_of(service), &peer->client.address, &subnet, &device) ||
+	    !document_ipv6(&subnet, &network))
+		return false;
+	server = document_ipv6_of(&subnet, &network, subnet.server);
+	return ip_equal(&server, &peer->server6);
 }
 
 void pcp_service_datagram(struct pcp_service *service, const struct pcp_peer *peer,
 			  const uint8_t *data, size_t size)
 {
 	if (!is_device(service, peer) ||
-	    !rate_limiter_allows(service->limiter, device_of(peer), clock_monotonic_ns()))
+	    !rate_limiter_allows(service->limiter, device_of(service, peer), clock_monotonic_ns()))
 		return;
-	if (nat_pmp_is(data, size))
+	if (nat_pmp_is(data, size) && !is_ipv6(peer)) /* which knows nothing of IPv6 */
 		on_elder(service, peer, data, size);
 	else
 		on_pcp(service, peer, data, size);

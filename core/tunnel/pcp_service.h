@@ -1,7 +1,7 @@
 /*
  * What devices ask by PCP and NAT-PMP
  *
- * Takes datagrams of port 5351 and gives back the answers, those to mappings once they are durable. Each
+ * Takes datagrams of port 5351, over IPv4 and IPv6, and gives back the answers, those to mappings once they are durable. Each
  * device is answered at the server's address in its own subnet alone, and only ever opens ports to
  * itself; what is no device gets no answer. Has no socket.
  */
@@ -21,7 +21,8 @@ struct pcp_service;
 /* Who asked, and at which address of this machine. */
 struct pcp_peer {
 	struct endpoint client;
-	uint32_t server;
+	uint32_t server; /* of IPv4 */
+	struct ip_address server6; /* where the client's address is one of IPv6 */
 };
 
 typedef void (*pcp_service_send)(void *context, const struct pcp_peer *to, const uint8_t *data,

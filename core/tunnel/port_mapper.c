@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/secret.h"
 #include "tunnel/forward_index.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/job.h"
 #include "tunnel/wan.h"
 
@@ -44,6 +45,20 @@ static void run_batch(struct port_mapper *mapper);
 static const json_t *forwards_of(const json_t *document)
 {
 	return json_object_get(document, "portForwards");
+}
+
+/* The members of the document that hold forwards. */
+static const char *const members[] = { "portForwards", FORWARDS6 };
+
+static const char *member_of(const char *key)
+{
+	return forwards6_is(key) ? FORWARDS6 : "portForwards";
+}
+
+/* A forward by its name, of either family. */
+static json_t *entry_of(const json_t *document, const char *key)
+{
+	return json_object_get(json_object_get(document, member_of(key)), key);
 }
 
 bool port_mapper_permits(const json_t *document, uint32_t device)
@@ -90,6 +105,7 @@ struct mapping {
 	const struct mapping_request *request;
 	struct lease_clock now;
 	char key[IP_TEXT_MAX]; /* of the forward */
+	struct ip_address target6; /* of a request of IPv6 */
 	struct fault *fault;
 };
 
@@ -97,7 +113,7 @@ static int put_member(const struct mapping *m, const char *key, const char *memb
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 
-	document_pointer(&pointer, "portForwards", key, member, NULL);
+	document_pointer(&pointer, member_of(key), key, member, NULL);
 	return job_put(m->job, text_string(&pointer), value, m->fault);
 }
 
@@ -105,6 +121,8 @@ static int put_entry(const struct mapping *m, json_t *entry)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 
+	if (forwards6_is(m->key))
+		return entry ? forwards6_put(m->job, m->key, entry, m->fault) : -ENOMEM;
 	document_pointer(&pointer, "portForwards", m->key, NULL);
 	return job_put(m->job, text_string(&pointer), entry, m->fault);
 }
@@ -124,7 +142,8 @@ static json_t *lease_for(const struct mapping *m, const json_t *lease)
 static json_t *new_entry(const struct mapping *m, const json_t *label, bool enabled)
 {
 	const struct mapping_request *request = m->request;
-	struct endpoint target = { .address = ip_from_v4(request->device),
+	struct endpoint target = { .address = request->ipv6 ? m->target6
+							    : ip_from_v4(request->device),
 				   .port = request->internal_port };
 	char text[IP_TEXT_MAX];
 
@@ -146,16 +165,36 @@ static int repoint(const struct mapping *m, const json_t *entry)
 	return put_entry(m, new_entry(m, json_object_get(entry, "label"), is_enabled(entry)));
 }
 
+static bool leads_to_asker(const struct mapping *m, const json_t *entry, uint16_t *ret_port,
+			   uint16_t *ret_count)
+{
+	struct document_forward forward;
+	struct document_forward6 forward6;
+
+	if (m->request->ipv6) {
+		if (!document_forward6(m->key, entry, &forward6))
+			return false;
+		*ret_port = forward6.target_port;
+		*ret_count = forward6.count;
+		return ip_equal(&forward6.target, &m->target6);
+	}
+	if (!document_forward(m->key, entry, &forward))
+		return false;
+	*ret_port = forward.target_port;
+	*ret_count = forward.count;
+	return forward.target == m->request->device;
+}
+
 /* Something is at the port already. Returns an enum mapping_result or a negative errno. */
 static int renew(const struct mapping *m, const json_t *entry)
 {
 	const struct mapping_request *request = m->request;
-	struct document_forward forward;
+	uint16_t target_port, count;
 	int r;
 
-	if (!document_forward(m->key, entry, &forward) || forward.target != request->device)
+	if (!leads_to_asker(m, entry, &target_port, &count))
 		return MAPPING_TAKEN;
-	if (forward.target_port == request->internal_port && forward.count == request->count) {
+	if (target_port == request->internal_port && count == request->count) {
 		if (!is_automatic(entry))
 			return MAPPING_DONE; /* as wanted, and the owner's */
 		r = put_member(m, m->key, "lease", lease_for(m, json_object_get(entry, "lease")));
@@ -167,29 +206,51 @@ static int renew(const struct mapping *m, const json_t *entry)
 	return r == 1 ? MAPPING_TAKEN : r;
 }
 
+/* Those of IPv6 are counted for themselves. */
+static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *ret_ports)
+{
+	const json_t *entry;
+	const char *key;
+
+	*ret_forwards = *ret_ports = 0;
+	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
+		struct document_forward6 forward;
+
+		if (!is_automatic(entry) || !document_forward6(key, entry, &forward) ||
+		    !ip_equal(&forward.target, &m->target6))
+			continue;
+		*ret_forwards += 1;
+		*ret_ports += forward.count;
+	}
+}
+
 static bool exceeds_quota(const struct mapping *m)
 {
 	unsigned forwards, ports;
 
-	forward_index_usage(m->job->tunnel->index, m->request->device, &forwards, &ports);
+	if (m->request->ipv6)
+		usage6(m, &forwards, &ports);
+	else
+		forward_index_usage(m->job->tunnel->index, m->request->device, &forwards, &ports);
 	return forwards >= PORT_MAPPER_DEVICE_FORWARDS_MAX ||
 	       ports + m->request->count > PORT_MAPPER_DEVICE_PORTS_MAX;
 }
 
 /* Tries one external port. Returns an enum mapping_result or a negative errno. */
-static int add_at(struct mapping *m, uint32_t external, uint16_t port)
+static int add_at(struct mapping *m, const struct ip_address *external, uint16_t port)
 {
 	const json_t *document = job_document(m->job);
-	struct endpoint endpoint = { .address = ip_from_v4(external), .port = port };
+	struct endpoint endpoint = { .address = *external, .port = port };
+	bool pinhole = m->request->ipv6 && ip_equal(external, &m->target6);
 	const json_t *entry;
 	int r;
 
 	if ((uint32_t)port + m->request->count - 1 > UINT16_MAX)
 		return MAPPING_TAKEN;
-	entry = json_object_get(forwards_of(document), endpoint_format(&endpoint, m->key));
+	entry = entry_of(document, endpoint_format(&endpoint, m->key));
 	if (entry)
 		return renew(m, entry);
-	if (is_machines_own(document, port, m->request->count))
+	if (!pinhole && is_machines_own(document, port, m->request->count))
 		return MAPPING_TAKEN;
 	if (exceeds_quota(m))
 		return MAPPING_QUOTA;
@@ -212,7 +273,7 @@ static uint16_t port_it_has(const struct mapping *m, uint32_t external)
 }
 
 /* Some other port where the first choice is taken. */
-static int add_elsewhere(struct mapping *m, uint32_t external, uint16_t *ret_port)
+static int add_elsewhere(struct mapping *m, const struct ip_address *external, uint16_t *ret_port)
 {
 	int r = MAPPING_TAKEN;
 
@@ -226,12 +287,79 @@ static int add_elsewhere(struct mapping *m, uint32_t external, uint16_t *ret_por
 	return r;
 }
 
+/* The external port of this machine's IPv6 address that leads to the device's port already. 0: none. */
+static uint16_t port_it_has6(const struct mapping *m, const struct ip_address *external)
+{
+	const json_t *entry;
+	const char *key;
+
+	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
+		struct document_forward6 forward;
+
+		if (document_forward6(key, entry, &forward) &&
+		    ip_equal(&forward.external, external) &&
+		    ip_equal(&forward.target, &m->target6) && forward.count == m->request->count &&
+		    forward.target_port == m->request->internal_port)
+			return forward.external_port;
+	}
+	return 0;
+}
+
+/* The device's IPv6 address. Whether it has one. */
+static bool find_target6(struct mapping *m)
+{
+	struct document_subnet subnet;
+	struct ip_prefix network;
+
+	if (!document_subnet_of(job_document(m->job), m->request->device, &subnet) ||
+	    !document_ipv6(&subnet, &network))
+		return false;
+	m->target6 = document_ipv6_of(&subnet, &network, m->request->device);
+	return true;
+}
+
+/* A device with an address of the internet gets a pinhole, at its own port alone: nothing is translated.
+ * Returns an enum mapping_result or a negative errno. */
+static int add6(struct mapping *m, struct mapping_outcome *outcome)
+{
+	const struct mapping_request *request = m->request;
+	const json_t *document = job_document(m->job);
+	uint16_t port = request->external_port;
+	int r;
+
+	if (!port_mapper_permits(document, request->device))
+		return MAPPING_NOT_AUTHORIZED;
+	if (!find_target6(m))
+		return MAPPING_NO_ADDRESS;
+	if ((uint32_t)request->internal_port + request->count - 1 > UINT16_MAX)
+		return MAPPING_TAKEN;
+	if (!document_ipv6_is_local(&m->target6)) {
+		if (request->exact && port != 0 && port != request->internal_port)
+			return MAPPING_TAKEN;
+		outcome->external6 = m->target6;
+		outcome->external_port = request->internal_port;
+		return add_at(m, &m->target6, request->internal_port);
+	}
+	if (!wan6_default(document, &outcome->external6))
+		return MAPPING_NO_ADDRESS;
+	if (port == 0)
+		port = port_it_has6(m, &outcome->external6);
+	if (port == 0)
+		port = request->internal_port;
+	r = add_at(m, &outcome->external6, port);
+	if (r == MAPPING_TAKEN && (request->any_port || request->external_port == 0))
+		r = add_elsewhere(m, &outcome->external6, &port);
+	outcome->external_port = port;
+	return r;
+}
+
 /* Returns an enum mapping_result or a negative errno. */
 static int add(struct mapping *m, struct mapping_outcome *outcome)
 {
 	const struct mapping_request *request = m->request;
 	const json_t *document = job_document(m->job);
 	uint16_t port = request->external_port;
+	struct ip_address external;
 	int r;
 
 	if (!port_mapper_permits(document, request->device))
@@ -244,9 +372,10 @@ static int add(struct mapping *m, struct mapping_outcome *outcome)
 		port = port_it_has(m, outcome->external);
 	if (port == 0)
 		port = request->internal_port;
-	r = add_at(m, outcome->external, port);
+	external = ip_from_v4(outcome->external);
+	r = add_at(m, &external, port);
 	if (r == MAPPING_TAKEN && (request->any_port || request->external_port == 0))
-		r = add_elsewhere(m, outcome->external, &port);
+		r = add_elsewhere(m, &external, &port);
 	outcome->external_port = port;
 	return r;
 }
@@ -266,6 +395,8 @@ static int release(const struct mapping *m, const char *key, const json_t *entry
 		return -ENOMEM;
 	if (!json_is_null(rest) || !is_enabled(entry))
 		return put_member(m, key, "lease", rest);
+	if (forwards6_is(key))
+		return forwards6_remove(m->job, key);
 	document_pointer(&pointer, "portForwards", key, NULL);
 	return job_remove(m->job, text_string(&pointer));
 }
@@ -311,6 +442,43 @@ static int remove_chosen(struct mapping *m, const struct forward_reference *all,
 		r = release(m, m->key, entry, m->request->protocol);
 	}
 	return r;
+}
+
+/* The same of IPv6. They are looked for in a copy, which stays as it is. */
+static int remove_chosen6(struct mapping *m, enum choice choice, bool *ret_found)
+{
+	json_t *all = json_copy(json_object_get(job_document(m->job), FORWARDS6));
+	const json_t *entry;
+	const char *key;
+	int r = 0;
+
+	json_object_foreach(all, key, entry) {
+		struct document_forward6 forward;
+		struct forward_reference reference = { .automatic = is_automatic(entry) };
+
+		if (r < 0 || !document_forward6(key, entry, &forward) ||
+		    !ip_equal(&forward.target, &m->target6))
+			continue;
+		reference.target_port = forward.target_port;
+		if (!is_chosen(m, &reference, entry, choice))
+			continue;
+		*ret_found = true;
+		r = release(m, key, entry, m->request->protocol);
+	}
+	json_decref(all);
+	return r;
+}
+
+static int remove_internal6(struct mapping *m)
+{
+	bool found = false;
+	int r = 0;
+
+	if (!find_target6(m))
+		return MAPPING_DONE;
+	for (enum choice choice = BY_NONCE; choice < CHOICES && r == 0 && !found; choice++)
+		r = remove_chosen6(m, choice, &found);
+	return r < 0 ? r : MAPPING_DONE;
 }
 
 /* That there is nothing to remove is as good. */
@@ -366,10 +534,10 @@ static int carry_out(struct mapping *m, struct mapping_outcome *outcome)
 	*outcome = (struct mapping_outcome){ 0 };
 	switch (m->request->action) {
 	case MAPPING_ADD:
-		r = add(m, outcome);
+		r = m->request->ipv6 ? add6(m, outcome) : add(m, outcome);
 		break;
 	case MAPPING_REMOVE_INTERNAL:
-		r = remove_internal(m);
+		r = m->request->ipv6 ? remove_internal6(m) : remove_internal(m);
 		break;
 	default:
 		r = remove_external(m);
@@ -482,10 +650,10 @@ static void run_batch(struct port_mapper *mapper)
 
 static bool is_same(const struct mapping_request *a, const struct mapping_request *b)
 {
-	return a->device == b->device && a->action == b->action && a->via == b->via &&
-	       a->protocol == b->protocol && a->internal_port == b->internal_port &&
-	       a->external_port == b->external_port && a->count == b->count &&
-	       memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0;
+	return a->device == b->device && a->ipv6 == b->ipv6 && a->action == b->action &&
+	       a->via == b->via && a->protocol == b->protocol &&
+	       a->internal_port == b->internal_port && a->external_port == b->external_port &&
+	       a->count == b->count && memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0;
 }
 
 static bool waits(const struct list *head, const struct mapping_request *request)
@@ -549,16 +717,19 @@ static json_t *find_expired(const json_t *document, const struct lease_clock *no
 	const char *key;
 
 	*ret_next_s = LEASE_ENDLESS;
-	json_object_foreach((json_t *)forwards_of(document), key, entry) {
-		const json_t *lease = json_object_get(entry, "lease");
-		uint64_t left = is_automatic(entry) ? lease_left(lease, now) : LEASE_ENDLESS;
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_object_foreach(json_object_get(document, members[i]), key, entry) {
+			const json_t *lease = json_object_get(entry, "lease");
+			uint64_t left = is_automatic(entry) ? lease_left(lease, now)
+							    : LEASE_ENDLESS;
 
-		if (left > 0)
-			*ret_next_s = left < *ret_next_s ? left : *ret_next_s;
-		else if (json_array_size(keys) < max)
-			(void)json_array_append_new(keys, json_string(key));
-		else
-			*ret_next_s = LOOK_MIN_S;
+			if (left > 0)
+				*ret_next_s = left < *ret_next_s ? left : *ret_next_s;
+			else if (json_array_size(keys) < max)
+				(void)json_array_append_new(keys, json_string(key));
+			else
+				*ret_next_s = LOOK_MIN_S;
+		}
 	}
 	return keys;
 }
@@ -578,8 +749,7 @@ static int change_expired(struct job *job, const json_t *params, struct fault *f
 		const char *name = json_string_value(key);
 
 		if (r == 0)
-			r = release(&m, name, json_object_get(forwards_of(job_document(job)), name),
-				    0);
+			r = release(&m, name, entry_of(job_document(job), name), 0);
 	}
 	json_decref(keys);
 	return r;
@@ -639,6 +809,15 @@ void port_mapper_look(struct port_mapper *mapper)
 		look_within(mapper, LOOK_MIN_S);
 }
 
+/* Those of IPv6 are not there where there are none. */
+static void drop_empty(json_t *document)
+{
+	const json_t *all = json_object_get(document, FORWARDS6);
+
+	if (all && json_object_size(all) == 0)
+		(void)json_object_del(document, FORWARDS6);
+}
+
 static int prepare_entry(json_t *all, const char *key, json_t *entry, const struct lease_clock *now)
 {
 	const json_t *lease = json_object_get(entry, "lease");
@@ -656,7 +835,6 @@ static int prepare_entry(json_t *all, const char *key, json_t *entry, const stru
 
 int port_mapper_prepare_document(json_t *document)
 {
-	json_t *all = json_object_get(document, "portForwards");
 	struct lease_clock now;
 	const char *key;
 	json_t *entry;
@@ -664,28 +842,54 @@ int port_mapper_prepare_document(json_t *document)
 	int r = 0;
 
 	lease_clock_read(&now);
-	json_object_foreach_safe(all, next, key, entry)
-		if (r == 0)
-			r = prepare_entry(all, key, entry, &now);
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_t *all = json_object_get(document, members[i]);
+
+		json_object_foreach_safe(all, next, key, entry)
+			if (r == 0)
+				r = prepare_entry(all, key, entry, &now);
+	}
+	drop_empty(document);
 	return r;
+}
+
+/* The device that an entry leads to, by its IPv4 address. */
+static bool device_behind(const json_t *document, const char *key, const json_t *entry,
+			  uint32_t *ret)
+{
+	struct document_forward forward;
+	struct document_forward6 forward6;
+	struct document_subnet subnet;
+
+	if (forwards6_is(key))
+		return document_forward6(key, entry, &forward6) &&
+		       document_device6(document, &forward6.target, &subnet, ret);
+	if (!document_forward(key, entry, &forward))
+		return false;
+	*ret = forward.target;
+	return true;
 }
 
 void port_mapper_close_unpermitted(const json_t *before, json_t *after)
 {
-	json_t *all = json_object_get(after, "portForwards");
 	const char *key;
 	json_t *entry;
 	void *next;
 
-	json_object_foreach_safe(all, next, key, entry) {
-		struct document_forward forward;
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_t *all = json_object_get(after, members[i]);
 
-		if (is_automatic(entry) && is_enabled(entry) &&
-		    document_forward(key, entry, &forward) &&
-		    port_mapper_permits(before, forward.target) &&
-		    !port_mapper_permits(after, forward.target))
-			(void)json_object_del(all, key);
+		json_object_foreach_safe(all, next, key, entry) {
+			uint32_t device;
+
+			if (is_automatic(entry) && is_enabled(entry) &&
+			    device_behind(after, key, entry, &device) &&
+			    port_mapper_permits(before, device) &&
+			    !port_mapper_permits(after, device))
+				(void)json_object_del(all, key);
+		}
 	}
+	drop_empty(after);
 }
 
 /* The epoch, and life. */

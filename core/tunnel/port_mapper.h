@@ -34,11 +34,13 @@ struct mapping_request {
 	enum mapping_action action;
 	enum lease_via via;
 	uint32_t device; /* who asks, and whom the forward leads to */
+	bool ipv6; /* to its IPv6 address: a pinhole, or a forward of this machine's address */
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP; 0: both, only to remove */
 	uint16_t internal_port;
 	uint16_t external_port; /* wanted; 0: any */
 	uint16_t count; /* ports, at least 1 */
 	bool any_port; /* another external port is as good */
+	bool exact; /* of IPv6: no other external port than the wanted one */
 	uint32_t lifetime_s; /* 0: without end */
 	bool has_nonce;
 	uint8_t nonce[LEASE_NONCE_SIZE];
@@ -57,6 +59,7 @@ enum mapping_result {
 struct mapping_outcome {
 	enum mapping_result result;
 	uint32_t external; /* of MAPPING_ADD, where done */
+	struct ip_address external6; /* the same of one with ipv6 */
 	uint16_t external_port;
 };
 

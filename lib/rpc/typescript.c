@@ -14,6 +14,7 @@ static const char *const types[] = {
 	[RPC_SUBNET] = "string",
 	[RPC_ENDPOINT] = "string",
 	[RPC_ENDPOINT_V4] = "string",
+	[RPC_PORT] = "number | string",
 	[RPC_STRINGS] = "readonly string[]",
 	[RPC_POINTER] = "string",
 };

@@ -18,6 +18,7 @@ struct victims {
 	struct nf_conntrack **entries;
 	size_t count;
 	size_t capacity;
+	const struct conntrack_filter *filter;
 	conntrack_match match;
 	void *context;
 };
@@ -79,6 +80,12 @@ static struct conntrack_flow read_flow(const struct nf_conntrack *entry)
 	};
 }
 
+static bool is_filtered(const struct conntrack_flow *flow, const struct conntrack_filter *filter)
+{
+	return filter->destination.family == 0 ||
+	       ip_equal(&filter->destination, &flow->destination);
+}
+
 static int visit_entry(const struct nlmsghdr *message, void *context)
 {
 	struct victims *victims = context;
@@ -94,7 +101,7 @@ static int visit_entry(const struct nlmsghdr *message, void *context)
 	}
 	flow = read_flow(entry);
 	if ((flow.protocol != IPPROTO_TCP && flow.protocol != IPPROTO_UDP) ||
-	    !victims->match(&flow, victims->context)) {
+	    !is_filtered(&flow, victims->filter) || !victims->match(&flow, victims->context)) {
 		nfct_destroy(entry);
 		return 0;
 	}
@@ -123,12 +130,10 @@ static void put_filter(struct nlmsghdr *message, const struct conntrack_filter *
 	struct nlattr *nested = mnl_attr_nest_start(message, CTA_TUPLE_IP);
 	uint32_t flags = 0;
 
-	if (filter->destination.family != 0) {
-		bool v6 = filter->family == AF_INET6;
-
+	/* Kernels give out all IPv6 entries but those of the address: we choose these ourselves. */
+	if (filter->destination.family == AF_INET) {
 		flags |= FILTER_IP_DST;
-		mnl_attr_put(message, v6 ? CTA_IP_V6_DST : CTA_IP_V4_DST, v6 ? 16 : 4,
-			     filter->destination.bytes);
+		mnl_attr_put(message, CTA_IP_V4_DST, 4, filter->destination.bytes);
 	}
 	mnl_attr_nest_end(message, nested);
 	nested = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
@@ -188,7 +193,8 @@ static int delete_entry(struct netlink *nl, const struct nf_conntrack *entry)
 int conntrack_flush(struct netlink *nl, const struct conntrack_filter *filter,
 		    conntrack_match match, void *context, size_t *ret_count)
 {
-	CLEANUP(victims_done) struct victims victims = { .match = match, .context = context };
+	CLEANUP(victims_done)
+	struct victims victims = { .filter = filter, .match = match, .context = context };
 	int r = find(nl, filter, &victims);
 
 	for (size_t i = 0; i < victims.count && r == 0; i++)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -49,6 +50,10 @@ static int set_options(int fd, const struct netd_bind *wanted)
 
 	if (wanted->kind == NETD_TCP &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	/* The services in the tunnel have a socket for each family. */
+	if ((wanted->flags & NETD_BIND_TUNNEL) && wanted->endpoint.address.family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
 		return -errno;
 	if ((wanted->flags & NETD_BIND_TUNNEL) &&
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, sizeof(name)) < 0)

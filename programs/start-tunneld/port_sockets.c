@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@
 
 enum service {
 	SERVICE_PCP,
+	SERVICE_PCP6, /* the same over IPv6; not bound where the kernel has none */
 	SERVICE_SSDP,
 	SERVICE_IGD,
 	SERVICES,
@@ -23,12 +25,14 @@ enum service {
 
 static const struct {
 	uint8_t kind;
+	uint8_t family;
 	uint16_t port;
 	const char *name;
 } services[SERVICES] = {
-	[SERVICE_PCP] = { NETD_UDP, PCP_PORT, "PCP" },
-	[SERVICE_SSDP] = { NETD_UDP, SSDP_PORT, "SSDP" },
-	[SERVICE_IGD] = { NETD_TCP, IGD_HTTP_PORT, "UPnP" },
+	[SERVICE_PCP] = { NETD_UDP, AF_INET, PCP_PORT, "PCP" },
+	[SERVICE_PCP6] = { NETD_UDP, AF_INET6, PCP_PORT, "PCP over IPv6" },
+	[SERVICE_SSDP] = { NETD_UDP, AF_INET, SSDP_PORT, "SSDP" },
+	[SERVICE_IGD] = { NETD_TCP, AF_INET, IGD_HTTP_PORT, "UPnP" },
 };
 
 struct port_socket {
@@ -61,28 +65,57 @@ struct port_sockets {
 
 union control {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))]; /* the larger one */
 };
 
 /* Gives the address that it was sent to. */
-static bool read_destination(struct msghdr *message, uint32_t *ret)
+static bool read_destination(struct msghdr *message, struct pcp_peer *ret)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		struct in_pktinfo info;
+		struct in6_pktinfo info6;
 
-		if (c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_PKTINFO)
-			continue;
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		*ret = ntohl(info.ipi_addr.s_addr);
-		return true;
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			ret->server = ntohl(info.ipi_addr.s_addr);
+			return true;
+		}
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&info6, CMSG_DATA(c), sizeof(info6));
+			ret->server6.family = AF_INET6;
+			memcpy(ret->server6.bytes, &info6.ipi6_addr, sizeof(info6.ipi6_addr));
+			return true;
+		}
 	}
 	return false;
 }
 
+/* Has the answer leave from the address that was asked. Returns the size of the message. */
+static size_t put_source(union control *control, const struct pcp_peer *to)
+{
+	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(to->server) };
+	struct in6_pktinfo info6 = { 0 };
+
+	if (to->client.address.family == AF_INET) {
+		control->header.cmsg_level = IPPROTO_IP;
+		control->header.cmsg_type = IP_PKTINFO;
+		control->header.cmsg_len = CMSG_LEN(sizeof(info));
+		memcpy(CMSG_DATA(&control->header), &info, sizeof(info));
+		return CMSG_SPACE(sizeof(info));
+	}
+	memcpy(&info6.ipi6_addr, to->server6.bytes, sizeof(info6.ipi6_addr));
+	control->header.cmsg_level = IPPROTO_IPV6;
+	control->header.cmsg_type = IPV6_PKTINFO;
+	control->header.cmsg_len = CMSG_LEN(sizeof(info6));
+	memcpy(CMSG_DATA(&control->header), &info6, sizeof(info6));
+	return CMSG_SPACE(sizeof(info6));
+}
+
 static void on_send(void *context, const struct pcp_peer *to, const uint8_t *data, size_t size)
 {
-	const struct port_socket *socket = context;
-	struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(to->server) };
+	const struct port_sockets *sockets = context;
+	bool v4 = to->client.address.family == AF_INET;
+	const struct port_socket *socket = &sockets->sockets[v4 ? SERVICE_PCP : SERVICE_PCP6];
 	struct iovec iov = { (void *)data, size };
 	struct sockaddr_storage address;
 	union control control = { 0 };
@@ -92,13 +125,9 @@ static void on_send(void *context, const struct pcp_peer *to, const uint8_t *dat
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control.bytes),
+		.msg_controllen = put_source(&control, to),
 	};
 
-	control.header.cmsg_level = IPPROTO_IP;
-	control.header.cmsg_type = IP_PKTINFO;
-	control.header.cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(&control.header), &info, sizeof(info));
 	if (socket->poll) /* what gets lost is asked for again */
 		(void)sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -135,7 +164,7 @@ static bool receive(struct port_socket *socket)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	struct pcp_peer peer;
+	struct pcp_peer peer = { 0 };
 	ssize_t size = recvmsg(socket->fd, &message, MSG_DONTWAIT);
 
 	if (size < 0)
@@ -144,7 +173,7 @@ static bool receive(struct port_socket *socket)
 		return true;
 	if (socket->service == SERVICE_SSDP)
 		on_search(socket, &peer.client, data, (size_t)size);
-	else if (read_destination(&message, &peer.server))
+	else if (read_destination(&message, &peer))
 		pcp_service_datagram(socket->owner->pcp, &peer, data, (size_t)size);
 	return true;
 }
@@ -178,9 +207,11 @@ static int set_options(const struct port_socket *socket, int fd)
 {
 	const struct ip_mreqn group = { .imr_multiaddr.s_addr = htonl(SSDP_GROUP),
 					.imr_ifindex = (int)socket->link };
+	bool v4 = services[socket->service].family == AF_INET;
 	int on = 1;
 
-	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0)
+	if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on,
+		       sizeof(on)) < 0)
 		return -errno;
 	if (socket->service == SERVICE_SSDP &&
 	    setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
@@ -266,11 +297,13 @@ static void check(struct port_socket *socket, unsigned link)
 	const struct netd_bind wanted = {
 		.kind = services[socket->service].kind,
 		.flags = NETD_BIND_TUNNEL,
-		.endpoint = { .address = { .family = AF_INET },
+		.endpoint = { .address = { .family = services[socket->service].family },
 			      .port = services[socket->service].port },
 	};
 
 	if (socket->binding || socket->link == link)
+		return;
+	if (services[socket->service].family == AF_INET6 && access("/proc/net/if_inet6", F_OK) < 0)
 		return;
 	drop_socket(socket);
 	socket->link = link;
@@ -333,7 +366,7 @@ static int begin_services(struct port_sockets *sockets, struct tunnel *tunnel)
 		.connections_max = PORT_SOCKETS_HTTP_MAX,
 		.source_connections_max = PORT_SOCKETS_HTTP_DEVICE_MAX,
 	};
-	int r = pcp_service_new(tunnel, on_send, &sockets->sockets[SERVICE_PCP], &sockets->pcp);
+	int r = pcp_service_new(tunnel, on_send, sockets, &sockets->pcp);
 
 	if (r == 0)
 		r = igd_service_new(tunnel, &sockets->igd);

@@ -5,7 +5,7 @@ import os
 import socket
 import struct
 
-from lab import PATIENCE
+from lab import PATIENCE, family_of
 
 SUCCESS, UNSUPP_VERSION, NOT_AUTHORIZED, MALFORMED_REQUEST = 0, 1, 2, 3
 NO_RESOURCES, CANNOT_PROVIDE_EXTERNAL, ADDRESS_MISMATCH = 8, 11, 12
@@ -14,7 +14,7 @@ PORT = 5351
 
 
 def mapped(address):
-    return ipaddress.ip_address("::ffff:" + address).packed
+    return ipaddress.ip_address(address if ":" in address else "::ffff:" + address).packed
 
 
 def option(code, data):
@@ -34,7 +34,8 @@ class Answer:
         if opcode == 0x81 and len(data) >= 60:
             self.nonce = data[24:36]
             self.protocol, self.internal, self.external = struct.unpack_from(">BxxxHH", data, 36)
-            self.address = str(ipaddress.ip_address(data[56:60]))
+            full = ipaddress.IPv6Address(data[44:60])
+            self.address = str(full.ipv4_mapped or full)
 
 
 class PcpClient:
@@ -42,7 +43,7 @@ class PcpClient:
 
     def __init__(self, host, address, gateway):
         self.address = address
-        self.socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = host.socket(family_of(address), socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
         self.socket.connect((gateway, PORT))
 

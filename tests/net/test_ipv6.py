@@ -8,6 +8,8 @@ import pytest
 
 from kernel import differences
 from lab import PATIENCE, CommandFailed, Lab, wait_until
+from pcp_client import (ADDRESS_MISMATCH, CANNOT_PROVIDE_EXTERNAL, NO_RESOURCES, NOT_AUTHORIZED,
+                        SUCCESS, UDP, PcpClient, mapped, option)
 from product import INTERFACE, RpcError
 from traffic import Conversation, Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, join_by_wg_quick
@@ -347,6 +349,77 @@ def test_bad_forwards_are_refused(world, external, target, params, what):
         world.tunnel.call("port-forward.add", externalPort=external, target=target, **params)
     assert refused.value.details.startswith(what)
     assert world.tunnel.document() == before
+
+
+# Ports that devices open by themselves
+
+def forwards6(world):
+    return world.tunnel.call("db.dump", pointer="/portForwards6")["value"]
+
+
+def test_pcp_opens_a_pinhole(world):
+    """A device with an address of the internet: for itself, at its own port, until it says otherwise."""
+    box, gateway, nonce = world.address("box"), PREFIX + "1", b"n" * 12
+    with PcpClient(world.box, box, gateway) as client:
+        assert client.announce().result == SUCCESS
+        answer = client.map(7000, 9000, 600, nonce=nonce)
+        assert (answer.result, answer.external, answer.address) == (SUCCESS, 7000, box)
+        assert 0 < answer.lifetime <= 600
+        assert ask_tcp(world.stranger, box, 7000) == ("box", Lab.STRANGER6)
+        entry = forwards6(world)[f"[{box}]:7000"]
+        assert entry["auto"] and entry["label"] == "PCP" and entry["lease"]["via"] == "pcp"
+        assert client.map(7000, 7000, 600, UDP, nonce=nonce).result == SUCCESS
+        assert len(forwards6(world)) == 1
+        assert client.map(7000, 0, 0, nonce=nonce).result == SUCCESS
+        assert forwards6(world) is not None  # UDP's
+        assert client.map(7000, 0, 0, UDP, nonce=nonce).result == SUCCESS
+    assert forwards6(world) is None
+    assert unreachable(world.stranger, box, 7000)
+    assert differences(world.tunnel) == []
+
+
+def test_pcp_opens_a_port_of_this_machine(world):
+    """A device with a unique local address."""
+    server, gateway = world.address("server"), world.network(HOME) + "1"
+    with PcpClient(world.server, server, gateway) as client:
+        answer = client.map(7000, 8000)
+        assert (answer.result, answer.external, answer.address) == (SUCCESS, 8000, Lab.VPS6)
+        assert ask_tcp(world.stranger, Lab.VPS6, 8000) == ("server", Lab.STRANGER6)
+        again = client.map(7000, 0)
+        assert (again.result, again.external) == (SUCCESS, 8000)
+        assert client.map(7001, 22, options=option(2, b"")).result == CANNOT_PROVIDE_EXTERNAL
+        world.tunnel.call("device.set-auto-port-forward", subnet=HOME, ip="10.59.37.2",
+                          enabled=False)
+        assert forwards6(world) is None
+        assert client.map(7000, 8000).result == NOT_AUTHORIZED
+    assert unreachable(world.stranger, Lab.VPS6, 8000)
+
+
+def test_pcp_is_for_oneself_alone(world):
+    """Nobody else's address, no THIRD_PARTY, no other subnet's gateway, and no port that is taken."""
+    box, gateway = world.address("box"), PREFIX + "1"
+    add(world, 8000, world.address("phone"))
+    with PcpClient(world.box, box, gateway) as client:
+        assert client.map(7000, 7000, address=PREFIX + "9").result == ADDRESS_MISMATCH
+        third = option(1, mapped(world.address("server")))
+        assert client.map(7000, 7000, options=third).result == 5  # UNSUPP_OPTION
+    assert list(forwards6(world)) == [f"[{Lab.VPS6}]:8000"]
+    with PcpClient(world.laptop, world.address("laptop"), world.network(HOME) + "1") as client:
+        assert client.ask(client.request(7000, 7000), tries=1) is None
+    with PcpClient(world.server, world.address("server"), world.network(HOME) + "1") as client:
+        assert client.map(7000, 8000).result == NO_RESOURCES
+
+
+def test_pcp_leases_end_and_survive_a_restart(world):
+    box = world.address("box")
+    with PcpClient(world.box, box, PREFIX + "1") as client:
+        assert client.map(7000, 7000, 3).result == SUCCESS
+        assert client.map(7001, 7001, 3600).result == SUCCESS
+        world.tunnel.kill()
+        world.tunnel.start()
+        wait_until(lambda: list(forwards6(world)) == [f"[{box}]:7001"], "the lease ends", 20)
+    assert ask_tcp(world.stranger, box, 7001) == ("box", Lab.STRANGER6)
+    assert differences(world.tunnel) == []
 
 
 # The machine
