@@ -98,6 +98,8 @@ install:
 	install -d '$(to)/lib/systemd/system'
 	sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/start-tunneld.service \
 		>'$(to)/lib/systemd/system/start-tunneld.service'
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' packaging/systemd/start-wg@.service \
+		>'$(to)/lib/systemd/system/start-wg@.service'
 	install -D -m 644 packaging/sysusers.d/start-tunnel.conf \
 		'$(to)/lib/sysusers.d/start-tunnel.conf'
 	install -D -m 644 -t '$(to)/share/man/man8' docs/man/*.8

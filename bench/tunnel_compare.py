@@ -17,114 +17,77 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "net"))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "net")]
 
 import product
-from lab import wait_until
-from wg_pair import INTERFACE, Pair, wait_for_ping
+import tunnel_crowd
+from tunnel_pairs import Variant, bench_program
 
 OURS, PEER = "start-wg", "wireguard-go"
 NULL, NO_GRO, NO_VNET = "null cipher", "no GRO", "no virtio headers"
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-COUNT_PORT, ECHO_PORT = 6001, 6002
-UDP_MS = 2000
+OPENSSL, SIX = "OpenSSL's cipher", "IPv6 outside"
+BINARY_KIB_MAX = 400
+
+# Bytes of a datagram that is an IPv4 packet of 1,400 bytes, and of one that does not fit the MTU of
+# 1,420 and goes as two fragments.
+UDP_WHOLE, UDP_FRAGMENTED, UDP_SMALL = 1372, 1400, 64
 
 
-class Variant:
-    """A pair of the same program on both ends."""
-
-    def __init__(self, name, program, process=None, env=None, outer=4):
-        self.name = name
-        self.process = process or os.path.basename(program)
-        self.pair = Pair(program, a_program=program, env=env, outer=outer)
-        self.server, self.client = self.pair.b, self.pair.a
-        for address in (self.server.inner, self.server.inner6):
-            self.server.host.start("iperf3", "-s", "-B", address)
-            self.server.host.start(datagrams(), "echo", address, ECHO_PORT)
-            wait_until(lambda: self.server.host.run("ss", "-Hltn", "src", f"{address}:5201"),
-                       "iperf3 listens")
-        wait_for_ping(self.client, self.server)
-
-    def address(self, six=False):
-        return self.server.inner6 if six else self.server.inner
-
-    def cpu_s(self):
-        """CPU time of both ends so far."""
-        total = 0
-        for end in (self.client, self.server):
-            for pid in end.host.processes(self.process):
-                with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                    fields = file.read().rpartition(")")[2].split()
-                total += (int(fields[11]) + int(fields[12])) * TICK_S
-        return total
-
-    def resident_mib(self):
-        """Of one end, the larger process where there are two."""
-        sizes = []
-        for pid in self.server.host.processes(self.process):
-            with open(f"/proc/{pid}/status", encoding="ascii") as file:
-                sizes += [int(line.split()[1]) for line in file if line.startswith("VmRSS:")]
-        return max(sizes) / 1024
-
-    def tcp(self, seconds, streams=1, six=False):
-        """{"speed": Gbit/s, "cost": CPU seconds of both ends for each GiB, "retransmits"}"""
-        before = self.cpu_s()
-        result = self.client.host.json("iperf3", "-J", "-c", self.address(six), "-t", str(seconds),
-                                       "-C", "cubic", "-P", str(streams))
-        if "error" in result:
-            raise RuntimeError(result["error"])
-        received, sent = result["end"]["sum_received"], result["end"]["sum_sent"]
-        return {"speed": received["bits_per_second"] / 1e9,
-                "cost": (self.cpu_s() - before) / (received["bytes"] / 2**30),
-                "retransmits": sent["retransmits"]}
-
-    def datagrams_per_s(self, size):
-        """Thousands that arrive in a second, of as many as the sender can send."""
-        counter = self.server.host.start(datagrams(), "count", self.address(), COUNT_PORT, UDP_MS)
-        wait_until(lambda: self.server.host.run("ss", "-Hlun", f"sport = {COUNT_PORT}"), "it counts")
-        self.client.host.run(datagrams(), "flood", self.address(), COUNT_PORT, size, UDP_MS + 500)
-        counter.wait()
-        return int(counter.output()) / UDP_MS
-
-    def round_trip_us(self, six=False):
-        """Median of small requests, each sent when the one before was answered."""
-        return float(self.client.host.run(datagrams(), "ask", self.address(six), ECHO_PORT,
-                                          3000).split()[0])
-
-    def close(self):
-        self.pair.close()
-
-
-def datagrams():
-    return os.path.join(product.BUILD_DIR, "bench", "datagrams")
-
-
-def null_program():
-    return os.path.join(product.BUILD_DIR, "bench", "start-wg-null")
-
-
-# figure, name, unit, variant of ours, must, goal, whether more is better, who else is compared
+# figure, name, unit, variant of ours, must, goal, whether more is better
 ROWS = (
     ("tcp1", "TCP, 1 stream", "Gbit/s", OURS, 5.3, 6.5, True),
     ("tcp4", "TCP, 4 streams", "Gbit/s", OURS, 6.2, 7.8, True),
-    ("udp1400", "UDP of 1,400 bytes", "k/s", OURS, 5.3, 6.0, True),
-    ("udp64", "UDP of 64 bytes", "k/s", OURS, 4.2, 6.5, True),
+    ("udp whole", "UDP, packets of 1,400 bytes", "k/s", OURS, 5.3, 6.0, True),
+    ("udp small", "UDP of 64 bytes", "k/s", OURS, 4.2, 6.5, True),
+    ("udp fragmented", "UDP of 1,400 bytes, in two fragments", "k/s", OURS, None, None, True),
     ("rtt", "round trip, median", "us", OURS, 0.57, 0.5, False),
     ("tcp1", "TCP, 1 stream, without receive GRO", "Gbit/s", NO_GRO, 4.1, 4.7, True),
     ("tcp1", "TCP, 1 stream, without virtio headers", "Gbit/s", NO_VNET, None, None, True),
     ("tcp1", "TCP, 1 stream, without a cipher", "Gbit/s", NULL, 14, 15, True),
-    ("memory", "resident, one peer", "MiB", OURS, 1 / 3, 1 / 5, False),
+    ("tcp1", "TCP, 1 stream, OpenSSL's cipher", "Gbit/s", OPENSSL, None, None, True),
     ("cost", "CPU of both ends, TCP, 1 stream", "s/GiB", OURS, None, None, False),
+    ("handshakes", "handshakes answered", "/s", OURS, 4, None, True),
+    ("handshake cost", "CPU of a handshake", "us", OURS, None, None, False),
+    ("memory", "resident, one peer", "MiB", OURS, 1 / 3, 1 / 5, False),
+    ("memory many", "resident, 10,000 peers", "MiB", OURS, 1 / 3, 1 / 5, False),
+    ("memory sessions", "resident, 10,000 peers, each with a session", "MiB", OURS, 1 / 3, 1 / 5,
+     False),
+    ("configure", "10,000 peers configured", "ms", OURS, None, None, False),
+    ("show", "wg show of 10,000 peers", "ms", OURS, None, None, False),
+)
+# What every other one has as well.
+COMMON = ("tcp1", "tcp4", "udp whole", "udp small", "rtt", "handshakes")
+
+# figure, name, unit, variant of ours, limit, whether it is the least
+LIMITS = (
+    ("capacity", "one sending end, by its CPU time", "Gbit/s", OURS, 6, True),
+    ("capacity", "the same with OpenSSL's cipher", "Gbit/s", OPENSSL, 4.5, True),
+    ("configure", "10,000 peers configured in one write", "ms", OURS, 500, False),
+    ("show", "wg show of 10,000 peers", "ms", OURS, 100, False),
+    ("retransmits", "TCP, 1 stream, retransmits", "", OURS, 0, False),
+    ("binary", "the program, stripped", "KiB", OURS, BINARY_KIB_MAX, False),
+)
+# figure, name, unit, variant, compared with which figure and variant, by what name, bound, more is better
+WITHIN = (
+    ("tcp1 six", "TCP, 1 stream, IPv6 inside", "Gbit/s", OURS, "tcp1", OURS, "IPv4", 0.9, True),
+    ("rtt six", "round trip, IPv6 inside", "us", OURS, "rtt", OURS, "IPv4", 1.1, False),
+    ("tcp1", "TCP, 1 stream, IPv6 outside", "Gbit/s", SIX, "tcp1", OURS, "IPv4", 0.9, True),
+    ("rtt", "round trip, IPv6 outside", "us", SIX, "rtt", OURS, "IPv4", 1.1, False),
+    ("from 1000", "UDP from 1,000 peers in turn", "k/s", OURS, "from 1", OURS, "one peer", 0.9, True),
+    ("from 1000 cost", "CPU of a packet from them", "us", OURS, "from 1 cost", OURS, "one peer", 1.1,
+     False),
 )
 SHORT = {"tcp1": ("tunnel, TCP, 1 stream", 2), "tcp4": ("tunnel, TCP, 4 streams", 2),
          "cost": ("tunnel, CPU of both ends, TCP, 1 stream", 0.5),
          "rtt": ("tunnel, round trip", 1)}
 
 
-def measure(variants, rounds, seconds, short):
+def measure(variants, crowds, rounds, seconds, short):
     """{figure: {variant: median}}"""
     found = {}
 
@@ -134,21 +97,26 @@ def measure(variants, rounds, seconds, short):
     for number in range(rounds):
         for variant in variants[::1 if number % 2 else -1]:
             one = variant.tcp(seconds)
-            note("tcp1", variant.name, one["speed"])
-            note("cost", variant.name, one["cost"])
-            note("retransmits", variant.name, one["retransmits"])
-            if variant.name in (NULL, NO_GRO, NO_VNET):
+            note("tcp1", variant.name, one.pop("speed"))
+            for figure, value in one.items():
+                note(figure, variant.name, value)
+            if variant.name in (NULL, NO_GRO, NO_VNET, OPENSSL):
+                continue
+            note("rtt", variant.name, variant.round_trip_us())
+            if variant.name == SIX:
                 continue
             note("tcp4", variant.name, variant.tcp(seconds, 4)["speed"])
-            note("rtt", variant.name, variant.round_trip_us())
             if short:
                 continue
-            note("udp1400", variant.name, variant.datagrams_per_s(1400))
-            note("udp64", variant.name, variant.datagrams_per_s(64))
+            note("udp whole", variant.name, variant.datagrams_per_s(UDP_WHOLE))
+            note("udp small", variant.name, variant.datagrams_per_s(UDP_SMALL))
             note("memory", variant.name, variant.resident_mib())
+            if variant.name in (OURS, PEER):
+                note("udp fragmented", variant.name, variant.datagrams_per_s(UDP_FRAGMENTED))
             if variant.name == OURS:
                 note("tcp1 six", variant.name, variant.tcp(seconds, six=True)["speed"])
                 note("rtt six", variant.name, variant.round_trip_us(six=True))
+    tunnel_crowd.measure(crowds, note)
     return {figure: {name: statistics.median(values) for name, values in by_name.items()}
             for figure, by_name in found.items()}
 
@@ -174,22 +142,33 @@ def short_rows(medians):
                "holds": ratio > bound if more else ratio < bound}
 
 
+def limit_row(name, value, unit, limit, least):
+    return {"name": name, "value": value, "unit": unit, "peer": None, "peer_value": None,
+            "ratio": None, "bound": f"at {'least' if least else 'most'} {limit:g}", "goal": None,
+            "holds": value >= limit if least else value <= limit}
+
+
 def rows(medians, others):
     for figure, name, unit, variant, must, goal, more in ROWS:
         yield row(name, medians[figure][variant], unit, PEER, medians[figure][PEER], must, more, goal)
     for other in others:
         for figure, name, unit, variant, _, _, more in ROWS:
-            if variant == OURS and figure not in ("memory", "cost"):
+            if variant == OURS and figure in COMMON:
                 yield row(name, medians[figure][OURS], unit, other, medians[figure][other],
                           1.5 if more else 1 / 1.5, more)
-    yield row("TCP, 1 stream, IPv6 inside", medians["tcp1 six"][OURS], "Gbit/s", "IPv4 inside",
-              medians["tcp1"][OURS], 0.9, True)
-    yield row("round trip, median, IPv6 inside", medians["rtt six"][OURS], "us", "IPv4 inside",
-              medians["rtt"][OURS], 1.1, False)
-    retransmits = medians["retransmits"][OURS]
-    yield {"name": "TCP, 1 stream, retransmits", "value": retransmits, "unit": "", "peer": None,
-           "peer_value": None, "ratio": None, "bound": "0", "goal": None,
-           "holds": retransmits == 0}
+    for figure, name, unit, variant, peer_figure, peer_variant, peer, bound, more in WITHIN:
+        yield row(name, medians[figure][variant], unit, peer, medians[peer_figure][peer_variant],
+                  bound, more)
+    medians["binary"] = {OURS: binary_kib()}
+    for figure, name, unit, variant, limit, least in LIMITS:
+        yield limit_row(name, medians[figure][variant], unit, limit, least)
+
+
+def binary_kib():
+    """Of the program as it is installed, without symbols."""
+    with tempfile.NamedTemporaryFile() as stripped:
+        subprocess.run(["strip", "-o", stripped.name, product.program("start-wg")], check=True)
+        return os.path.getsize(stripped.name) / 1024
 
 
 def machine():
@@ -227,19 +206,24 @@ def main():
     if options.build_dir:
         product.BUILD_DIR = os.path.abspath(options.build_dir)
 
-    variants, others = [], []
+    variants, others, crowds = [], [], []
     try:
         variants += [Variant(OURS, OURS), Variant(PEER, PEER)]
         if not options.short:
-            variants += [Variant(NULL, null_program()),
+            variants += [Variant(NULL, bench_program("start-wg-null")),
+                         Variant(OPENSSL, bench_program("start-wg-openssl")),
                          Variant(NO_GRO, OURS, env={"START_WG_WITHOUT": "gro"}),
-                         Variant(NO_VNET, OURS, env={"START_WG_WITHOUT": "vnet-hdr"})]
+                         Variant(NO_VNET, OURS, env={"START_WG_WITHOUT": "vnet-hdr"}),
+                         Variant(SIX, OURS, outer=6)]
+            crowds += [(OURS, OURS, None, True), (PEER, PEER, None, True)]
             for name, file in (("newest wireguard-go", "wireguard"), ("boringtun", "boringtun-cli")):
                 path = os.path.join(os.path.abspath(options.peers), file)
+                env = {"WG_SUDO": "true"}
                 if os.access(path, os.X_OK):
-                    variants.append(Variant(name, path, env={"WG_SUDO": "true"}))
+                    variants.append(Variant(name, path, env=env))
+                    crowds.append((name, path, env, False))
                     others.append(name)
-        medians = measure(variants, options.rounds, options.seconds, options.short)
+        medians = measure(variants, crowds, options.rounds, options.seconds, options.short)
     finally:
         for variant in variants:
             variant.close()

@@ -25,6 +25,7 @@
 #include "dataplane/sandbox.h"
 #include "dataplane/uapi_server.h"
 #include "journal.h"
+#include "notify.h"
 #include "options.h"
 
 #define MTU_DEFAULT 1420
@@ -316,6 +317,7 @@ static int become_ready(struct program *p, int log_level)
 {
 	cleanup_close int null_fd = -EBADF;
 	cleanup_close int journal_fd = -EBADF;
+	cleanup_close int notify_fd = notify_open();
 	int r;
 
 	if (!p->options.foreground) {
@@ -325,8 +327,12 @@ static int become_ready(struct program *p, int log_level)
 			return fail(-errno, &(struct advice){ 0 }, "open", "/dev/null");
 	}
 	r = drop_privilege(&p->options);
-	if (r < 0 || p->options.foreground)
+	if (r < 0)
 		return r;
+	if (notify_fd >= 0)
+		notify_ready(notify_fd);
+	if (p->options.foreground)
+		return 0;
 	detach(null_fd, journal_fd);
 	if (journal_fd >= 0) {
 		(void)setenv("JOURNAL_STREAM", "1", 1); /* the log looks for it */

@@ -124,6 +124,7 @@ struct wg_peer {
 	 * until the node is due. */
 	struct timer_node timer_node;
 	uint64_t timers[TIMER_COUNT]; /* TIMER_NEVER: off */
+	uint64_t jitter_ns; /* of what is sent again, so that both sides do not stay in step */
 	bool another_keepalive; /* more came while TIMER_KEEPALIVE was on */
 	bool last_minute_sent; /* a handshake was begun because packets came in an old session */
 

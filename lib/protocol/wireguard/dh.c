@@ -1,7 +1,13 @@
+/*
+ * libsodium computes public keys, from a table of the base point: in a third of the time of libcrypto,
+ * which computes shared secrets, faster than libsodium.
+ */
 #include "wireguard/dh.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <sodium/crypto_scalarmult_curve25519.h>
 
 #include "base/secret.h"
 
@@ -16,19 +22,39 @@ void dh_clamp(uint8_t private_key[DH_SIZE])
 	private_key[31] = (private_key[31] & 127) | 64;
 }
 
+/* Gives libcrypto both halves, or it would compute the public one. */
+static EVP_PKEY *make_pair(const uint8_t private_key[DH_SIZE], const uint8_t public_key[DH_SIZE])
+{
+	const OSSL_PARAM halves[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)private_key,
+						  DH_SIZE),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)public_key,
+						  DH_SIZE),
+		OSSL_PARAM_END,
+	};
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+	EVP_PKEY *pair = NULL;
+
+	if (!context || EVP_PKEY_fromdata_init(context) <= 0 ||
+	    EVP_PKEY_fromdata(context, &pair, EVP_PKEY_KEYPAIR, (OSSL_PARAM *)halves) <= 0)
+		ERR_clear_error();
+	EVP_PKEY_CTX_free(context);
+	return pair;
+}
+
 int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret)
 {
-	CLEANUP(dh_key_free) struct dh_key *key = calloc(1, sizeof(*key));
-	size_t size = DH_SIZE;
+	struct dh_key *key = calloc(1, sizeof(*key));
 
 	if (!key)
 		return -ENOMEM;
-	key->pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, private_key, DH_SIZE);
-	if (!key->pair || !EVP_PKEY_get_raw_public_key(key->pair, key->public_key, &size)) {
-		ERR_clear_error();
+	(void)crypto_scalarmult_curve25519_base(key->public_key, private_key); /* cannot fail */
+	key->pair = make_pair(private_key, key->public_key);
+	if (!key->pair) {
+		free(key);
 		return -ENOMEM;
 	}
-	*ret = TAKE_PTR(key);
+	*ret = key;
 	return 0;
 }
 

@@ -6,12 +6,13 @@
  */
 #include "wireguard/device_internal.h"
 
-static uint64_t rekey_jitter(struct wg_peer *peer)
+/* With each handshake, not with each timer: that one is set anew by packets, too. */
+static void draw_jitter(struct wg_peer *peer)
 {
 	uint32_t random;
 
 	device_random(peer->device, &random, sizeof(random));
-	return random % REKEY_JITTER_MS * NS_PER_MS;
+	peer->jitter_ns = random % REKEY_JITTER_MS * NS_PER_MS;
 }
 
 void peer_timer_set(struct wg_peer *peer, enum peer_timer timer, uint64_t at_ns)
@@ -44,7 +45,7 @@ void peer_data_sent(struct wg_peer *peer, struct wg_time now)
 	if (!timer_is_on(peer, TIMER_NEW_HANDSHAKE))
 		peer_timer_set(peer, TIMER_NEW_HANDSHAKE,
 			       now.monotonic_ns + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT +
-				       rekey_jitter(peer));
+				       peer->jitter_ns);
 }
 
 void peer_data_received(struct wg_peer *peer, struct wg_time now)
@@ -69,8 +70,8 @@ void peer_authenticated_received(struct wg_peer *peer, struct wg_time now)
 
 void peer_handshake_begun(struct wg_peer *peer, struct wg_time now)
 {
-	peer_timer_set(peer, TIMER_RETRANSMIT,
-		       now.monotonic_ns + REKEY_TIMEOUT + rekey_jitter(peer));
+	draw_jitter(peer);
+	peer_timer_set(peer, TIMER_RETRANSMIT, now.monotonic_ns + REKEY_TIMEOUT + peer->jitter_ns);
 }
 
 void peer_handshake_complete(struct wg_peer *peer, struct wg_time now)
@@ -83,6 +84,7 @@ void peer_handshake_complete(struct wg_peer *peer, struct wg_time now)
 
 void peer_session_derived(struct wg_peer *peer, struct wg_time now)
 {
+	draw_jitter(peer);
 	peer_timer_set(peer, TIMER_ERASE, now.monotonic_ns + 3 * REJECT_AFTER_TIME);
 }
 

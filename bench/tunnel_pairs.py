@@ -1,0 +1,91 @@
+"""A pair of the same WireGuard program on both ends of a cable, and what is measured through it."""
+
+import os
+
+import product
+from lab import wait_until
+from wg_pair import Pair, wait_for_ping
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+COUNT_PORT, ECHO_PORT = 6001, 6002
+UDP_MS = 2000
+
+
+def cpu_s(end, process):
+    """CPU time of a program on one end so far."""
+    total = 0
+    for pid in end.host.processes(process):
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) * TICK_S
+    return total
+
+
+def resident_mib(end, process):
+    """The larger process where there are two."""
+    sizes = []
+    for pid in end.host.processes(process):
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            sizes += [int(line.split()[1]) for line in file if line.startswith("VmRSS:")]
+    return max(sizes) / 1024
+
+
+class Variant:
+    """A pair of the same program on both ends."""
+
+    def __init__(self, name, program, process=None, env=None, outer=4):
+        self.name = name
+        self.process = process or os.path.basename(program)
+        self.pair = Pair(program, a_program=program, env=env, outer=outer)
+        self.server, self.client = self.pair.b, self.pair.a
+        for address in (self.server.inner, self.server.inner6):
+            self.server.host.start("iperf3", "-s", "-B", address)
+            self.server.host.start(bench_program("datagrams"), "echo", address, ECHO_PORT)
+            wait_until(lambda: self.server.host.run("ss", "-Hltn", "src", f"{address}:5201"),
+                       "iperf3 listens")
+        wait_for_ping(self.client, self.server)
+
+    def address(self, six=False):
+        return self.server.inner6 if six else self.server.inner
+
+    def cpu_s(self):
+        """CPU time so far: of the end that sends, of the other one."""
+        return cpu_s(self.client, self.process), cpu_s(self.server, self.process)
+
+    def resident_mib(self):
+        return resident_mib(self.server, self.process)
+
+    def tcp(self, seconds, streams=1, six=False):
+        """{"speed": Gbit/s, "cost": CPU seconds of both ends for each GiB, "capacity": Gbit/s that the
+        sending end would reach with a core of its own, by its CPU time, "retransmits"}"""
+        before = self.cpu_s()
+        result = self.client.host.json("iperf3", "-J", "-c", self.address(six), "-t", str(seconds),
+                                       "-C", "cubic", "-P", str(streams))
+        if "error" in result:
+            raise RuntimeError(result["error"])
+        received, sent = result["end"]["sum_received"], result["end"]["sum_sent"]
+        sender_s, receiver_s = (after - first for after, first in zip(self.cpu_s(), before))
+        return {"speed": received["bits_per_second"] / 1e9,
+                "cost": (sender_s + receiver_s) / (received["bytes"] / 2**30),
+                "capacity": received["bytes"] * 8 / 1e9 / max(sender_s, TICK_S),
+                "retransmits": sent["retransmits"]}
+
+    def datagrams_per_s(self, size):
+        """Thousands that arrive in a second, of as many as the sender can send."""
+        counter = self.server.host.start(bench_program("datagrams"), "count", self.address(), COUNT_PORT, UDP_MS)
+        wait_until(lambda: self.server.host.run("ss", "-Hlun", f"sport = {COUNT_PORT}"), "it counts")
+        self.client.host.run(bench_program("datagrams"), "flood", self.address(), COUNT_PORT, size, UDP_MS + 500)
+        counter.wait()
+        return int(counter.output()) / UDP_MS
+
+    def round_trip_us(self, six=False):
+        """Median of small requests, each sent when the one before was answered."""
+        return float(self.client.host.run(bench_program("datagrams"), "ask", self.address(six), ECHO_PORT,
+                                          3000).split()[0])
+
+    def close(self):
+        self.pair.close()
+
+
+def bench_program(name):
+    return os.path.join(product.BUILD_DIR, "bench", name)
