@@ -113,7 +113,7 @@ def test_iperf(pair):
     pair.b.host.start("iperf3", "-s", "-B", pair.b.inner)
     wait_until(lambda: pair.b.host.try_run("ss", "-Hltn", "sport = 5201")[1], "iperf3 listens")
     for arguments in (["-C", "cubic"], ["-R"], ["-u", "-b", "50M", "-l", "1200"]):
-        result = pair.a.host.json("iperf3", "-J", "-c", pair.b.inner, "-t", "1", *arguments)
+        result = pair.a.host.json("iperf3", "-J", "-c", pair.b.inner, "-n", "2M", *arguments)
         assert result["end"].get("sum_received", result["end"].get("sum"))["bytes"] > 1 << 20
 
 
