@@ -4,6 +4,8 @@
  *	crowd keys COUNT				prints the public keys of the first COUNT
  *	crowd handshakes IP PORT KEY FIRST COUNT ROUNDS	prints handshakes answered, and in a second
  *	crowd traffic IP PORT KEY FIRST COUNT TO MS	floods the inner address TO, each in turn
+ *	crowd flood IP PORT KEY FIRST COUNT RATE MS	sends so many initiations in a second, whatever
+ *							comes back
  *
  * They speak to the responder at IP and PORT whose public key is KEY (hex). Number n sends from the
  * address FIRST + n, inside too, so that a limit for each address or peer is met by none of them.
@@ -34,6 +36,7 @@
 #define PAUSE_MS 50 /* a peer may not begin handshakes more often than each 20 ms */
 #define BUFFER_SIZE (8 << 20)
 #define TRAFFIC_ROUNDS 3 /* cookies come in the first ones, a session of the last one */
+#define FLOOD_ROUNDS 100
 #define TRAIN 32 /* packets of one that follow each other */
 #define PACKET_SIZE 1408 /* inner, padded */
 #define UDP_PORT 6001
@@ -58,6 +61,7 @@ struct crowd {
 	uint32_t rounds;
 	uint8_t (*initiations)[MESSAGE_INITIATION_SIZE]; /* round by round */
 
+	uint64_t flooded;
 	uint32_t sent;
 	uint32_t unanswered;
 	uint32_t answered;
@@ -392,6 +396,24 @@ static int traffic(struct crowd *crowd, const char *to_text, uint64_t ms)
 	return 0;
 }
 
+/* Initiations without cookies, the same ones again and again. */
+static int flood(struct crowd *crowd, uint64_t rate, uint64_t ms)
+{
+	uint64_t start = clock_monotonic_ns();
+	uint64_t passed;
+
+	while ((passed = clock_monotonic_ns() - start) < ms * NS_PER_MS) {
+		for (uint64_t due = passed * rate / NS_PER_S; crowd->flooded < due;
+		     crowd->flooded++) {
+			if (crowd->sent == crowd->count * crowd->rounds)
+				crowd->sent = 0;
+			send_next(crowd);
+		}
+		(void)poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 2 ? argv[1] : "";
@@ -408,6 +430,10 @@ int main(int argc, char **argv)
 		init(&crowd, argv, TRAFFIC_ROUNDS);
 		return traffic(&crowd, argv[7], strtoul(argv[8], NULL, 10));
 	}
-	(void)fprintf(stderr, "usage: crowd keys|handshakes|traffic ...\n");
+	if (strcmp(verb, "flood") == 0 && argc == 9) {
+		init(&crowd, argv, FLOOD_ROUNDS);
+		return flood(&crowd, strtoul(argv[7], NULL, 10), strtoul(argv[8], NULL, 10));
+	}
+	(void)fprintf(stderr, "usage: crowd keys|handshakes|traffic|flood ...\n");
 	return 2;
 }

@@ -78,6 +78,8 @@ WITHIN = (
     ("rtt six", "round trip, IPv6 inside", "us", OURS, "rtt", OURS, "IPv4", 1.1, False),
     ("tcp1", "TCP, 1 stream, IPv6 outside", "Gbit/s", SIX, "tcp1", OURS, "IPv4", 0.9, True),
     ("rtt", "round trip, IPv6 outside", "us", SIX, "rtt", OURS, "IPv4", 1.1, False),
+    ("tcp1 flood", "TCP, 1 stream, in a flood of 10,000 handshakes a second", "Gbit/s", OURS, "tcp1",
+     OURS, "no flood", None, True),
     ("from 1000", "UDP from 1,000 peers in turn", "k/s", OURS, "from 1", OURS, "one peer", 0.9, True),
     ("from 1000 cost", "CPU of a packet from them", "us", OURS, "from 1 cost", OURS, "one peer", 1.1,
      False),
@@ -116,6 +118,7 @@ def measure(variants, crowds, rounds, seconds, short):
             if variant.name == OURS:
                 note("tcp1 six", variant.name, variant.tcp(seconds, six=True)["speed"])
                 note("rtt six", variant.name, variant.round_trip_us(six=True))
+                note("tcp1 flood", variant.name, variant.tcp_in_flood(seconds))
     tunnel_crowd.measure(crowds, note)
     return {figure: {name: statistics.median(values) for name, values in by_name.items()}
             for figure, by_name in found.items()}
@@ -189,7 +192,7 @@ def print_table(found, facts):
         state = {True: "ok", False: "MISSES", None: ""}[entry["holds"]]
         peer = f"{entry['peer']} {entry['peer_value']:.2f}" if entry["peer"] else ""
         ratio = f"{entry['ratio']:.2f}x" if entry["ratio"] is not None else ""
-        print(f"{state:8}{entry['name']:<42}{entry['value']:>9.2f} {entry['unit']:<7}{peer:>28}"
+        print(f"{state:8}{entry['name']:<54}{entry['value']:>9.2f} {entry['unit']:<7}{peer:>28}"
               f"{ratio:>9}  {entry['bound']}")
 
 

@@ -1,14 +1,16 @@
 """A pair of the same WireGuard program on both ends of a cable, and what is measured through it."""
 
+import base64
 import os
 
 import product
 from lab import wait_until
-from wg_pair import Pair, wait_for_ping
+from wg_pair import PORT, Pair, wait_for_ping
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 COUNT_PORT, ECHO_PORT = 6001, 6002
 UDP_MS = 2000
+FLOOD_RATE = 10000  # handshakes that are asked for in a second
 
 
 def cpu_s(end, process):
@@ -69,6 +71,16 @@ class Variant:
                 "cost": (sender_s + receiver_s) / (received["bytes"] / 2**30),
                 "capacity": received["bytes"] * 8 / 1e9 / max(sender_s, TICK_S),
                 "retransmits": sent["retransmits"]}
+
+    def tcp_in_flood(self, seconds):
+        """Gbit/s of one stream, while a stranger who knows the public key asks for handshakes."""
+        key = base64.b64decode(self.server.public_key).hex()
+        flood = self.client.host.start(bench_program("crowd"), "flood", self.server.outer, PORT, key,
+                                       self.client.outer, 1, FLOOD_RATE, int(seconds * 1000) + 500)
+        speed = self.tcp(seconds)["speed"]
+        if flood.wait() != 0:
+            raise RuntimeError(flood.output())
+        return speed
 
     def datagrams_per_s(self, size):
         """Thousands that arrive in a second, of as many as the sender can send."""
