@@ -12,6 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "base/sanitized.h"
+
 #define OUTPUT_FD 3
 #define MESSAGE_MAX 1000 /* bytes of a fault's text */
 
@@ -58,19 +60,6 @@ static int keep_only(int fd)
 	return 0;
 }
 
-/* The sanitizers map memory by the terabyte. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MEMORY_IS_LIMITED false
-#endif
-#endif
-#if !defined(MEMORY_IS_LIMITED) && defined(__SANITIZE_ADDRESS__)
-#define MEMORY_IS_LIMITED false
-#endif
-#if !defined(MEMORY_IS_LIMITED)
-#define MEMORY_IS_LIMITED true
-#endif
-
 static int limit_resources(const struct jq_limits *limits)
 {
 	const struct {
@@ -78,7 +67,7 @@ static int limit_resources(const struct jq_limits *limits)
 		rlim_t value;
 	} rows[] = {
 		{ RLIMIT_CPU, limits->cpu_s },
-		{ RLIMIT_DATA, MEMORY_IS_LIMITED ? limits->memory : RLIM_INFINITY },
+		{ RLIMIT_DATA, SANITIZED ? RLIM_INFINITY : limits->memory },
 		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_FSIZE, 0 },
 		{ RLIMIT_NPROC, 0 },

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #include "predecessor.h"
 #include "privilege.h"
 #include "requests.h"
+#include "sandbox/syscall_filter.h"
 #include "transparent.h"
 
 #define READ_SIZE 65536
@@ -234,6 +236,22 @@ static int check_socket(void)
 	return fcntl(NETD_SOCKET_FD, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* Before anything is started that shall inherit it. Under systemd the unit has a filter of the same kind,
+ * and the capability that this one takes is not there. */
+static int filter_calls(void)
+{
+	int r = syscall_filter_guard();
+
+	if (r == -EACCES && prctl(PR_GET_SECCOMP) > 0)
+		return 0;
+	if (r == -EACCES || r == -EINVAL) {
+		log_warning_errno(r, "system calls are not filtered: this takes CAP_SYS_ADMIN, or "
+				     "a unit of systemd with SystemCallFilter=");
+		return 0;
+	}
+	return r;
+}
+
 static int begin(struct program *p)
 {
 	int r = check_socket();
@@ -241,6 +259,11 @@ static int begin(struct program *p)
 	if (r < 0) {
 		log_error_errno(r, "descriptor %d is no socket of start-tunneld, which starts this",
 				NETD_SOCKET_FD);
+		return r;
+	}
+	r = filter_calls();
+	if (r < 0) {
+		log_error_errno(r, "cannot filter system calls");
 		return r;
 	}
 	r = predecessor_await();

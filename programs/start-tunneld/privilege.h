@@ -37,5 +37,8 @@ int privilege_take_lock(int *ret_fd, struct fault *fault);
 /* Writes a new secret for local callers (tunnel.md 2.4): mode 0640, root's. */
 int privilege_write_cookie(char ret_cookie[COOKIE_TEXT_MAX], struct fault *fault);
 
-/* Becomes the account for good: no way back, no capabilities, nothing to gain by exec. */
+/*
+ * Becomes the account for good: no way back, no capabilities, nothing to gain by exec, and a filter of
+ * system calls.
+ */
 int privilege_drop(const struct privilege_user *user, struct fault *fault);
