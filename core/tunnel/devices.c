@@ -148,20 +148,31 @@ static int change_remove(struct job *job, const json_t *params, struct fault *fa
 	return r < 0 ? r : records_prune(job);
 }
 
-static int change_set_wan(struct job *job, const json_t *params, struct fault *fault)
+/* Begins each edit of a device: finds it and sets a member. Takes @value. */
+static int set_member(struct job *job, const json_t *params, const char *name, json_t *value,
+		      uint32_t *ret_address, struct fault *fault)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 	struct document_subnet subnet;
+	int r = find_device(job_document(job), params, &subnet, ret_address, fault);
+
+	if (r < 0) {
+		json_decref(value);
+		return r;
+	}
+	device_pointer(&pointer, &subnet, *ret_address);
+	document_pointer(&pointer, name, NULL);
+	return job_put(job, text_string(&pointer), value, fault);
+}
+
+static int change_set_wan(struct job *job, const json_t *params, struct fault *fault)
+{
 	uint32_t address;
-	int r = find_device(job_document(job), params, &subnet, &address, fault);
+	int r = wan_check_pinned(params, fault);
 
 	if (r == 0)
-		r = wan_check_pinned(params, fault);
-	if (r < 0)
-		return r;
-	device_pointer(&pointer, &subnet, address);
-	document_pointer(&pointer, "wanIp", NULL);
-	r = job_put(job, text_string(&pointer), json_copy(json_object_get(params, "wanIp")), fault);
+		r = set_member(job, params, "wanIp", json_copy(json_object_get(params, "wanIp")),
+			       &address, fault);
 	return r < 0 ? r : forwards_rekey(job, fault);
 }
 
@@ -170,24 +181,13 @@ static int change_set_kind(struct job *job, const json_t *params, struct fault *
 {
 	static const char *const flags[] = { "allowDnsInjection", "allowAutoPortForward" };
 	const char *kind = param_string(params, "kind");
-	CLEANUP(text_done) struct text pointer = { 0 };
-	struct document_subnet subnet;
+	bool server = strcmp(kind, "server") == 0;
 	uint32_t address;
-	int r = find_device(job_document(job), params, &subnet, &address, fault);
+	int r = set_member(job, params, "kind", json_string(kind), &address, fault);
 
-	if (r < 0)
-		return r;
-	device_pointer(&pointer, &subnet, address);
-	document_pointer(&pointer, "kind", NULL);
-	r = job_put(job, text_string(&pointer), json_string(kind), fault);
-	for (size_t i = 0; i < ARRAY_SIZE(flags) && r == 0; i++) {
-		text_clear(&pointer);
-		device_pointer(&pointer, &subnet, address);
-		document_pointer(&pointer, flags[i], NULL);
-		r = job_put(job, text_string(&pointer), json_boolean(strcmp(kind, "server") == 0),
-			    fault);
-	}
-	if (r == 0 && strcmp(kind, "server") != 0)
+	for (size_t i = 0; i < ARRAY_SIZE(flags) && r == 0; i++)
+		r = set_member(job, params, flags[i], json_boolean(server), &address, fault);
+	if (r == 0 && !server)
 		r = forwards_close_automatic(job, address);
 	return r < 0 ? r : records_prune(job);
 }
@@ -195,32 +195,20 @@ static int change_set_kind(struct job *job, const json_t *params, struct fault *
 /* Without the permission its records go too. */
 static int change_set_dns_injection(struct job *job, const json_t *params, struct fault *fault)
 {
-	CLEANUP(text_done) struct text pointer = { 0 };
-	struct document_subnet subnet;
 	uint32_t address;
-	int r = find_device(job_document(job), params, &subnet, &address, fault);
+	int r = set_member(job, params, "allowDnsInjection",
+			   json_boolean(param_bool(params, "enabled")), &address, fault);
 
-	if (r < 0)
-		return r;
-	device_pointer(&pointer, &subnet, address);
-	document_pointer(&pointer, "allowDnsInjection", NULL);
-	r = job_put(job, text_string(&pointer), json_boolean(param_bool(params, "enabled")), fault);
 	return r < 0 ? r : records_prune(job);
 }
 
 static int change_auto_port_forward(struct job *job, const json_t *params, struct fault *fault)
 {
 	bool enabled = param_bool(params, "enabled");
-	CLEANUP(text_done) struct text pointer = { 0 };
-	struct document_subnet subnet;
 	uint32_t address;
-	int r = find_device(job_document(job), params, &subnet, &address, fault);
+	int r = set_member(job, params, "allowAutoPortForward", json_boolean(enabled), &address,
+			   fault);
 
-	if (r < 0)
-		return r;
-	device_pointer(&pointer, &subnet, address);
-	document_pointer(&pointer, "allowAutoPortForward", NULL);
-	r = job_put(job, text_string(&pointer), json_boolean(enabled), fault);
 	return r < 0 || enabled ? r : forwards_close_automatic(job, address);
 }
 
