@@ -6,7 +6,7 @@ import random
 import pytest
 
 from conftest import SUBNET
-from lab import Lab, wait_until
+from lab import PATIENCE, Lab, wait_until
 from product import RpcError
 from stream import Refused, Subscription, WebSocket
 from traffic import fetch
@@ -169,7 +169,7 @@ def test_a_guid_is_used_once_and_by_its_session(tunnel):
 
     def refusal(path, cookie=None):
         with pytest.raises(Refused) as error:
-            WebSocket(tunnel.host.connect("127.0.59.60", 5960, 30), path, cookie)
+            WebSocket(tunnel.host.connect("127.0.59.60", 5960, 30 * PATIENCE), path, cookie)
         return error.value.status
 
     assert refusal(path) == 404
@@ -192,7 +192,7 @@ def test_a_slow_reader_is_dropped_and_delays_nobody(tunnel):
         for number in range(16):
             big_edit(tunnel, "abcdefghijklmnop"[number])
             fast.until(lambda: fast.document == current(tunnel), "the others go on")
-        while slow.socket.message(60):
+        while slow.socket.message(60 * PATIENCE):
             pass
         assert slow.socket.closed and not slow.socket.close_frame
         tunnel.call("db.apply", expr=".dnsRecords = []")
@@ -288,5 +288,5 @@ def test_status_tells_who_comes_online_and_what_goes_through(world):
         config = tunnel.call("device.show-config", subnet=SUBNET, ip=PHONE)
         world.peers[PHONE] = join_by_wg_quick(world.phone, config)
         view.until(lambda: view.status["devices"][PHONE]["online"], "the device is online",
-                   120)
+                   120 * PATIENCE)
         assert view.status["devices"][PHONE]["endpoint"].startswith(Lab.MOBILE)
