@@ -237,6 +237,7 @@ static uint32_t message_type(const struct wg_buffer *buffer)
 void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t count,
 		    struct wg_time now)
 {
+	unsigned row = device->load_row;
 	size_t i = 0;
 
 	for (size_t j = 0; j < count; j++)
@@ -251,4 +252,6 @@ void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t 
 			i++;
 		}
 	}
+	if (device->load_row - row < LOAD_BATCH)
+		device->load_row = 0;
 }

@@ -35,11 +35,15 @@
 #define INITIATION_INTERVAL (20 * NS_PER_MS) /* a peer may not begin handshakes more often */
 #define TIMESTAMP_GRAIN (UINT64_C(1) << 24) /* ns; stamps tell no more than that (about 17 ms) */
 
-/* A device is under load for LOAD_LINGER after an interval with more handshakes than that: about a
- * sixth of one core. */
+/*
+ * A device is under load for LOAD_LINGER after an interval with more handshakes than that: about a sixth of
+ * one core. A processor that cannot do as many in an interval does not keep up: it finds LOAD_BATCH or more
+ * in each batch, and that many in such batches in a row are load, too.
+ */
 #define LOAD_HANDSHAKES 100
 #define LOAD_INTERVAL (100 * NS_PER_MS)
 #define LOAD_LINGER NS_PER_S
+#define LOAD_BATCH 16
 
 #define DS_HANDSHAKE 0x88 /* AF41 */
 
@@ -153,6 +157,7 @@ struct wg_device {
 	struct limiter limiter;
 	uint64_t load_interval_ns; /* when the running interval ends */
 	unsigned load_count; /* handshakes in it */
+	unsigned load_row; /* handshakes in this batch and those before it that were full of them */
 	uint64_t loaded_until_ns;
 
 	struct wg_device_drops drops;

@@ -95,7 +95,9 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 		device->load_interval_ns = now.monotonic_ns + LOAD_INTERVAL;
 		device->load_count = 0;
 	}
-	if (++device->load_count > LOAD_HANDSHAKES)
+	device->load_count++;
+	device->load_row++;
+	if (device->load_count > LOAD_HANDSHAKES || device->load_row > LOAD_HANDSHAKES)
 		device->loaded_until_ns = now.monotonic_ns + LOAD_LINGER;
 	return now.monotonic_ns < device->loaded_until_ns;
 }

@@ -337,6 +337,42 @@ static void under_load_a_cookie_is_wanted(void **state)
 	assert_int_equal(w.sides[1].received, 1);
 }
 
+/* Handshakes as one batch, then a second of work on them. */
+static void give_batch(struct world *w, const struct wire_message *m, size_t count)
+{
+	static uint8_t bytes[LOAD_HANDSHAKES][MESSAGE_INITIATION_SIZE];
+	struct wg_buffer buffers[LOAD_HANDSHAKES] = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		memcpy(bytes[i], m->bytes, m->size);
+		buffers[i].data = bytes[i];
+		buffers[i].size = m->size;
+		buffers[i].from.remote = w->sides[0].address;
+	}
+	wg_device_open(w->sides[1].device, buffers, count, w->now);
+	advance(w, NS_PER_S + LOAD_INTERVAL);
+}
+
+/* A slow processor does few in an interval, and finds ever more of them. */
+static void full_batches_in_a_row_are_load(void **state)
+{
+	CLEANUP(world_done) struct world w;
+	struct wire_message m = { .size = MESSAGE_INITIATION_SIZE,
+				  .bytes = { MESSAGE_INITIATION } };
+
+	(void)state;
+	world_init(&w, 18);
+	sign(&w.sides[1], &m);
+	for (int i = 0; i < 50; i++)
+		give_batch(&w, &m, LOAD_BATCH - 1);
+	for (int i = 0; i < 50; i++)
+		give_batch(&w, &m, i % 3 == 2 ? LOAD_BATCH - 1 : 2 * LOAD_BATCH);
+	assert_int_equal(w.sides[1].sent[MESSAGE_COOKIE], 0);
+	for (int i = 0; i < 8; i++)
+		give_batch(&w, &m, 2 * LOAD_BATCH);
+	assert_true(w.sides[1].sent[MESSAGE_COOKIE] > 100);
+}
+
 static void a_cookie_is_bound_to_the_address(void **state)
 {
 	CLEANUP(world_done) struct world w;
@@ -480,6 +516,7 @@ int main(void)
 		cmocka_unit_test(both_sides_may_begin_at_once),
 		cmocka_unit_test(the_responder_waits_for_the_first_packet),
 		cmocka_unit_test(under_load_a_cookie_is_wanted),
+		cmocka_unit_test(full_batches_in_a_row_are_load),
 		cmocka_unit_test(a_cookie_is_bound_to_the_address),
 		cmocka_unit_test(a_source_with_a_cookie_is_limited),
 		cmocka_unit_test(a_forged_cookie_is_refused),
