@@ -318,7 +318,8 @@ def test_hairpins(world):
 
 def test_forwards_follow_the_network(world):
     """Their devices' addresses change with it; without IPv6 they go."""
-    add(world, 8000, world.address("server"))
+    world.call("device.add", HOME, name="Extra", ip="10.59.37.9")  # one that never joins
+    add(world, 8000, world.network(HOME) + "9")
     add(world, 7000, world.address("box"))
     world.call("subnet.set-ipv6", GLOBAL, ipv6="2001:db8:d:2::/64")
     forwards = world.tunnel.call("db.dump", pointer="/portForwards6")["value"]
@@ -327,7 +328,7 @@ def test_forwards_follow_the_network(world):
     assert differences(world.tunnel) == []
     world.call("subnet.set-ipv6", GLOBAL, ipv6="off")
     assert len(world.tunnel.call("db.dump", pointer="/portForwards6")["value"]) == 1
-    world.call("device.remove", HOME, ip="10.59.37.2")
+    world.call("device.remove", HOME, ip="10.59.37.9")
     assert world.tunnel.call("db.dump", pointer="/portForwards6")["value"] is None
     assert differences(world.tunnel) == []
 
