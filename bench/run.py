@@ -20,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "net")]
 
+import hosts
 import kernel
 import lab as lab_module
 import mappings
@@ -256,7 +257,7 @@ def measure_tunnel(results):
 
 # What can be measured by itself, in this order. The first ones share one router.
 ROUTER_PARTS = ("edits", "start", "idle", "sockets", "calls", "passwords", "connections", "mappings")
-PARTS = (*ROUTER_PARTS, "tunnel", "pages", "names")
+PARTS = (*ROUTER_PARTS, "tunnel", "pages", "names", "hosts")
 
 
 def measure_router(results, directory, program, parts):
@@ -310,7 +311,8 @@ def main():
         product.BUILD_DIR = os.path.abspath(options.build_dir)
     program = os.path.join(product.BUILD_DIR, "bench", "connection_rate")
     missing = lab_module.missing_programs(
-        (*lab_module.REQUIRED_PROGRAMS, "conntrack", "dig", "dnsmasq", "dnsperf", "iperf3", "taskset", "wrk"))
+        (*lab_module.REQUIRED_PROGRAMS, "conntrack", "dig", "dnsmasq", "dnsperf", "haproxy", "iperf3",
+         "taskset", "wrk"))
     missing += product.missing_programs()
     missing += [own for own in (program, web.subscribers_program()) if not os.access(own, os.X_OK)]
     if missing:
@@ -334,6 +336,8 @@ def main():
         web.measure_pages(results)
     if "names" in parts:
         names.measure(results)
+    if "hosts" in parts:
+        hosts.measure(results)
     failed = [row for row in results.rows if not row["holds"]]
     print(f"{len(results.rows) - len(failed)} of {len(results.rows)} bounds hold; "
           f"{time.monotonic() - begin:.0f} s")

@@ -14,7 +14,6 @@
 #include "demux/demux_internal.h"
 
 #define STACK_SIZE (256 << 10)
-#define DESCRIPTORS_EACH 6 /* two sockets, and two pipes at worst */
 #define DESCRIPTORS_RESERVED 1024 /* for the rest of the daemon */
 
 static void wake(struct demux *demux)
@@ -34,18 +33,19 @@ static void unlock_and_wake(struct demux *demux)
 	wake(demux);
 }
 
-static size_t connections_max(void)
+/* Two descriptors are a connection's sockets; of every three, one is left for pipes. */
+static void share_descriptors(struct demux *demux)
 {
+	size_t descriptors = 3 * (size_t)DEMUX_CONNECTIONS_MAX;
 	struct rlimit limit;
-	size_t max = DEMUX_CONNECTIONS_MAX;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-		return max;
-	if (limit.rlim_cur < 2 * DESCRIPTORS_RESERVED)
-		max = (size_t)limit.rlim_cur / 2 / DESCRIPTORS_EACH;
-	else if ((limit.rlim_cur - DESCRIPTORS_RESERVED) / DESCRIPTORS_EACH < max)
-		max = (size_t)(limit.rlim_cur - DESCRIPTORS_RESERVED) / DESCRIPTORS_EACH;
-	return max;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur < descriptors + DESCRIPTORS_RESERVED)
+		descriptors = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED
+				      ? (size_t)limit.rlim_cur - DESCRIPTORS_RESERVED
+				      : (size_t)limit.rlim_cur / 2;
+	demux->connections_max = descriptors / 3;
+	demux->pool.pipes_max = (descriptors - 2 * demux->connections_max) / 2;
 }
 
 /* Signals are the main thread's. */
@@ -90,7 +90,7 @@ int demux_new(int channel, struct demux **ret)
 	list_init(&demux->runnable);
 	for (size_t i = 0; i < STATES; i++)
 		list_init(&demux->states[i]);
-	demux->connections_max = connections_max();
+	share_descriptors(demux);
 	demux->wake.kind = SOURCE_WAKE;
 	demux->epoll = epoll_create1(EPOLL_CLOEXEC);
 	demux->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -109,6 +109,8 @@ struct pool {
 	uint64_t again_ns; /* not before, after a failure */
 	struct pipe pipes[PIPES_MAX];
 	size_t pipe_count;
+	size_t pipes_open; /* with those that connections have */
+	size_t pipes_max;
 };
 
 struct demux {
@@ -157,7 +159,7 @@ void pool_discard(struct pool *pool);
 /* The channel is readable. Returns 0, or a negative errno: why there is none. */
 int pool_receive(struct pool *pool, uint64_t now_ns);
 
-/* An empty pipe. 0 or a negative errno. */
+/* An empty pipe. 0, -EMFILE: there are as many as there may be, or another negative errno. */
 int pool_take_pipe(struct pool *pool, struct pipe *ret);
 
 /* @empty: or it is of no use to anybody else. */

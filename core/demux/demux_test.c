@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/test.h"
@@ -496,6 +497,26 @@ static void bytes_arrive_as_they_were_sent(void **state)
 	(void)close(listener);
 }
 
+/* With few descriptors there is one pipe, for a connection that wants two: bytes go by another way too. */
+static int set_up_few(void **state)
+{
+	struct rlimit limit, few;
+	int r;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	few.rlim_cur = 18;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	r = set_up(state);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return r;
+}
+
+static void bytes_arrive_without_pipes(void **state)
+{
+	bytes_arrive_as_they_were_sent(state);
+}
+
 /* Those who say nothing have their bound, and others are served beside them. */
 static void the_silent_are_few(void **state)
 {
@@ -534,6 +555,7 @@ int main(void)
 		TEST(a_name_moves_to_another_device),
 		TEST(the_address_is_free_at_once),
 		TEST(bytes_arrive_as_they_were_sent),
+		cmocka_unit_test_setup_teardown(bytes_arrive_without_pipes, set_up_few, tear_down),
 		TEST(the_silent_are_few),
 	};
 

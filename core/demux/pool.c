@@ -106,8 +106,11 @@ int pool_take_pipe(struct pool *pool, struct pipe *ret)
 		*ret = pool->pipes[--pool->pipe_count];
 		return 0;
 	}
+	if (pool->pipes_open >= pool->pipes_max)
+		return -EMFILE;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
+	pool->pipes_open++;
 	(void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE); /* where there is room; it works without */
 	*ret = (struct pipe){ .read = fds[0], .write = fds[1] };
 	return 0;
@@ -122,6 +125,7 @@ void pool_give_pipe(struct pool *pool, struct pipe *pipe, bool empty)
 	} else {
 		(void)close(pipe->read);
 		(void)close(pipe->write);
+		pool->pipes_open--;
 	}
 	*pipe = (struct pipe){ -EBADF, -EBADF };
 }

@@ -89,6 +89,13 @@ static void said_hello(struct demux *demux, struct connection *connection)
 
 /* --- the end --- */
 
+/* A socket is watched until its last copy is closed, and a child of the daemon may have one for a moment. */
+static void unwatch_and_close(struct demux *demux, int fd)
+{
+	(void)epoll_ctl(demux->epoll, EPOLL_CTL_DEL, fd, NULL);
+	(void)close(fd);
+}
+
 static void close_side(struct demux *demux, struct side *side, bool reset)
 {
 	const struct linger at_once = { .l_onoff = 1 };
@@ -99,7 +106,7 @@ static void close_side(struct demux *demux, struct side *side, bool reset)
 		return;
 	if (reset)
 		(void)setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-	(void)close(TAKE_FD(side->fd));
+	unwatch_and_close(demux, TAKE_FD(side->fd));
 }
 
 void relay_close(struct demux *demux, struct connection *connection, bool reset)
@@ -575,7 +582,7 @@ static void take_listener(struct demux *demux, struct demux_port *port)
 				     .data.ptr = &port->source };
 
 	if (port->listener >= 0 && (port->next >= 0 || port->freed))
-		(void)close(TAKE_FD(port->listener));
+		unwatch_and_close(demux, TAKE_FD(port->listener));
 	if (port->next < 0)
 		return;
 	port->listener = TAKE_FD(port->next);

@@ -136,7 +136,8 @@ static const struct rpc_param forward_add_params[] = {
 	{ "target", RPC_ENDPOINT, RPC_REQUIRED | RPC_POSITIONAL,
 	  "the device's address and port: 10.59.37.2:80, [fd12::2]:80", NULL, NULL, 0, 0 },
 	{ "label", RPC_STRING, 0, "a name for people", NULL, NULL, 0, 0 },
-	{ "sni", RPC_STRINGS, 0, "a host name that this port is shared by", NULL, "[]", 64, 0 },
+	{ "sni", RPC_STRINGS, 0, "a host name that leads to the target, so that many share "
+	  "the port; * stands for one label, or for all other names", NULL, "[]", 64, 0 },
 	{ "count", RPC_U16, 0, "how many ports, counting up on both sides", NULL, "1", 0, 0 },
 	END
 };

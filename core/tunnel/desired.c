@@ -165,6 +165,23 @@ static int append_forward(struct desired *d, const struct document_forward *forw
 	return append(d, &item);
 }
 
+/* A port that is shared by host name ends on this machine itself (routes.c). Behind 1:1 NAT those inside are led
+ * there from the public address. */
+static int desired_shared(struct desired *d, const char *key, const json_t *value)
+{
+	struct document_forward forward = { .count = 1 };
+	struct endpoint external;
+	uint32_t local;
+
+	if (!json_object_get(value, "routes") || endpoint_parse(key, &external) < 0)
+		return 0;
+	forward.external = ip_to_v4(&external.address);
+	forward.external_port = forward.target_port = external.port;
+	local = wan_local(&d->addresses, forward.external);
+	forward.target = local;
+	return local == forward.external ? 0 : append_forward(d, &forward, forward.external);
+}
+
 /* Behind 1:1 NAT packets come for the machine's own address. Those inside know the public one alone, and
  * what they send there would leave for a provider that seldom sends it back: so both lead there. */
 static int desired_forward(struct desired *d, const char *key, const json_t *value)
@@ -173,6 +190,8 @@ static int desired_forward(struct desired *d, const char *key, const json_t *val
 	uint32_t local;
 	int r;
 
+	if (value && json_object_get(value, "routes"))
+		return desired_shared(d, key, value);
 	if (!value || !document_forward(key, value, &forward) || !forward.enabled)
 		return 0;
 	local = wan_local(&d->addresses, forward.external);

@@ -10,6 +10,7 @@
 #include "tunnel/forwards6.h"
 #include "tunnel/lease.h"
 #include "tunnel/migrations.h"
+#include "tunnel/routes.h"
 #include "tunnel/shape.h"
 #include "tunnel/wan.h"
 
@@ -187,6 +188,7 @@ static const struct shape_member target_members[] = { { "target", &an_endpoint_v
 						      { "label", &a_string_or_null, "null" },
 						      { "enabled", &a_bool, "true" },
 						      { "auto", &a_bool, "false" },
+						      { "lease", &lease, SHAPE_OPTIONAL },
 						      { 0 } };
 
 static const struct shape port_forwards = {
@@ -373,11 +375,36 @@ static int check_subnets(const json_t *document, struct fault *fault)
 	return r;
 }
 
+/* Names are kept in the form in which they are looked up. */
+static int check_names(const json_t *document, struct fault *fault)
+{
+	json_t *forwards = json_object_get(document, "portForwards"), *routes;
+	const char *source, *name;
+	const json_t *entry, *route;
+
+	json_object_foreach(forwards, source, entry) {
+		routes = json_object_get(entry, "routes");
+		json_object_foreach(routes, name, route) {
+			CLEANUP(text_done) struct text path = { 0 };
+			char kept[ROUTES_NAME_MAX];
+
+			if (routes_name(name, kept) == 0 && strcmp(kept, name) == 0)
+				continue;
+			document_pointer(&path, "portForwards", source, "routes", name, NULL);
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s: not a host name in lower case", text_string(&path));
+		}
+	}
+	return 0;
+}
+
 static int check_forwards(const json_t *document, struct fault *fault)
 {
 	struct forward_ports *ports = NULL;
-	int r = forward_ports_new(&ports);
+	int r = check_names(document, fault);
 
+	if (r == 0)
+		r = forward_ports_new(&ports);
 	if (r == 0)
 		r = forward_ports_add_all(ports, document, fault);
 	(void)forward_ports_free(ports);
@@ -566,21 +593,30 @@ bool document_is_device(const json_t *document, uint32_t address)
 	return document_subnet_of(document, address, &subnet) && document_device(&subnet, address);
 }
 
-bool document_forward(const char *key, const json_t *value, struct document_forward *ret)
+bool document_route(const char *key, const json_t *route, struct document_forward *ret)
 {
-	const char *kind = json_string_value(json_object_get(value, "kind"));
 	struct endpoint external, target;
 
-	if (!kind || strcmp(kind, "dnat") != 0 || endpoint_parse(key, &external) < 0 ||
-	    endpoint_parse(json_string_value(json_object_get(value, "target")), &target) < 0)
+	if (endpoint_parse(key, &external) < 0 ||
+	    endpoint_parse(json_string_value(json_object_get(route, "target")), &target) < 0)
 		return false;
 	*ret = (struct document_forward){
 		.external = ip_to_v4(&external.address),
 		.external_port = external.port,
 		.target = ip_to_v4(&target.address),
 		.target_port = target.port,
-		.count = (uint16_t)json_integer_value(json_object_get(value, "count")),
-		.enabled = json_is_true(json_object_get(value, "enabled")),
+		.count = 1,
+		.enabled = json_is_true(json_object_get(route, "enabled")),
 	};
+	return true;
+}
+
+bool document_forward(const char *key, const json_t *value, struct document_forward *ret)
+{
+	const char *kind = json_string_value(json_object_get(value, "kind"));
+
+	if (!kind || strcmp(kind, "dnat") != 0 || !document_route(key, value, ret))
+		return false;
+	ret->count = (uint16_t)json_integer_value(json_object_get(value, "count"));
 	return true;
 }

@@ -95,3 +95,6 @@ struct document_forward {
 
 /* Returns false where the entry is not a plain forward ("dnat"). */
 bool document_forward(const char *key, const json_t *value, struct document_forward *ret);
+
+/* The same of one route of a port that is shared by host name ("sni"), with @key of the port. */
+bool document_route(const char *key, const json_t *route, struct document_forward *ret);

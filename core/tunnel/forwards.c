@@ -4,6 +4,7 @@
 #include "tunnel/forward_ports.h"
 #include "tunnel/forwards6.h"
 #include "tunnel/port_mapper.h"
+#include "tunnel/routes.h"
 #include "tunnel/wan.h"
 
 static const json_t *all_forwards(const json_t *document)
@@ -78,13 +79,13 @@ static int check_add(const json_t *document, const json_t *params, struct endpoi
 	uint16_t port = param_u16(params, "externalPort");
 	uint16_t count = param_u16(params, "count");
 
-	if (json_array_size(json_object_get(params, "sni")) > 0)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "sni: routes by host name are not supported by this version");
 	if (port == 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST, "externalPort: must be 1 to 65535");
 	if (count == 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
+	if (count > 1 && json_array_size(json_object_get(params, "sni")) > 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: one port at a time can be shared by host name");
 	if (endpoint_parse(target, ret_target) < 0 || ret_target->address.family != AF_INET ||
 	    ret_target->port == 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
@@ -94,6 +95,70 @@ static int check_add(const json_t *document, const json_t *params, struct endpoi
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "target: %s is not an address that a device may have", target);
 	return check_own_port(document, port, count, fault);
+}
+
+/* Routes. */
+
+static const json_t *route_of(const json_t *document, const char *key, const char *name)
+{
+	const json_t *entry = json_object_get(all_forwards(document), key);
+
+	return json_object_get(json_object_get(entry, "routes"), name);
+}
+
+int forwards_put_route(struct job *job, const char *key, const char *name, json_t *route,
+		       struct fault *fault)
+{
+	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+	CLEANUP(text_done) struct text pointer = { 0 };
+
+	if (!entry)
+		return put_forward(
+			job, key, json_pack("{s:s, s:{s:o}}", "kind", "sni", "routes", name, route),
+			fault);
+	document_pointer(&pointer, "portForwards", key, "routes", name, NULL);
+	return job_put(job, text_string(&pointer), route, fault);
+}
+
+/* A name that the device has by itself already becomes the owner's. */
+static int add_route(struct job *job, const json_t *params, const char *key, const char *text,
+		     struct fault *fault)
+{
+	const char *target = param_string(params, "target"), *present;
+	char name[ROUTES_NAME_MAX];
+	const json_t *route;
+
+	if (routes_name(text, name) < 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "sni: %s is not a host name, such as git.example.com or "
+				 "*.example.com",
+				 text);
+	route = route_of(job_document(job), key, name);
+	present = json_string_value(json_object_get(route, "target"));
+	if (route && strcmp(present, target) != 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "sni: %s on %s leads to %s already (192)", name, key, present);
+	return forwards_put_route(job, key, name,
+				  json_pack("{s:s, s:O, s:b, s:b}", "target", target, "label",
+					    json_object_get(params, "label"), "enabled", true,
+					    "auto", false),
+				  fault);
+}
+
+static int add_routes(struct job *job, const json_t *params, const char *key, struct fault *fault)
+{
+	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+	const json_t *name;
+	size_t i;
+	int r = 0;
+
+	if (entry && !json_object_get(entry, "routes"))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s is forwarded as a whole already", key);
+	json_array_foreach(json_object_get(params, "sni"), i, name)
+		if (r == 0)
+			r = add_route(job, params, key, json_string_value(name), fault);
+	return r;
 }
 
 static int change_add(struct job *job, const json_t *params, struct fault *fault)
@@ -121,6 +186,11 @@ static int change_add(struct job *job, const json_t *params, struct fault *fault
 	external.address = ip_from_v4(wan);
 	external.port = param_u16(params, "externalPort");
 	endpoint_format(&external, key);
+	if (json_array_size(json_object_get(params, "sni")) > 0)
+		return add_routes(job, params, key, fault);
+	if (json_object_get(json_object_get(all_forwards(document), key), "routes"))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "externalPort: %s is shared by host name already", key);
 	if (json_object_get(all_forwards(document), key))
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "externalPort: %s is forwarded already", key);
@@ -133,8 +203,9 @@ static int change_add(struct job *job, const json_t *params, struct fault *fault
 }
 
 /* Takes a route out of an SNI entry, and the entry with its last route. */
-static int remove_route(struct job *job, const char *key, const json_t *entry, const char *hostname)
+int forwards_remove_route(struct job *job, const char *key, const char *hostname)
 {
+	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
 	const json_t *routes = json_object_get(entry, "routes");
 	CLEANUP(text_done) struct text pointer = { 0 };
 
@@ -146,17 +217,24 @@ static int remove_route(struct job *job, const char *key, const json_t *entry, c
 	return job_remove(job, text_string(&pointer));
 }
 
+/* As it is kept, so far as it is a name: else there is none such. */
+static const char *hostname_kept(const char *hostname, char to[ROUTES_NAME_MAX])
+{
+	return hostname && routes_name(hostname, to) == 0 ? to : hostname;
+}
+
 /* What is not there needs no removing. */
 static int change_remove(struct job *job, const json_t *params, struct fault *fault)
 {
 	const char *key = param_string(params, "source");
 	const char *hostname = param_string(params, "hostname");
 	const json_t *entry = entry_of(job_document(job), key);
+	char kept[ROUTES_NAME_MAX];
 
 	if (!entry)
 		return 0;
 	if (hostname && json_object_get(entry, "routes"))
-		return remove_route(job, key, entry, hostname);
+		return forwards_remove_route(job, key, hostname_kept(hostname, kept));
 	return remove_forward(job, key);
 }
 
@@ -165,7 +243,8 @@ static int member_pointer(const struct job *job, const json_t *params, const cha
 			  struct text *to, struct fault *fault)
 {
 	const char *key = param_string(params, "source");
-	const char *hostname = param_string(params, "hostname");
+	char kept[ROUTES_NAME_MAX];
+	const char *hostname = hostname_kept(param_string(params, "hostname"), kept);
 	const json_t *entry = entry_of(job_document(job), key);
 	const json_t *routes = json_object_get(entry, "routes");
 
@@ -210,21 +289,18 @@ static int change_enabled(struct job *job, const json_t *params, struct fault *f
 static int change_pin(struct job *job, const json_t *params, struct fault *fault)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
-	const char *key = param_string(params, "source");
 	json_t *entry;
-	int r = member_pointer(job, params, "auto", &pointer, fault);
+	int r = member_pointer(job, params, NULL, &pointer, fault);
 
 	if (r < 0)
 		return r;
-	if (json_object_get(json_object_get(all_forwards(job_document(job)), key), "routes"))
-		return job_put(job, text_string(&pointer), json_false(), fault);
-	entry = json_copy(entry_of(job_document(job), key));
+	entry = json_copy((json_t *)store_get(job->tunnel->store, text_string(&pointer)));
 	if (!entry || json_object_set_new(entry, "auto", json_false()) < 0) {
 		json_decref(entry);
 		return -ENOMEM;
 	}
 	(void)json_object_del(entry, "lease");
-	return put_forward(job, key, entry, fault);
+	return job_put(job, text_string(&pointer), entry, fault);
 }
 
 static bool target_is_device(const json_t *document, const json_t *entry)
@@ -268,7 +344,7 @@ static int prune_routes(struct job *job, const char *key, const json_t *entry)
 		if (r == 0 &&
 		    !target_is_device(job_document(job),
 				      json_object_get(json_object_get(now, "routes"), name)))
-			r = remove_route(job, key, now, name);
+			r = forwards_remove_route(job, key, name);
 	}
 	json_decref(hosts);
 	return r;
@@ -322,7 +398,7 @@ static int close_routes(struct job *job, const char *key, const json_t *entry, u
 		if (r == 0 &&
 		    is_open_automatic(json_object_get(json_object_get(now, "routes"), name),
 				      device))
-			r = remove_route(job, key, now, name);
+			r = forwards_remove_route(job, key, name);
 	}
 	json_decref(hosts);
 	return r;
@@ -371,8 +447,70 @@ static int collision_fault(const char *key, struct fault *fault)
 			 key);
 }
 
+/* Collects [old key, name, new key, route] of the routes that have to move. */
+static int find_route_moves(const json_t *document, const char *key, const json_t *entry,
+			    json_t *moves)
+{
+	json_t *routes = json_object_get(entry, "routes");
+	const json_t *route;
+	const char *name;
+
+	json_object_foreach(routes, name, route) {
+		char moved[IP_TEXT_MAX];
+
+		rekeyed(document, key, route, moved);
+		if (strcmp(key, moved) != 0 &&
+		    json_array_append_new(moves, json_pack("[s, s, s, o]", key, name, moved,
+							   json_deep_copy(route))) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static const char *text_at(const json_t *array, size_t index)
+{
+	return json_string_value(json_array_get(array, index));
+}
+
+static int take_routes_out(struct job *job, const json_t *moves)
+{
+	const json_t *move;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(moves, i, move)
+		if (r == 0)
+			r = forwards_remove_route(job, text_at(move, 0), text_at(move, 1));
+	return r;
+}
+
+static int put_routes_back(struct job *job, const json_t *moves, struct fault *fault)
+{
+	const json_t *move;
+	size_t i;
+
+	json_array_foreach(moves, i, move) {
+		const char *name = text_at(move, 1), *key = text_at(move, 2);
+		const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
+		int r;
+
+		if (entry && !json_object_get(entry, "routes"))
+			return collision_fault(key, fault);
+		if (route_of(job_document(job), key, name))
+			return fault_set(fault, FAULT_INVALID_REQUEST,
+					 "wanIp: two routes would both become %s on %s; remove one "
+					 "of them first",
+					 name, key);
+		r = forwards_put_route(job, key, name, json_incref(json_array_get(move, 3)), fault);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
 /* Collects {new key: entry} of the forwards that have to move. */
-static int find_moves(const json_t *document, json_t *from, json_t *to, struct fault *fault)
+static int find_moves(const json_t *document, json_t *from, json_t *to, json_t *moves,
+		      struct fault *fault)
 {
 	const json_t *entry;
 	const char *key;
@@ -380,8 +518,11 @@ static int find_moves(const json_t *document, json_t *from, json_t *to, struct f
 	json_object_foreach((json_t *)all_forwards(document), key, entry) {
 		char moved[IP_TEXT_MAX];
 
-		if (json_object_get(entry, "routes"))
+		if (json_object_get(entry, "routes")) {
+			if (find_route_moves(document, key, entry, moves) < 0)
+				return -ENOMEM;
 			continue;
+		}
 		rekeyed(document, key, entry, moved);
 		if (strcmp(key, moved) == 0)
 			continue;
@@ -396,28 +537,34 @@ static int find_moves(const json_t *document, json_t *from, json_t *to, struct f
 
 int forwards_rekey(struct job *job, struct fault *fault)
 {
-	json_t *from = json_array(), *to = json_object();
+	json_t *from = json_array(), *to = json_object(), *moves = json_array();
 	const json_t *old;
 	const char *key;
 	json_t *entry;
 	size_t i;
-	int r = from && to ? find_moves(job_document(job), from, to, fault) : -ENOMEM;
+	int r = from && to && moves ? find_moves(job_document(job), from, to, moves, fault)
+				    : -ENOMEM;
 
 	json_array_foreach(from, i, old)
 		if (r == 0)
 			r = remove_forward(job, json_string_value(old));
+	if (r == 0)
+		r = take_routes_out(job, moves);
 	json_object_foreach(to, key, entry) {
 		if (r == 0 && json_object_get(all_forwards(job_document(job)), key))
 			r = collision_fault(key, fault);
 		if (r == 0)
 			r = put_forward(job, key, json_incref(entry), fault);
 	}
-	if (r == 0 && json_object_size(to) > 0)
+	if (r == 0)
+		r = put_routes_back(job, moves, fault);
+	if (r == 0 && json_object_size(to) + json_array_size(moves) > 0)
 		port_mapper_begin_epoch(job->tunnel->mapper);
 	if (r < 0)
 		fault_prefix(fault, "the port forwards cannot follow to the new WAN address");
 	json_decref(from);
 	json_decref(to);
+	json_decref(moves);
 	return r;
 }
 

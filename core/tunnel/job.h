@@ -16,6 +16,7 @@ struct forward_ports;
 struct gateway_watch;
 struct names;
 struct port_mapper;
+struct routes;
 struct subscriptions;
 struct web_listener;
 
@@ -57,6 +58,7 @@ struct tunnel {
 	struct web_listener *web; /* NULL: none is served */
 	struct web_pages *web_pages; /* NULL: nobody has asked yet */
 	struct names *names; /* NULL: DNS is not served */
+	struct routes *routes; /* NULL: no port is shared by host name */
 	struct access *access;
 	void (*session_ended)(void *context, const char *id); /* NULL: nobody asked to be told */
 	void *session_ended_context;
@@ -211,6 +213,10 @@ void status_get(struct rpc_call *call); /* status.c */
 void machine_restart(struct rpc_call *call);
 
 /* What edits of subnets and devices have to do to the forwards; forwards.c. */
+int forwards_put_route(struct job *job, const char *key, const char *name, json_t *route,
+		       struct fault *fault); /* one name of a port; @route is taken */
+int forwards_remove_route(struct job *job, const char *key,
+			  const char *name); /* and the port with the last */
 int forwards_prune(struct job *job); /* drops those whose target is no device any more */
 int forwards_rekey(struct job *job, struct fault *fault); /* follows changed WAN addresses */
 

@@ -10,6 +10,7 @@
 #include "crypto/x25519.h"
 #include "tunnel/forwards6.h"
 #include "tunnel/names.h"
+#include "tunnel/routes.h"
 #include "tunnel/wan.h"
 #include "tunnel/web_listener.h"
 
@@ -33,7 +34,8 @@ struct device {
 
 struct forward {
 	struct list node;
-	char source[IP_TEXT_MAX];
+	char *id; /* its source, and "#" and the name where it is a route */
+	const char *name; /* of a route, in `id`; or NULL */
 	const char *fixed; /* its state, unless that is its device's matter */
 	const struct device *device;
 	uint64_t generation;
@@ -92,8 +94,9 @@ static void device_release(struct live *live, struct device *device)
 
 static void forward_release(struct live *live, struct forward *forward)
 {
-	(void)map_remove(&live->forwards, forward->source, strlen(forward->source));
+	(void)map_remove(&live->forwards, forward->id, strlen(forward->id));
 	list_remove(&forward->node);
+	free(forward->id);
 	free(forward);
 }
 
@@ -209,24 +212,23 @@ static void note_port(struct live *live, struct ip_address external, uint16_t po
 	live->ports[live->port_count++] = (struct port){ external, port, forward };
 }
 
-/* The row of a forward, made where there is none. */
-static int touch_forward(struct live *live, const char *source, const char *device,
-			 struct forward **ret)
+/* The row of a forward, made where there is none. Takes @id. @device: that it leads to, by its address. */
+static int touch_forward(struct live *live, char *id, const char *device, struct forward **ret)
 {
-	struct forward *forward = map_get(&live->forwards, source, strlen(source));
-	int r;
+	struct forward *forward = id ? map_get(&live->forwards, id, strlen(id)) : NULL;
 
-	if (!forward) {
-		forward = calloc(1, sizeof(*forward));
-		if (!forward)
-			return -ENOMEM;
-		list_init(&forward->node);
-		(void)snprintf(forward->source, sizeof(forward->source), "%s", source);
-		r = map_set(&live->forwards, source, strlen(source), forward, NULL);
-		if (r < 0) {
+	if (forward) {
+		free(id);
+	} else {
+		forward = id ? calloc(1, sizeof(*forward)) : NULL;
+		if (!forward || map_set(&live->forwards, id, strlen(id), forward, NULL) < 0) {
 			free(forward);
-			return r;
+			free(id);
+			return -ENOMEM;
 		}
+		list_init(&forward->node);
+		forward->id = id;
+		forward->name = strchr(id, '#') ? strchr(id, '#') + 1 : NULL;
 		forward->changed = true;
 	}
 	list_remove(&forward->node);
@@ -245,7 +247,7 @@ static int note_forward(struct live *live, const struct wan_addresses *addresses
 	uint32_t local = wan_local(addresses, plain->external);
 	struct forward *forward;
 	char target[IP_TEXT_MAX];
-	int r = touch_forward(live, source, ip_v4_format(plain->target, target), &forward);
+	int r = touch_forward(live, strdup(source), ip_v4_format(plain->target, target), &forward);
 
 	if (r < 0)
 		return r;
@@ -268,7 +270,7 @@ static int note_forward6(struct live *live, const json_t *document, const char *
 
 	if (document_device6(document, &of->target, &subnet, &address))
 		(void)ip_v4_format(address, device);
-	r = touch_forward(live, source, device, &forward);
+	r = touch_forward(live, strdup(source), device, &forward);
 	if (r < 0)
 		return r;
 	forward->fixed = !of->enabled	    ? "disabled"
@@ -280,6 +282,36 @@ static int note_forward6(struct live *live, const json_t *document, const char *
 	if (of->enabled)
 		note_port(live, of->external, of->external_port, forward);
 	return 0;
+}
+
+static char *route_id(const char *source, const char *name)
+{
+	char *id;
+
+	return asprintf(&id, "%s#%s", source, name) < 0 ? NULL : id;
+}
+
+static int note_routes(struct live *live, const struct wan_addresses *addresses, const char *source,
+		       const json_t *entry)
+{
+	json_t *routes = json_object_get(entry, "routes");
+	const char *name;
+	const json_t *route;
+	int r = 0;
+
+	json_object_foreach(routes, name, route) {
+		struct document_forward plain;
+		struct forward *forward;
+		char target[IP_TEXT_MAX];
+
+		if (r < 0 || !document_route(source, route, &plain))
+			continue;
+		r = touch_forward(live, route_id(source, name), ip_v4_format(plain.target, target),
+				  &forward);
+		if (r == 0)
+			forward->fixed = fixed_state(addresses, &plain, forward->device);
+	}
+	return r;
 }
 
 static int compare_ports(const void *a, const void *b)
@@ -309,9 +341,12 @@ static int note_forwards(struct live *live, const json_t *document)
 			     sizeof(*live->ports));
 	if (!live->ports)
 		return -ENOMEM;
-	json_object_foreach(forwards, source, entry)
+	json_object_foreach(forwards, source, entry) {
 		if (r == 0 && document_forward(source, entry, &plain))
 			r = note_forward(live, &addresses, source, &plain);
+		else if (r == 0)
+			r = note_routes(live, &addresses, source, entry);
+	}
 	json_object_foreach(forwards6, source, entry)
 		if (r == 0 && document_forward6(source, entry, &forward6))
 			r = note_forward6(live, document, source, &forward6);
@@ -329,7 +364,7 @@ static int drop_old(struct live *live, json_t *devices, json_t *forwards)
 
 		if (forward->generation == live->generation)
 			continue;
-		if (json_object_set_new(forwards, forward->source, json_null()) < 0)
+		if (json_object_set_new(forwards, forward->id, json_null()) < 0)
 			r = -ENOMEM;
 		forward_release(live, forward);
 	}
@@ -416,7 +451,23 @@ static int note_peers(struct live *live, const struct netd_status *status, uint6
 	return 0;
 }
 
-static void note_traffic(struct live *live, const struct netd_status *status)
+/* What the demultiplexer counts. Returns what is in the way of connections, or NULL. */
+static const char *note_route_traffic(struct forward *forward, const struct tunnel *tunnel)
+{
+	struct demux_traffic traffic;
+	char source[IP_TEXT_MAX];
+	enum routes_state state;
+
+	(void)snprintf(source, sizeof(source), "%.*s", (int)(forward->name - forward->id - 1),
+		       forward->id);
+	state = routes_traffic(tunnel->routes, source, forward->name, &traffic);
+	forward->rx_now = traffic.rx_bytes;
+	forward->tx_now = traffic.tx_bytes;
+	return state == ROUTES_SERVED ? NULL : "port is not available";
+}
+
+static void note_traffic(struct live *live, const struct tunnel *tunnel,
+			 const struct netd_status *status)
 {
 	for (size_t i = 0; i < status->forward_count; i++) {
 		const struct netd_forward_status *is = &status->forwards[i];
@@ -431,7 +482,8 @@ static void note_traffic(struct live *live, const struct netd_status *status)
 	}
 	list_foreach(node, &live->forward_list) {
 		struct forward *forward = container_of(node, struct forward, node);
-		const char *state = forward->fixed;
+		const char *unserved = forward->name ? note_route_traffic(forward, tunnel) : NULL;
+		const char *state = forward->fixed ? forward->fixed : unserved;
 
 		if (!state)
 			state = forward->device->online ? "active" : "device is offline";
@@ -482,6 +534,11 @@ static json_t *dns_part(const struct tunnel *tunnel, const struct netd_status *s
 	return json_pack("{s:s?}", "problem", names_problem(tunnel->names));
 }
 
+static json_t *routes_part(const struct tunnel *tunnel, const struct netd_status *status)
+{
+	return routes_status(tunnel->routes);
+}
+
 static const struct {
 	const char *name;
 	json_t *(*make)(const struct tunnel *tunnel, const struct netd_status *status);
@@ -491,6 +548,7 @@ static const struct {
 	{ "drift", drift_part },
 	{ "web", web_part },
 	{ "dns", dns_part },
+	{ "sni", routes_part },
 };
 
 static int note_parts(struct live *live, const struct tunnel *tunnel,
@@ -552,7 +610,7 @@ static int tell_forwards(const struct live *live, json_t *to)
 		struct forward *forward = container_of(node, struct forward, node);
 
 		if (forward->changed &&
-		    json_object_set_new(to, forward->source, forward_members(forward)) < 0)
+		    json_object_set_new(to, forward->id, forward_members(forward)) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -591,7 +649,7 @@ int live_update(struct live *live, const struct tunnel *tunnel, const struct net
 	if (r == 0)
 		r = note_peers(live, status, clock_realtime_ns() / NS_PER_S);
 	if (r == 0) {
-		note_traffic(live, status);
+		note_traffic(live, tunnel, status);
 		r = note_parts(live, tunnel, status, changes);
 	}
 	if (r == 0 && ret_changes) {
@@ -669,7 +727,7 @@ char *live_whole(const struct live *live)
 	list_foreach(node, &live->forward_list) {
 		const struct forward *forward = container_of(node, struct forward, node);
 
-		put_member(&whole, forward->source, forward_members(forward));
+		put_member(&whole, forward->id, forward_members(forward));
 	}
 	end_object(&whole);
 	text_append_char(&whole, '}');
@@ -705,20 +763,36 @@ static json_t *report_devices(const struct live *live, const json_t *document)
 	return list;
 }
 
-static int report_forward(const struct live *live, const char *source, const json_t *entry,
-			  json_t *list)
+/* A forward, or one name of a port that is shared: that has a host name. */
+static json_t *report_forward(const struct forward *forward, const char *source,
+			      const json_t *entry)
 {
-	const struct forward *forward = map_get(&live->forwards, source, strlen(source));
+	const json_t *count = json_object_get(entry, "count");
 
-	if (!forward)
-		return 0; /* not a plain one */
-	return json_array_append_new(
-		list,
-		json_pack("{s:s, s:O, s:O, s:O, s:s, s:I, s:I}", "source", source, "target",
-			  json_object_get(entry, "target"), "count",
-			  json_object_get(entry, "count"), "label", json_object_get(entry, "label"),
-			  "state", forward->state, "rxBytes", (json_int_t)forward->rx_bytes,
-			  "txBytes", (json_int_t)forward->tx_bytes));
+	return json_pack("{s:s, s:s?, s:O, s:o, s:O, s:s, s:I, s:I}", "source", source, "hostname",
+			 forward->name, "target", json_object_get(entry, "target"), "count",
+			 count ? json_incref((json_t *)count) : json_integer(1), "label",
+			 json_object_get(entry, "label"), "state", forward->state, "rxBytes",
+			 (json_int_t)forward->rx_bytes, "txBytes", (json_int_t)forward->tx_bytes);
+}
+
+static int report_routes(const struct live *live, const char *source, const json_t *entry,
+			 json_t *list)
+{
+	json_t *routes = json_object_get(entry, "routes");
+	const json_t *route;
+	const char *name;
+
+	json_object_foreach(routes, name, route) {
+		cleanup_free char *id = route_id(source, name);
+		const struct forward *forward = id ? map_get(&live->forwards, id, strlen(id))
+						   : NULL;
+
+		if (forward &&
+		    json_array_append_new(list, report_forward(forward, source, route)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static json_t *report_forwards(const struct live *live, const json_t *document)
@@ -729,10 +803,18 @@ static json_t *report_forwards(const struct live *live, const json_t *document)
 	const char *source;
 	int r = list ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-		json_object_foreach(json_object_get(document, members[i]), source, entry)
-			if (r == 0)
-				r = report_forward(live, source, entry, list);
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_object_foreach(json_object_get(document, members[i]), source, entry) {
+			const struct forward *forward =
+				map_get(&live->forwards, source, strlen(source));
+
+			if (r == 0 && forward)
+				r = json_array_append_new(list,
+							  report_forward(forward, source, entry));
+			else if (r == 0)
+				r = report_routes(live, source, entry, list);
+		}
+	}
 	if (r == 0)
 		return list;
 	json_decref(list);

@@ -147,11 +147,14 @@ static void everything_is_told_at_first(void **state)
 	told = live_whole(f->live);
 	whole = json_loads(told, JSON_REJECT_DUPLICATES, NULL);
 	free(told);
-	assert_int_equal(json_object_size(whole), 8);
+	assert_int_equal(json_object_size(whole), 9);
 	assert_is(whole, "/interface/publicKey", "'" ALICE_PUBLIC "'");
 	assert_is(whole, "/interface/mtu", "1420");
 	assert_is(whole, "/network", "{'inSync':true,'problem':null}");
 	assert_is(whole, "/dns", "{'problem':null}");
+	assert_is(
+		whole, "/sni",
+		"{'connections':0,'accepted':0,'unknown':0,'refused':0,'failed':0,'problem':null}");
 	assert_is(whole, "/devices",
 		  "{'10.59.0.2':{'publicKey':'" BOB_PUBLIC "','online':false,'endpoint':null,"
 		  "'lastHandshake':null,'rxBytes':0,'txBytes':0}}");

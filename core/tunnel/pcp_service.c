@@ -132,7 +132,9 @@ static void on_pcp_mapped(void *context, const struct mapping_request *mapping,
 	const struct pcp_request *request = &pending->request.pcp;
 	struct pcp_response response = { .result = pcp_results[outcome->result] };
 
-	if (outcome->result == MAPPING_TAKEN && request->prefer_failure)
+	if (outcome->result == MAPPING_TAKEN && request->hostname_count > 0)
+		response.result = PCP_HOSTNAME_TAKEN;
+	else if (outcome->result == MAPPING_TAKEN && request->prefer_failure)
 		response.result = PCP_CANNOT_PROVIDE_EXTERNAL;
 	if (mapping->action == MAPPING_ADD && outcome->result == MAPPING_DONE) {
 		response.lifetime_s = mapping->lifetime_s;
@@ -140,7 +142,7 @@ static void on_pcp_mapped(void *context, const struct mapping_request *mapping,
 						  : ip_from_v4(outcome->external);
 		response.external_port = outcome->external_port;
 	}
-	if (request->has_port_set)
+	if (request->has_port_set && request->hostname_count == 0)
 		response.port_set_size = mapping->count;
 	answer_pcp(pending->service, &pending->peer, request, &response);
 	done_with(pending);
@@ -167,6 +169,8 @@ static void map_pcp(struct pcp_service *service, const struct pcp_peer *peer,
 	};
 
 	memcpy(mapping.nonce, request->nonce, sizeof(mapping.nonce));
+	mapping.name_count = request->hostname_count;
+	memcpy(mapping.names, request->hostnames, sizeof(mapping.names));
 	submit(service, &mapping, on_pcp_mapped, &pending);
 }
 
@@ -174,7 +178,7 @@ static void on_pcp(struct pcp_service *service, const struct pcp_peer *peer, con
 		   size_t size)
 {
 	struct pcp_request request;
-	struct pcp_response announced = { 0 };
+	struct pcp_response announced = { .capability = true };
 
 	if (pcp_request_parse(data, size, &request) < 0)
 		return;
@@ -184,9 +188,6 @@ static void on_pcp(struct pcp_service *service, const struct pcp_peer *peer, con
 	if (request.whole_map &&
 	    !port_mapper_permits(document_of(service), device_of(service, peer)))
 		request.refusal = PCP_NOT_AUTHORIZED;
-	/* No port is shared by host name here, so the capability is not announced either. */
-	if (request.refusal == PCP_SUCCESS && request.hostname_count > 0)
-		request.refusal = PCP_UNSUPP_HOSTNAME;
 	if (request.refusal != PCP_SUCCESS)
 		refuse_pcp(service, peer, &request, request.refusal);
 	else if (request.opcode == PCP_ANNOUNCE)

@@ -110,6 +110,57 @@ static void pcp_maps_ranges(void **state)
 	(void)pcp_service_free(asked.service);
 }
 
+#define GIT "e000000f6769742e6578616d706c652e636f6d00" /* HOSTNAME git.example.com */
+
+static const json_t *route(const struct asked *asked, const char *name)
+{
+	return json_object_get(json_object_get(forward(asked->f, "443"), "routes"), name);
+}
+
+static void pcp_shares_a_port_by_name(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	expect(&asked, SERVER, "0200000000000000" HEADER_2,
+	       "0280000000000000"
+	       "000000000000000000000000"
+	       "e100000453393b01");
+	expect(&asked, SERVER,
+	       "020100000000003c" HEADER_2 NONCE
+	       "0600000001bb01bb00000000000000000000ffff00000000" GIT "e000000161000000",
+	       "028100000000003c"
+	       "000000000000000000000000" NONCE
+	       "0600000001bb01bb00000000000000000000ffffc6120007" GIT "e000000161000000");
+	assert_true(json_is_true(json_object_get(route(&asked, "git.example.com"), "auto")));
+	assert_non_null(route(&asked, "a"));
+	/* All of the names, or none. */
+	expect(&asked, OTHER,
+	       "020100000000003c00000000000000000000ffffac1d0503" NONCE
+	       "0600000001bb01bb00000000000000000000ffff00000000"
+	       "e000000162000000" GIT,
+	       "028100c000000000"
+	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
+	assert_null(route(&asked, "b"));
+	/* What is another's is not deleted; and one's own by name. */
+	expect(&asked, OTHER,
+	       "020100000000000000000000000000000000ffffac1d0503" NONCE
+	       "0600000001bb000000000000000000000000ffff00000000" GIT,
+	       "0281000000000000"
+	       "000000000000000000000000" NONCE
+	       "0600000001bb000000000000000000000000ffff00000000" GIT);
+	assert_non_null(route(&asked, "git.example.com"));
+	expect(&asked, SERVER,
+	       "0201000000000000" HEADER_2 NONCE
+	       "0600000001bb000000000000000000000000ffff00000000" GIT,
+	       "0281000000000000"
+	       "000000000000000000000000" NONCE
+	       "0600000001bb000000000000000000000000ffff00000000" GIT);
+	assert_null(route(&asked, "git.example.com"));
+	assert_non_null(route(&asked, "a"));
+	(void)pcp_service_free(asked.service);
+}
+
 static void what_pcp_refuses(void **state)
 {
 	struct asked asked;
@@ -121,15 +172,12 @@ static void what_pcp_refuses(void **state)
 	       "0600000001bb01bb00000000000000000000ffff00000000",
 	       "0281000c00000000"
 	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
-	/* Shares of a port by name are not to be had, and nobody is told that they are. */
+	/* UDP knows no host names. */
 	expect(&asked, SERVER,
-	       "020100000000003c" HEADER_2 NONCE "0600000001bb01bb00000000000000000000ffff00000000"
+	       "020100000000003c" HEADER_2 NONCE "1100000001bb01bb00000000000000000000ffff00000000"
 	       "e000000161000000",
 	       "028100c100000000"
-	       "000000000000000000000000" NONCE "0600000001bb000000000000000000000000ffff00000000");
-	expect(&asked, SERVER, "0200000000000000" HEADER_2,
-	       "0280000000000000"
-	       "000000000000000000000000");
+	       "000000000000000000000000" NONCE "1100000001bb000000000000000000000000ffff00000000");
 	call(asked.f, "device.set-auto-port-forward",
 	     "'subnet':'172.29.5.1/24','ip':'" SERVER "','enabled':false");
 	expect(&asked, SERVER,
@@ -210,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pcp_maps_and_deletes, setup, teardown),
 		cmocka_unit_test_setup_teardown(pcp_maps_ranges, setup, teardown),
+		cmocka_unit_test_setup_teardown(pcp_shares_a_port_by_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_pcp_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(nat_pmp_maps_and_deletes, setup, teardown),
 		cmocka_unit_test_setup_teardown(some_get_no_answer, setup, teardown),

@@ -5,7 +5,7 @@
 #include "base/secret.h"
 #include "tunnel/forward_index.h"
 #include "tunnel/forwards6.h"
-#include "tunnel/job.h"
+#include "tunnel/port_mapper_internal.h"
 #include "tunnel/wan.h"
 
 #define LOOK_MIN_S 1 /* between two looks at all leases */
@@ -14,7 +14,6 @@
 #define OTHER_PORTS_TRIED 64
 #define OTHER_PORT_MIN 1024
 #define SSH_PORT 22
-#define LABEL "PCP" /* of every automatic forward, tunnel.md 5.3 */
 
 struct waiting {
 	struct list node;
@@ -70,23 +69,13 @@ bool port_mapper_permits(const json_t *document, uint32_t device)
 		       json_object_get(document_device(&subnet, device), "allowAutoPortForward"));
 }
 
-static bool is_automatic(const json_t *entry)
-{
-	return json_is_true(json_object_get(entry, "auto"));
-}
-
-static bool is_enabled(const json_t *entry)
-{
-	return json_is_true(json_object_get(entry, "enabled"));
-}
-
 static bool spans(uint16_t first, uint16_t count, json_int_t port)
 {
 	return port >= first && port < (json_int_t)first + count;
 }
 
 /* What this machine answers itself: a device must not cut the owner off. */
-static bool is_machines_own(const json_t *document, uint16_t first, uint16_t count)
+bool mapping_is_machines_own(const json_t *document, uint16_t first, uint16_t count)
 {
 	const json_t *listen = json_object_get(json_object_get(document, "webserver"), "listen");
 	const json_t *own = json_object_get(json_object_get(document, "wg"), "port");
@@ -99,15 +88,6 @@ static bool is_machines_own(const json_t *document, uint16_t first, uint16_t cou
 }
 
 /* Adding. */
-
-struct mapping {
-	struct job *job;
-	const struct mapping_request *request;
-	struct lease_clock now;
-	char key[IP_TEXT_MAX]; /* of the forward */
-	struct ip_address target6; /* of a request of IPv6 */
-	struct fault *fault;
-};
 
 static int put_member(const struct mapping *m, const char *key, const char *member, json_t *value)
 {
@@ -127,7 +107,7 @@ static int put_entry(const struct mapping *m, json_t *entry)
 	return job_put(m->job, text_string(&pointer), entry, m->fault);
 }
 
-static json_t *lease_for(const struct mapping *m, const json_t *lease)
+json_t *mapping_lease(const struct mapping *m, const json_t *lease)
 {
 	const struct lease_grant grant = {
 		.via = m->request->via,
@@ -149,9 +129,9 @@ static json_t *new_entry(const struct mapping *m, const json_t *label, bool enab
 
 	return json_pack("{s:s, s:s, s:o, s:b, s:i, s:b, s:o}", "kind", "dnat", "target",
 			 endpoint_format(&target, text), "label",
-			 label ? json_incref((json_t *)label) : json_string(LABEL), "enabled",
-			 enabled, "count", (int)request->count, "auto", true, "lease",
-			 lease_for(m, NULL));
+			 label ? json_incref((json_t *)label) : json_string(MAPPING_LABEL),
+			 "enabled", enabled, "count", (int)request->count, "auto", true, "lease",
+			 mapping_lease(m, NULL));
 }
 
 /* The device asks for other ports of its own behind a port that it has. The other protocol may still need
@@ -162,7 +142,8 @@ static int repoint(const struct mapping *m, const json_t *entry)
 
 	if (lease_holds(json_object_get(entry, "lease"), other, &m->now))
 		return MAPPING_TAKEN;
-	return put_entry(m, new_entry(m, json_object_get(entry, "label"), is_enabled(entry)));
+	return put_entry(m,
+			 new_entry(m, json_object_get(entry, "label"), mapping_is_enabled(entry)));
 }
 
 static bool leads_to_asker(const struct mapping *m, const json_t *entry, uint16_t *ret_port,
@@ -195,10 +176,11 @@ static int renew(const struct mapping *m, const json_t *entry)
 	if (!leads_to_asker(m, entry, &target_port, &count))
 		return MAPPING_TAKEN;
 	if (target_port == request->internal_port && count == request->count) {
-		if (!is_automatic(entry))
+		if (!mapping_is_automatic(entry))
 			return MAPPING_DONE; /* as wanted, and the owner's */
-		r = put_member(m, m->key, "lease", lease_for(m, json_object_get(entry, "lease")));
-	} else if (is_automatic(entry)) {
+		r = put_member(m, m->key, "lease",
+			       mapping_lease(m, json_object_get(entry, "lease")));
+	} else if (mapping_is_automatic(entry)) {
 		r = repoint(m, entry);
 	} else {
 		return MAPPING_TAKEN;
@@ -216,7 +198,7 @@ static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *re
 	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
 		struct document_forward6 forward;
 
-		if (!is_automatic(entry) || !document_forward6(key, entry, &forward) ||
+		if (!mapping_is_automatic(entry) || !document_forward6(key, entry, &forward) ||
 		    !ip_equal(&forward.target, &m->target6))
 			continue;
 		*ret_forwards += 1;
@@ -248,9 +230,12 @@ static int add_at(struct mapping *m, const struct ip_address *external, uint16_t
 	if ((uint32_t)port + m->request->count - 1 > UINT16_MAX)
 		return MAPPING_TAKEN;
 	entry = entry_of(document, endpoint_format(&endpoint, m->key));
+	if (json_object_get(entry, "routes") && m->request->protocol == IPPROTO_TCP &&
+	    m->request->via != LEASE_UPNP && m->request->count == 1)
+		return mapping_add_names(m);
 	if (entry)
 		return renew(m, entry);
-	if (!pinhole && is_machines_own(document, port, m->request->count))
+	if (!pinhole && mapping_is_machines_own(document, port, m->request->count))
 		return MAPPING_TAKEN;
 	if (exceeds_quota(m))
 		return MAPPING_QUOTA;
@@ -354,6 +339,21 @@ static int add6(struct mapping *m, struct mapping_outcome *outcome)
 }
 
 /* Returns an enum mapping_result or a negative errno. */
+static int add_names(struct mapping *m, uint16_t port, struct mapping_outcome *outcome)
+{
+	struct endpoint endpoint = { .address = ip_from_v4(outcome->external), .port = port };
+	const json_t *document = job_document(m->job);
+	const json_t *entry =
+		json_object_get(forwards_of(document), endpoint_format(&endpoint, m->key));
+
+	outcome->external_port = port;
+	if ((entry && !json_object_get(entry, "routes")) ||
+	    (!entry && mapping_is_machines_own(document, port, 1)))
+		return MAPPING_TAKEN;
+	return mapping_add_names(m);
+}
+
+/* Returns an enum mapping_result or a negative errno. */
 static int add(struct mapping *m, struct mapping_outcome *outcome)
 {
 	const struct mapping_request *request = m->request;
@@ -366,6 +366,8 @@ static int add(struct mapping *m, struct mapping_outcome *outcome)
 		return MAPPING_NOT_AUTHORIZED;
 	if (!wan_of(document, request->device, &outcome->external))
 		return MAPPING_NO_ADDRESS;
+	if (request->name_count > 0)
+		return add_names(m, port ? port : request->internal_port, outcome);
 	if ((uint32_t)request->internal_port + request->count - 1 > UINT16_MAX)
 		return MAPPING_TAKEN;
 	if (port == 0)
@@ -393,7 +395,7 @@ static int release(const struct mapping *m, const char *key, const json_t *entry
 		rest = lease_without(lease, protocol);
 	if (!rest)
 		return -ENOMEM;
-	if (!json_is_null(rest) || !is_enabled(entry))
+	if (!json_is_null(rest) || !mapping_is_enabled(entry))
 		return put_member(m, key, "lease", rest);
 	if (forwards6_is(key))
 		return forwards6_remove(m->job, key);
@@ -413,7 +415,7 @@ static bool is_chosen(const struct mapping *m, const struct forward_reference *r
 {
 	const struct mapping_request *request = m->request;
 
-	if (!reference->automatic || !is_automatic(entry) ||
+	if (!reference->automatic || !mapping_is_automatic(entry) ||
 	    (request->internal_port != 0 && reference->target_port != request->internal_port))
 		return false;
 	if (choice == BY_NONCE)
@@ -454,7 +456,7 @@ static int remove_chosen6(struct mapping *m, enum choice choice, bool *ret_found
 
 	json_object_foreach(all, key, entry) {
 		struct document_forward6 forward;
-		struct forward_reference reference = { .automatic = is_automatic(entry) };
+		struct forward_reference reference = { .automatic = mapping_is_automatic(entry) };
 
 		if (r < 0 || !document_forward6(key, entry, &forward) ||
 		    !ip_equal(&forward.target, &m->target6))
@@ -515,7 +517,7 @@ static int remove_external(struct mapping *m)
 	if (!entry || !document_forward(m->key, entry, &forward) ||
 	    forward.target != request->device)
 		return MAPPING_NOT_FOUND;
-	if (!is_automatic(entry))
+	if (!mapping_is_automatic(entry))
 		return MAPPING_NOT_AUTHORIZED;
 	lease = json_object_get(entry, "lease");
 	if (json_is_object(lease) && request->protocol != 0 &&
@@ -537,7 +539,13 @@ static int carry_out(struct mapping *m, struct mapping_outcome *outcome)
 		r = m->request->ipv6 ? add6(m, outcome) : add(m, outcome);
 		break;
 	case MAPPING_REMOVE_INTERNAL:
-		r = m->request->ipv6 ? remove_internal6(m) : remove_internal(m);
+		if (m->request->ipv6) {
+			r = remove_internal6(m);
+			break;
+		}
+		r = m->request->name_count > 0 ? MAPPING_DONE : remove_internal(m);
+		if (r == MAPPING_DONE && m->request->protocol != IPPROTO_UDP)
+			r = mapping_remove_names(m);
 		break;
 	default:
 		r = remove_external(m);
@@ -653,7 +661,9 @@ static bool is_same(const struct mapping_request *a, const struct mapping_reques
 	return a->device == b->device && a->ipv6 == b->ipv6 && a->action == b->action &&
 	       a->via == b->via && a->protocol == b->protocol &&
 	       a->internal_port == b->internal_port && a->external_port == b->external_port &&
-	       a->count == b->count && memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0;
+	       a->count == b->count && memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0 &&
+	       a->name_count == b->name_count &&
+	       memcmp(a->names, b->names, a->name_count * sizeof(a->names[0])) == 0;
 }
 
 static bool waits(const struct list *head, const struct mapping_request *request)
@@ -707,51 +717,71 @@ void port_mapper_forget(struct port_mapper *mapper, const void *context)
 
 /* What is over. */
 
-/* Collects the keys of forwards with a term that is over, at most @max. Gives the seconds until the next
- * one is. */
+/* A search for what is over. */
+struct expiry {
+	const struct lease_clock *now;
+	json_t *found; /* [key] of forwards, [key, name] of routes; at most `max` */
+	size_t max;
+	uint64_t next_s; /* until the next one is */
+};
+
+static void look_at(struct expiry *expiry, const char *key, const char *name, const json_t *entry)
+{
+	const json_t *lease = json_object_get(entry, "lease");
+	uint64_t left = mapping_is_automatic(entry) ? lease_left(lease, expiry->now)
+						    : LEASE_ENDLESS;
+
+	if (left > 0)
+		expiry->next_s = left < expiry->next_s ? left : expiry->next_s;
+	else if (json_array_size(expiry->found) < expiry->max)
+		(void)json_array_append_new(expiry->found, name ? json_pack("[s, s]", key, name)
+								: json_pack("[s]", key));
+	else
+		expiry->next_s = LOOK_MIN_S;
+}
+
 static json_t *find_expired(const json_t *document, const struct lease_clock *now, size_t max,
 			    uint64_t *ret_next_s)
 {
-	json_t *keys = json_array();
-	const json_t *entry;
-	const char *key;
+	struct expiry expiry = { now, json_array(), max, LEASE_ENDLESS };
+	const json_t *entry, *route;
+	const char *key, *name;
 
-	*ret_next_s = LEASE_ENDLESS;
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		json_object_foreach(json_object_get(document, members[i]), key, entry) {
-			const json_t *lease = json_object_get(entry, "lease");
-			uint64_t left = is_automatic(entry) ? lease_left(lease, now)
-							    : LEASE_ENDLESS;
+			json_t *routes = json_object_get(entry, "routes");
 
-			if (left > 0)
-				*ret_next_s = left < *ret_next_s ? left : *ret_next_s;
-			else if (json_array_size(keys) < max)
-				(void)json_array_append_new(keys, json_string(key));
-			else
-				*ret_next_s = LOOK_MIN_S;
+			if (!routes)
+				look_at(&expiry, key, NULL, entry);
+			json_object_foreach(routes, name, route)
+				look_at(&expiry, key, name, route);
 		}
 	}
-	return keys;
+	*ret_next_s = expiry.next_s;
+	return expiry.found;
 }
 
 static int change_expired(struct job *job, const json_t *params, struct fault *fault)
 {
 	struct mapping m = { .job = job, .fault = fault };
-	json_t *keys;
-	const json_t *key;
+	json_t *found;
+	const json_t *one;
 	uint64_t next_s;
 	size_t i;
 	int r = 0;
 
 	lease_clock_read(&m.now);
-	keys = find_expired(job_document(job), &m.now, EXPIRED_MAX, &next_s);
-	json_array_foreach(keys, i, key) {
-		const char *name = json_string_value(key);
+	found = find_expired(job_document(job), &m.now, EXPIRED_MAX, &next_s);
+	json_array_foreach(found, i, one) {
+		const char *key = json_string_value(json_array_get(one, 0));
+		const char *name = json_string_value(json_array_get(one, 1));
 
-		if (r == 0)
-			r = release(&m, name, entry_of(job_document(job), name), 0);
+		if (r == 0 && name)
+			r = mapping_release_route(job, key, name, fault);
+		else if (r == 0)
+			r = release(&m, key, entry_of(job_document(job), key), 0);
 	}
-	json_decref(keys);
+	json_decref(found);
 	return r;
 }
 
@@ -823,9 +853,11 @@ static int prepare_entry(json_t *all, const char *key, json_t *entry, const stru
 	const json_t *lease = json_object_get(entry, "lease");
 	json_t *rebased;
 
-	if (!is_automatic(entry) || !json_is_object(lease))
+	if (json_object_get(entry, "routes"))
+		return mapping_prepare_routes(all, key, entry, now);
+	if (!mapping_is_automatic(entry) || !json_is_object(lease))
 		return 0;
-	if (lease_left(lease, now) == 0 && is_enabled(entry))
+	if (lease_left(lease, now) == 0 && mapping_is_enabled(entry))
 		return json_object_del(all, key);
 	if (lease_left(lease, now) > 0 && !lease_is_foreign(lease, now))
 		return 0;
@@ -864,28 +896,39 @@ static bool device_behind(const json_t *document, const char *key, const json_t 
 	if (forwards6_is(key))
 		return document_forward6(key, entry, &forward6) &&
 		       document_device6(document, &forward6.target, &subnet, ret);
-	if (!document_forward(key, entry, &forward))
+	if (!document_route(key, entry, &forward))
 		return false;
 	*ret = forward.target;
 	return true;
 }
 
+static bool is_unpermitted(const json_t *before, const json_t *after, const char *key,
+			   const json_t *entry)
+{
+	uint32_t device;
+
+	return mapping_is_automatic(entry) && mapping_is_enabled(entry) &&
+	       device_behind(after, key, entry, &device) && port_mapper_permits(before, device) &&
+	       !port_mapper_permits(after, device);
+}
+
 void port_mapper_close_unpermitted(const json_t *before, json_t *after)
 {
-	const char *key;
-	json_t *entry;
-	void *next;
+	json_t *entry, *route;
+	const char *key, *name;
+	void *next, *next_route;
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		json_t *all = json_object_get(after, members[i]);
 
 		json_object_foreach_safe(all, next, key, entry) {
-			uint32_t device;
+			json_t *routes = json_object_get(entry, "routes");
 
-			if (is_automatic(entry) && is_enabled(entry) &&
-			    device_behind(after, key, entry, &device) &&
-			    port_mapper_permits(before, device) &&
-			    !port_mapper_permits(after, device))
+			json_object_foreach_safe(routes, next_route, name, route)
+				if (is_unpermitted(before, after, key, route))
+					(void)json_object_del(routes, name);
+			if (routes ? json_object_size(routes) == 0
+				   : is_unpermitted(before, after, key, entry))
 				(void)json_object_del(all, key);
 		}
 	}

@@ -6,6 +6,9 @@
  * disk. Requests that arrive while one is being written become one transaction; where that one fails,
  * each is tried alone. Forwards whose lease is over are removed when their time has come.
  *
+ * A TCP port that is asked for without a host name, and is shared by host name already, is had for all names
+ * that nobody else has, unless somebody has those.
+ *
  * What the owner decided stays: a manual forward is never changed, and a forward that the owner disabled
  * is not enabled, nor removed, by anything that a device or the time does.
  */
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/fault.h"
+#include "pcp/pcp.h"
 #include "tunnel/lease.h"
 #include "tunnel/tunnel.h"
 
@@ -23,6 +27,7 @@
 #define PORT_MAPPER_BATCH_MAX 128 /* in one transaction */
 #define PORT_MAPPER_DEVICE_FORWARDS_MAX 1024 /* automatic ones of a device */
 #define PORT_MAPPER_DEVICE_PORTS_MAX 8192 /* external ports of these together */
+#define PORT_MAPPER_DEVICE_NAMES_MAX 1024 /* host names, on all ports */
 
 enum mapping_action {
 	MAPPING_ADD, /* or renew */
@@ -44,13 +49,18 @@ struct mapping_request {
 	uint32_t lifetime_s; /* 0: without end */
 	bool has_nonce;
 	uint8_t nonce[LEASE_NONCE_SIZE];
+
+	/* Where there are any, a TCP port is shared: all of them are had, or none. To be removed by them, they are
+	 * looked for on the external port, or where that is 0 on all. */
+	struct pcp_hostname names[PCP_HOSTNAMES_MAX];
+	size_t name_count;
 };
 
 enum mapping_result {
 	MAPPING_DONE,
 	MAPPING_NOT_AUTHORIZED,
 	MAPPING_NO_ADDRESS, /* no public address is known */
-	MAPPING_TAKEN, /* another forward, or this machine, has a port of it */
+	MAPPING_TAKEN, /* another forward, or this machine, has a port of it, or somebody else a name */
 	MAPPING_QUOTA,
 	MAPPING_NOT_FOUND,
 	MAPPING_FAILED, /* the network or the disk refused */

@@ -142,6 +142,8 @@ static void show_interface(const json_t *result, struct text *to)
 	json_int_t found = json_integer_value(json_object_get(drift, "found"));
 	const char *problem =
 		json_string_value(json_object_get(json_object_get(result, "dns"), "problem"));
+	const char *unserved =
+		json_string_value(json_object_get(json_object_get(result, "sni"), "problem"));
 
 	text_printf(to, "Version     %s, revision %lld of the document\n",
 		    member(result, "version"),
@@ -159,6 +161,8 @@ static void show_interface(const json_t *result, struct text *to)
 	show_web(json_object_get(result, "web"), to);
 	if (problem)
 		text_printf(to, "DNS         NOT served everywhere: %s\n", problem);
+	if (unserved)
+		text_printf(to, "Host names  NOT served everywhere: %s\n", unserved);
 	text_printf(to, "Drift       %lld found, %lld repaired", (long long)found,
 		    (long long)json_integer_value(json_object_get(drift, "repaired")));
 	if (found > 0)
@@ -191,8 +195,8 @@ static void show_device_states(const json_t *result, struct text *to)
 
 static void show_forward_states(const json_t *result, struct text *to)
 {
-	static const char *const columns[] = { "FORWARD", "PORTS",    "TARGET", "LABEL",
-					       "STATE",	  "RECEIVED", "SENT" };
+	static const char *const columns[] = { "FORWARD", "PORTS", "HOST NAME", "TARGET",
+					       "LABEL",	  "STATE", "RECEIVED",	"SENT" };
 	CLEANUP(grid_done) struct grid grid = { 0 };
 	const json_t *forward;
 	size_t i;
@@ -207,6 +211,7 @@ static void show_forward_states(const json_t *result, struct text *to)
 		show_bytes(json_integer_value(json_object_get(forward, "txBytes")), tx);
 		grid_row(&grid,
 			 (const char *const[]){ member(forward, "source"), count,
+						member(forward, "hostname"),
 						member(forward, "target"), member(forward, "label"),
 						member(forward, "state"), rx, tx });
 	}

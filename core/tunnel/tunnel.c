@@ -13,6 +13,7 @@
 #include "tunnel/migrations.h"
 #include "tunnel/names.h"
 #include "tunnel/port_mapper.h"
+#include "tunnel/routes.h"
 #include "tunnel/subscribe.h"
 #include "tunnel/web_listener.h"
 #include "tunnel/web_routes.h"
@@ -659,6 +660,11 @@ int tunnel_serve_names(struct tunnel *tunnel, const char *const *resolv_conf)
 	return names_new(tunnel, resolv_conf, &tunnel->names);
 }
 
+int tunnel_serve_routes(struct tunnel *tunnel)
+{
+	return routes_new(tunnel, &tunnel->routes);
+}
+
 struct account *tunnel_account(struct tunnel *tunnel)
 {
 	return access_account(tunnel->access);
@@ -683,6 +689,7 @@ struct tunnel *tunnel_free(struct tunnel *tunnel)
 	(void)web_listener_free(tunnel->web);
 	(void)web_pages_free(tunnel->web_pages);
 	(void)names_free(tunnel->names);
+	(void)routes_free(tunnel->routes);
 	(void)subscriptions_free(tunnel->subscriptions);
 	(void)port_mapper_free(tunnel->mapper);
 	(void)access_free(tunnel->access);

@@ -44,6 +44,9 @@ int tunnel_serve_sockets(struct tunnel *tunnel, struct rpc_continuations *contin
  * negative errno. */
 int tunnel_serve_names(struct tunnel *tunnel, const char *const *resolv_conf);
 
+/* Serves ports that are shared by host name (routes.h). For a tunnel that is ready. Returns 0 or a negative errno. */
+int tunnel_serve_routes(struct tunnel *tunnel);
+
 /* Who may call (account/account.h); the tunnel's own. */
 struct account *tunnel_account(struct tunnel *tunnel);
 

@@ -24,6 +24,7 @@
 #include "tunnel/web_listener.h"
 #include "tunnel/web_routes.h"
 
+#define DESCRIPTORS_MAX 131072
 #define DESCRIPTORS_RESERVED 256 /* for all but connections */
 
 struct daemon {
@@ -214,6 +215,9 @@ static void on_ready(void *context)
 	r = tunnel_serve_names(d->tunnel, resolv_conf);
 	if (r < 0)
 		log_error_errno(r, "DNS cannot be served to devices");
+	r = tunnel_serve_routes(d->tunnel);
+	if (r < 0)
+		log_error_errno(r, "no port can be shared by host name");
 	r = https_start(d->tunnel, d->server, &d->https);
 	if (r < 0)
 		log_error_errno(r, "the web interface cannot be served");
@@ -302,10 +306,11 @@ static void save_memory(void)
 	(void)mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
-/* A descriptor for each connection, and some for the rest: a shell allows 1,024, as a rule. */
+/* Descriptors for each connection, and some for the rest: a shell allows 1,024, as a rule. Of a port that is shared
+ * by host name a connection takes several (demux/demux.h). */
 static void allow_connections(void)
 {
-	const rlim_t wanted = HTTP_CONNECTIONS_MAX + DESCRIPTORS_RESERVED;
+	const rlim_t wanted = DESCRIPTORS_MAX;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)

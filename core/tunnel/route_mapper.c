@@ -1,0 +1,206 @@
+/* Host names that devices ask for: routes of ports that are shared (routes.h) */
+#include "tunnel/port_mapper_internal.h"
+
+#include "tunnel/routes.h"
+
+static const json_t *forwards_of(const json_t *document)
+{
+	return json_object_get(document, "portForwards");
+}
+
+static const json_t *routes_at(const struct mapping *m)
+{
+	const json_t *entry = json_object_get(forwards_of(job_document(m->job)), m->key);
+
+	return json_object_get(entry, "routes");
+}
+
+static size_t name_count(const struct mapping_request *request)
+{
+	return request->name_count > 0 ? request->name_count : 1;
+}
+
+static const char *name_at(const struct mapping_request *request, size_t index)
+{
+	return request->name_count > 0 ? request->names[index].text : DEMUX_ANY;
+}
+
+static bool leads_to(const char *key, const json_t *route, uint32_t device, uint16_t port)
+{
+	struct document_forward is;
+
+	return document_route(key, route, &is) && is.target == device &&
+	       (port == 0 || is.target_port == port);
+}
+
+/* How many names a device has by itself. */
+static size_t count_names(const json_t *document, uint32_t device)
+{
+	const json_t *entry, *route;
+	const char *key, *name;
+	size_t count = 0;
+
+	json_object_foreach((json_t *)forwards_of(document), key, entry) {
+		json_t *routes = json_object_get(entry, "routes");
+
+		json_object_foreach(routes, name, route)
+			count += mapping_is_automatic(route) && leads_to(key, route, device, 0);
+	}
+	return count;
+}
+
+/* Whether all names can be had. Returns an enum mapping_result. */
+static int check_names(const struct mapping *m)
+{
+	const struct mapping_request *request = m->request;
+	const json_t *document = job_document(m->job), *routes = routes_at(m);
+	size_t added = 0;
+
+	for (size_t i = 0; i < name_count(request); i++) {
+		const json_t *route = json_object_get(routes, name_at(request, i));
+
+		if (!route)
+			added++;
+		else if (!leads_to(m->key, route, request->device, 0) ||
+			 (!mapping_is_automatic(route) &&
+			  !leads_to(m->key, route, request->device, request->internal_port)))
+			return MAPPING_TAKEN;
+	}
+	if (added > 0 &&
+	    count_names(document, request->device) + added > PORT_MAPPER_DEVICE_NAMES_MAX)
+		return MAPPING_QUOTA;
+	return MAPPING_DONE;
+}
+
+/* What the owner decided of an older one stays: its label, and that it is disabled. */
+static json_t *make_route(const struct mapping *m, const json_t *old)
+{
+	const struct mapping_request *request = m->request;
+	struct endpoint target = { .address = ip_from_v4(request->device),
+				   .port = request->internal_port };
+	json_t *label = json_object_get(old, "label");
+	char text[IP_TEXT_MAX];
+
+	return json_pack("{s:s, s:o, s:b, s:b, s:o}", "target", endpoint_format(&target, text),
+			 "label", label ? json_incref(label) : json_string(MAPPING_LABEL),
+			 "enabled", !old || mapping_is_enabled(old), "auto", true, "lease",
+			 mapping_lease(m, json_object_get(old, "lease")));
+}
+
+int mapping_add_names(struct mapping *m)
+{
+	const struct mapping_request *request = m->request;
+	int r = check_names(m);
+
+	for (size_t i = 0; i < name_count(request) && r == MAPPING_DONE; i++) {
+		const char *name = name_at(request, i);
+		const json_t *old = json_object_get(routes_at(m), name);
+
+		if (old && !mapping_is_automatic(old))
+			continue; /* as wanted, and the owner's */
+		r = forwards_put_route(m->job, m->key, name, make_route(m, old), m->fault);
+		if (r == 1)
+			return MAPPING_TAKEN; /* of the first: a range has the port */
+	}
+	return r;
+}
+
+int mapping_release_route(struct job *job, const char *key, const char *name, struct fault *fault)
+{
+	const json_t *entry = json_object_get(forwards_of(job_document(job)), key);
+	const json_t *route = json_object_get(json_object_get(entry, "routes"), name);
+	CLEANUP(text_done) struct text pointer = { 0 };
+
+	if (!route)
+		return 0;
+	if (mapping_is_enabled(route))
+		return forwards_remove_route(job, key, name);
+	document_pointer(&pointer, "portForwards", key, "routes", name, "lease", NULL);
+	return job_put(job, text_string(&pointer), json_null(), fault);
+}
+
+static bool is_chosen(const struct mapping *m, const char *key, const char *name,
+		      const json_t *route)
+{
+	const struct mapping_request *request = m->request;
+
+	if (!mapping_is_automatic(route) ||
+	    !leads_to(key, route, request->device, request->internal_port))
+		return false;
+	for (size_t i = 0; i < request->name_count; i++)
+		if (strcmp(request->names[i].text, name) == 0)
+			return true;
+	return request->name_count == 0 &&
+	       (request->internal_port == 0 || strcmp(name, DEMUX_ANY) == 0);
+}
+
+/* Collects [key, name] of an entry's routes that are to go. */
+static int collect(const struct mapping *m, const char *key, const json_t *entry, json_t *chosen)
+{
+	json_t *routes = json_object_get(entry, "routes");
+	const json_t *route;
+	const char *name;
+
+	json_object_foreach(routes, name, route)
+		if (is_chosen(m, key, name, route) &&
+		    json_array_append_new(chosen, json_pack("[s, s]", key, name)) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* That there is nothing to remove is as good. */
+int mapping_remove_names(struct mapping *m)
+{
+	const json_t *all = forwards_of(job_document(m->job));
+	json_t *chosen = json_array();
+	const json_t *entry, *one;
+	const char *key;
+	size_t i;
+	int r = chosen ? 0 : -ENOMEM;
+
+	json_object_foreach((json_t *)all, key, entry) {
+		struct endpoint external;
+
+		if (r == 0 && endpoint_parse(key, &external) == 0 &&
+		    (m->request->external_port == 0 || m->request->name_count == 0 ||
+		     m->request->external_port == external.port))
+			r = collect(m, key, entry, chosen);
+	}
+	json_array_foreach(chosen, i, one)
+		if (r == 0)
+			r = mapping_release_route(m->job, json_string_value(json_array_get(one, 0)),
+						  json_string_value(json_array_get(one, 1)),
+						  m->fault);
+	json_decref(chosen);
+	return r < 0 ? r : MAPPING_DONE;
+}
+
+static int prepare_route(json_t *routes, const char *name, json_t *route,
+			 const struct lease_clock *now)
+{
+	const json_t *lease = json_object_get(route, "lease");
+
+	if (!mapping_is_automatic(route) || !json_is_object(lease))
+		return 0;
+	if (lease_left(lease, now) == 0 && mapping_is_enabled(route))
+		return json_object_del(routes, name);
+	if (lease_left(lease, now) > 0 && !lease_is_foreign(lease, now))
+		return 0;
+	return json_object_set_new(route, "lease", lease_rebased(lease, now)) < 0 ? -ENOMEM : 0;
+}
+
+int mapping_prepare_routes(json_t *all, const char *key, json_t *entry,
+			   const struct lease_clock *now)
+{
+	json_t *routes = json_object_get(entry, "routes"), *route;
+	const char *name;
+	void *next;
+	int r = 0;
+
+	json_object_foreach_safe(routes, next, name, route)
+		if (r == 0)
+			r = prepare_route(routes, name, route, now);
+	if (r == 0 && json_object_size(routes) == 0)
+		r = json_object_del(all, key);
+	return r;
+}

@@ -1,0 +1,461 @@
+#include "tunnel/routes.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "codec/pointer.h"
+#include "pcp/pcp.h"
+#include "tunnel/job.h"
+#include "tunnel/wan.h"
+
+/* An entry of the document that is served. */
+struct shared_port {
+	struct list node; /* of all, or of those that are gone */
+	struct routes *routes;
+	char source[IP_TEXT_MAX];
+	struct endpoint external;
+	struct demux_port *demux;
+	json_t *names; /* what it was told: {name: target} */
+	bool binding; /* start-netd is asked for `asked` */
+	bool listening; /* on `bound` */
+	bool gone; /* but start-netd still owes an answer */
+	struct endpoint asked;
+	struct endpoint bound;
+	char *problem; /* or NULL */
+};
+
+struct routes {
+	struct tunnel *tunnel;
+	struct demux *demux; /* NULL: nothing was routed yet, or there is no channel */
+	bool asking; /* for the channel */
+	char *problem; /* why there is none, or NULL */
+	struct store_subscription *forwards;
+	struct store_subscription *addresses;
+	struct map by_source;
+	struct list ports;
+	struct list gone;
+	uv_timer_t retry;
+	bool stopped;
+};
+
+int routes_name(const char *text, char ret[ROUTES_NAME_MAX])
+{
+	struct pcp_hostname name;
+
+	if (strcmp(text, DEMUX_ANY) != 0) {
+		if (pcp_hostname_parse((const uint8_t *)text, strlen(text), &name) < 0)
+			return -EINVAL;
+		text = name.text;
+	}
+	(void)snprintf(ret, ROUTES_NAME_MAX, "%s", text);
+	return 0;
+}
+
+/* --- listening --- */
+
+static void follow_listener(struct shared_port *port);
+
+static void try_again_later(struct routes *routes);
+
+/* Logged when it is new, not each time that it is met. */
+static void note_problem(struct routes *routes, char **problem, const char *about, const char *text)
+{
+	text = text ? text : "out of memory";
+	if (!*problem || strcmp(*problem, text) != 0) {
+		log_error("%s cannot be shared by host name, trying again every %d s: %s", about,
+			  ROUTES_RETRY_S, text);
+		free(*problem);
+		*problem = strdup(text);
+	}
+	try_again_later(routes);
+}
+
+static void note_errno(struct shared_port *port, const char *what, int error)
+{
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	char text[IP_TEXT_MAX];
+
+	(void)fault_set_errno(&fault, error, FAULT_NETWORK, "%s %s", what,
+			      endpoint_format(&port->asked, text));
+	note_problem(port->routes, &port->problem, port->source, fault.details);
+}
+
+static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && ip_equal(&a->address, &b->address);
+}
+
+/* Where packets for the external address come to. */
+static struct endpoint wanted_endpoint(const struct shared_port *port)
+{
+	struct endpoint wanted = port->external;
+	struct wan_addresses addresses;
+
+	wan_addresses(store_document(port->routes->tunnel->store), &addresses);
+	wanted.address = ip_from_v4(wan_local(&addresses, ip_to_v4(&wanted.address)));
+	return wanted;
+}
+
+static void free_port(struct shared_port *port)
+{
+	list_remove(&port->node);
+	(void)demux_port_free(port->demux);
+	json_decref(port->names);
+	free(port->problem);
+	free(port);
+}
+
+/* Takes @fd. */
+static void serve(struct shared_port *port, int fd)
+{
+	char text[IP_TEXT_MAX];
+	int r = demux_port_listen(port->demux, fd);
+
+	if (r < 0) {
+		note_errno(port, "listening on", r);
+		return;
+	}
+	port->listening = true;
+	port->bound = port->asked;
+	free(TAKE_PTR(port->problem));
+	log_info("%s is shared by host name", endpoint_format(&port->bound, text));
+}
+
+static void on_bound(void *context, const struct fault *fault, int fd)
+{
+	struct shared_port *port = context;
+	struct endpoint wanted;
+
+	port->binding = false;
+	if (port->gone || port->routes->stopped) {
+		if (fd >= 0)
+			(void)close(fd);
+		if (port->gone)
+			free_port(port);
+		return;
+	}
+	wanted = wanted_endpoint(port);
+	if (!same_endpoint(&wanted, &port->asked)) {
+		if (fd >= 0)
+			(void)close(fd);
+		follow_listener(port);
+	} else if (fault) {
+		note_problem(port->routes, &port->problem, port->source, fault->details);
+	} else {
+		serve(port, fd);
+	}
+}
+
+static void follow_listener(struct shared_port *port)
+{
+	const struct endpoint wanted = wanted_endpoint(port);
+	int r;
+
+	if (port->binding) /* then it is looked at again */
+		return;
+	if (port->listening && same_endpoint(&port->bound, &wanted)) {
+		free(TAKE_PTR(port->problem));
+		return;
+	}
+	port->asked = wanted;
+	r = netd_client_bind(port->routes->tunnel->netd,
+			     &(struct netd_bind){ .kind = NETD_TCP, .endpoint = wanted }, on_bound,
+			     port);
+	port->binding = r == 0;
+	if (r < 0)
+		note_errno(port, "asking start-netd to bind", r);
+}
+
+/* --- names --- */
+
+static const json_t *entry_of(const struct routes *routes, const char *source)
+{
+	return json_object_get(
+		json_object_get(store_document(routes->tunnel->store), "portForwards"), source);
+}
+
+/* {name: target} of what is to be served. */
+static json_t *wanted_names(const json_t *entry)
+{
+	json_t *routes = json_object_get(entry, "routes"), *names = json_object(), *route;
+	const char *name;
+
+	json_object_foreach(routes, name, route)
+		if (json_is_true(json_object_get(route, "enabled")))
+			(void)json_object_set(names, name, json_object_get(route, "target"));
+	return names;
+}
+
+static int put_name(struct shared_port *port, const char *name, const char *target)
+{
+	struct endpoint to;
+
+	if (!target || endpoint_parse(target, &to) < 0)
+		return -EINVAL;
+	return demux_port_put(port->demux, name, ip_to_v4(&to.address), to.port);
+}
+
+/* Tells the demultiplexer what is different. Takes @wanted. */
+static void tell_names(struct shared_port *port, json_t *wanted)
+{
+	const json_t *target;
+	const char *name;
+
+	json_object_foreach(port->names, name, target)
+		if (!json_object_get(wanted, name))
+			demux_port_remove(port->demux, name);
+	json_object_foreach(wanted, name, target) {
+		if (json_equal(json_object_get(port->names, name), (json_t *)target))
+			continue;
+		if (put_name(port, name, json_string_value(target)) < 0)
+			log_error("%s on %s cannot be served: out of memory", name, port->source);
+	}
+	json_decref(port->names);
+	port->names = wanted;
+}
+
+static struct shared_port *make_port(struct routes *routes, const char *source)
+{
+	struct shared_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return NULL;
+	port->routes = routes;
+	list_init(&port->node);
+	(void)snprintf(port->source, sizeof(port->source), "%s", source);
+	if (endpoint_parse(source, &port->external) == 0 &&
+	    demux_port_new(routes->demux, &port->demux) == 0 &&
+	    map_set(&routes->by_source, source, strlen(source), port, NULL) == 0) {
+		list_append(&routes->ports, &port->node);
+		return port;
+	}
+	free_port(port);
+	return NULL;
+}
+
+static void drop_port(struct routes *routes, struct shared_port *port)
+{
+	(void)map_remove(&routes->by_source, port->source, strlen(port->source));
+	if (!port->binding) {
+		free_port(port);
+		return;
+	}
+	port->gone = true;
+	list_remove(&port->node);
+	list_append(&routes->gone, &port->node);
+	port->demux = demux_port_free(port->demux);
+}
+
+static void ask_channel(struct routes *routes);
+
+static void follow_entry(struct routes *routes, const char *source)
+{
+	struct shared_port *port = map_get(&routes->by_source, source, strlen(source));
+	json_t *wanted = wanted_names(entry_of(routes, source));
+
+	if (json_object_size(wanted) == 0) {
+		if (port)
+			drop_port(routes, port);
+	} else if (!routes->demux) {
+		ask_channel(routes);
+	} else {
+		if (!port)
+			port = make_port(routes, source);
+		if (port) {
+			tell_names(port, TAKE_PTR(wanted));
+			follow_listener(port);
+		} else {
+			log_error("%s cannot be shared by host name: out of memory", source);
+		}
+	}
+	json_decref(wanted);
+}
+
+/* --- the whole --- */
+
+static void follow_all(struct routes *routes)
+{
+	json_t *all = json_object_get(store_document(routes->tunnel->store), "portForwards");
+	const json_t *entry;
+	const char *source;
+
+	list_foreach(node, &routes->ports) {
+		struct shared_port *port = container_of(node, struct shared_port, node);
+
+		if (!json_object_get(entry_of(routes, port->source), "routes"))
+			drop_port(routes, port);
+	}
+	json_object_foreach(all, source, entry)
+		if (json_object_get(entry, "routes"))
+			follow_entry(routes, source);
+}
+
+static void on_channel(void *context, const struct fault *fault, int fd)
+{
+	struct routes *routes = context;
+	CLEANUP(fault_done) struct fault inner = { 0 };
+	int r;
+
+	routes->asking = false;
+	if (!fault) {
+		r = demux_new(fd, &routes->demux);
+		if (r < 0)
+			(void)fault_set_errno(&inner, r, FAULT_NETWORK,
+					      "starting the demultiplexer");
+	}
+	if (!fault && routes->demux) {
+		free(TAKE_PTR(routes->problem));
+		follow_all(routes);
+		return;
+	}
+	fault = fault ? fault : &inner;
+	note_problem(routes, &routes->problem, "no port", fault->details);
+}
+
+static void ask_channel(struct routes *routes)
+{
+	int r;
+
+	if (routes->asking)
+		return;
+	r = netd_client_transparent(routes->tunnel->netd, on_channel, routes);
+	routes->asking = r == 0;
+	if (r < 0)
+		note_problem(routes, &routes->problem, "no port", strerror(-r));
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	follow_all(container_of(timer, struct routes, retry));
+}
+
+static void try_again_later(struct routes *routes)
+{
+	(void)uv_timer_start(&routes->retry, on_retry, ROUTES_RETRY_S * 1000, 0);
+}
+
+/* The first member of a path of a patch is the entry's key, which needs no unescaping. */
+static bool follow_path(struct routes *routes, const char *path)
+{
+	char source[IP_TEXT_MAX];
+	size_t size;
+
+	if (!path || path[0] != '/')
+		return false;
+	size = strcspn(path + 1, "/");
+	if (size >= sizeof(source))
+		return false;
+	memcpy(source, path + 1, size);
+	source[size] = '\0';
+	follow_entry(routes, source);
+	return true;
+}
+
+static void on_forwards(void *context, uint64_t revision, const json_t *patch)
+{
+	struct routes *routes = context;
+	const json_t *operation;
+	bool whole = !patch;
+	size_t i;
+
+	json_array_foreach(patch, i, operation)
+		if (!whole)
+			whole = !follow_path(routes,
+					     json_string_value(json_object_get(operation, "path")));
+	if (whole)
+		follow_all(routes);
+}
+
+static void on_addresses(void *context, uint64_t revision, const json_t *patch)
+{
+	follow_all(context);
+}
+
+int routes_new(struct tunnel *tunnel, struct routes **ret)
+{
+	struct routes *routes = calloc(1, sizeof(*routes));
+	int r;
+
+	if (!routes)
+		return -ENOMEM;
+	routes->tunnel = tunnel;
+	list_init(&routes->ports);
+	list_init(&routes->gone);
+	(void)uv_timer_init(tunnel->loop, &routes->retry);
+	r = store_subscribe(tunnel->store, "/portForwards", on_forwards, routes, &routes->forwards);
+	if (r == 0)
+		r = store_subscribe(tunnel->store, "/gateways", on_addresses, routes,
+				    &routes->addresses);
+	if (r < 0) {
+		(void)routes_free(routes);
+		return r;
+	}
+	follow_all(routes);
+	*ret = routes;
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(container_of(handle, struct routes, retry));
+}
+
+/* Start-netd is not heard any more after this: what it still owes is not waited for. */
+struct routes *routes_free(struct routes *routes)
+{
+	if (!routes)
+		return NULL;
+	routes->stopped = true;
+	if (routes->forwards)
+		(void)store_unsubscribe(routes->forwards);
+	if (routes->addresses)
+		(void)store_unsubscribe(routes->addresses);
+	list_foreach(node, &routes->ports)
+		free_port(container_of(node, struct shared_port, node));
+	list_foreach(node, &routes->gone)
+		free_port(container_of(node, struct shared_port, node));
+	map_done(&routes->by_source);
+	(void)demux_free(routes->demux);
+	free(routes->problem);
+	uv_close((uv_handle_t *)&routes->retry, on_closed);
+	return NULL;
+}
+
+/* --- status --- */
+
+enum routes_state routes_traffic(const struct routes *routes, const char *source, const char *name,
+				 struct demux_traffic *ret)
+{
+	const struct shared_port *port =
+		routes ? map_get(&routes->by_source, source, strlen(source)) : NULL;
+
+	if (!port || !demux_port_traffic(port->demux, name, ret))
+		*ret = (struct demux_traffic){ 0 };
+	return port && port->listening ? ROUTES_SERVED : ROUTES_UNBOUND;
+}
+
+static const char *first_problem(const struct routes *routes)
+{
+	if (routes->problem)
+		return routes->problem;
+	for (const struct list *node = routes->ports.next; node != &routes->ports;
+	     node = node->next) {
+		const struct shared_port *port = container_of(node, const struct shared_port, node);
+
+		if (port->problem)
+			return port->problem;
+	}
+	return NULL;
+}
+
+json_t *routes_status(const struct routes *routes)
+{
+	struct demux_stats stats = { 0 };
+
+	if (routes && routes->demux)
+		demux_stats(routes->demux, &stats);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s?}", "connections",
+			 (json_int_t)stats.connections, "accepted", (json_int_t)stats.accepted,
+			 "unknown", (json_int_t)stats.unknown, "refused", (json_int_t)stats.refused,
+			 "failed", (json_int_t)stats.failed, "problem",
+			 routes ? first_problem(routes) : NULL);
+}

@@ -1,0 +1,41 @@
+/*
+ * Ports that several services share by host name, following the document
+ *
+ * Each entry of /portForwards of the kind "sni" that has an enabled route is a port of the demultiplexer
+ * (demux/demux.h): its names lead where the document says, from the revision on that says so. Sockets are bound by
+ * start-netd, to the address of this machine that packets for the external one come to. One that cannot be
+ * bound is said once in the log, shown in status, and tried again every ROUTES_RETRY_S seconds and when this
+ * machine's addresses change. While no name is routed, there is no thread and no timer. Owned by the tunnel.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "demux/demux.h"
+#include "tunnel/tunnel.h"
+
+#define ROUTES_RETRY_S 10
+
+struct routes;
+
+/* Why a port is not served, for a person. */
+enum routes_state {
+	ROUTES_SERVED,
+	ROUTES_UNBOUND, /* it could not be bound, or not yet */
+};
+
+/* For tunnel_serve_routes() and tunnel_free(). */
+int routes_new(struct tunnel *tunnel, struct routes **ret);
+struct routes *routes_free(struct routes *routes);
+
+/* Of a route: whether its port is served, and what went through. @routes: NULL is fine. */
+enum routes_state routes_traffic(const struct routes *routes, const char *source, const char *name,
+				 struct demux_traffic *ret);
+
+/* {"connections", "accepted", "unknown", "refused", "failed", "problem"}, as status shows it. NULL: no memory. */
+json_t *routes_status(const struct routes *routes);
+
+/* The name of a route as it is kept: in lower case, perhaps with "*." before it, or "*" for all other names.
+ * Returns 0, or -EINVAL for what no host is called. */
+#define ROUTES_NAME_MAX 254
+int routes_name(const char *text, char ret[ROUTES_NAME_MAX]);
