@@ -118,6 +118,11 @@ class World:
         if ip in self.peers:
             self.peers.pop(ip).leave()
 
+    def open_port(self, port, inner, seconds):
+        """The server opens a public port to one of its own, without the owner."""
+        self.lab.server.run("natpmpc", "-g", self.SUBNET.partition("/")[0], "-a", str(port),
+                            str(inner), "tcp", str(seconds), timeout_s=60)
+
     def reset(self):
         """Everything as it was before the first test, but for revisions and sessions."""
         if not self.tunnel.process.running():
@@ -193,6 +198,7 @@ class Scene:
                     self._join(subnet, kind, ip)
         for peer in self._joined:
             peer.wait_for_handshake(30)
+        self._world.open_port(51413, 51413, 7200)
         if not self._threads:
             self._serve()
 
@@ -288,9 +294,7 @@ class Control:
                                   timeout_s=120)
 
     def open_port(self, port, inner, seconds):
-        """The server opens a public port to one of its own, without the owner."""
-        self._world.lab.server.run("natpmpc", "-g", World.SUBNET.partition("/")[0], "-a", str(port),
-                                   str(inner), "tcp", str(seconds), timeout_s=60)
+        self._world.open_port(port, inner, seconds)
 
     def stop(self):
         if self._world.tunnel.process.running():

@@ -27,10 +27,10 @@ interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
 }
 
 /** A button with an icon alone; its name is aria-label. */
-export function IconButton({ size, framed, style, ...rest }: IconButtonProps) {
+export function IconButton({ size, framed, className, style, ...rest }: IconButtonProps) {
 	return (
 		<button
-			type="button" className={styles.iconButton} data-framed={framed}
+			type="button" className={className ? `${styles.iconButton} ${className}` : styles.iconButton} data-framed={framed}
 			style={size === undefined ? style : { ...style, width: size, height: size }} {...rest}
 		/>
 	)

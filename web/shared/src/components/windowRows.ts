@@ -3,7 +3,7 @@
 // drawn; until then, and on the first look, it is the common one. So what is in view never moves for what is not:
 // browsers hold it in its place while the room above it changes.
 
-import { useCallback, useLayoutEffect, useMemo, useReducer, useRef, useState, type RefObject } from 'react'
+import { useCallback, useLayoutEffect, useReducer, useRef, useState, type RefObject } from 'react'
 import { flushSync } from 'react-dom'
 
 /** Rows that are drawn beyond the window where one scrolls step by step; by a leap all rows are others. */
@@ -68,27 +68,41 @@ interface Shown extends Range {
 	seen: (element: HTMLElement | null) => (() => void) | undefined
 }
 
-/** @param common the height that most rows have, in px. */
-export function useWindowRows<R>(list: RefObject<HTMLElement | null>, rows: readonly R[], nameOf: (row: R) => string, common: number): Shown {
-	const known = useRef({ common, heights: new Map<string, number>() })
-	if (known.current.common !== common) known.current = { common, heights: new Map() }
-	const [measurements, measured] = useReducer((n: number) => n + 1, 0)
-	const heights = useMemo(
-		() => new Heights(rows.length, common, (index) => nameOf(rows[index]!), known.current.heights),
-		[rows, common, measurements],
-	)
+/** What is known about the heights of a list's rows. */
+interface Measured {
+	/** Before the first row was drawn. */
+	guess: number
+	/** That of the first row that was drawn, which most of them have. */
+	common: number | null
+	/** Those that are others, by the row's name. */
+	others: Map<string, number>
+	/** Heights as they were when nothing of that had changed. */
+	sum: { rows: readonly unknown[]; heights: Heights } | null
+}
+
+/** @param guess the height that most rows are likely to have, in px. */
+export function useWindowRows<R>(list: RefObject<HTMLElement | null>, rows: readonly R[], nameOf: (row: R) => string, guess: number): Shown {
+	const measured = useRef<Measured | null>(null)
+	if (measured.current?.guess !== guess) measured.current = { guess, common: null, others: new Map(), sum: null }
+	const [, redraw] = useReducer((n: number) => n + 1, 0)
+	const heightsOf = (rows: readonly R[]): Heights => {
+		const known = measured.current!
+		if (known.sum?.rows !== rows)
+			known.sum = { rows, heights: new Heights(rows.length, known.common ?? guess, (index) => nameOf(rows[index]!), known.others) }
+		return known.sum.heights
+	}
 
 	// What most often is in view where a page begins with its list.
-	const [shown, setShown] = useState<Range>(() => ({ first: 0, end: Math.ceil((window.innerHeight * 0.75) / common) }))
+	const [shown, setShown] = useState<Range>(() => ({ first: 0, end: Math.ceil((window.innerHeight * 0.75) / guess) }))
 	const range = { first: Math.min(shown.first, Math.max(rows.length - 1, 0)), end: Math.min(shown.end, rows.length) }
 
-	const latest = useRef({ heights, range })
-	latest.current = { heights, range }
+	const latest = useRef({ rows, range, heightsOf })
+	latest.current = { rows, range, heightsOf }
 	const look = useCallback(() => {
-		if (!list.current || latest.current.heights.count === 0) return
+		const { rows, range, heightsOf } = latest.current
+		if (!list.current || rows.length === 0) return
 		const top = -list.current.getBoundingClientRect().top
-		const { heights, range } = latest.current
-		const next = rangeFor(heights, Math.max(top, 0), top + window.innerHeight, range)
+		const next = rangeFor(heightsOf(rows), Math.max(top, 0), top + window.innerHeight, range)
 		if (next.first !== range.first || next.end !== range.end) setShown(next)
 	}, [list])
 
@@ -105,18 +119,23 @@ export function useWindowRows<R>(list: RefObject<HTMLElement | null>, rows: read
 		}
 	}, [look])
 
+	// A height counts from the next drawing on: that of a row which is drawn makes no difference to the others.
 	const [observer] = useState(() => new ResizeObserver((entries) => {
-		const { common, heights } = known.current
-		let changed = false
+		const known = measured.current!
+		const first = known.common === null
 		for (const { target, borderBoxSize } of entries) {
 			const name = (target as HTMLElement).dataset.name!
 			const height = Math.round(borderBoxSize[0]!.blockSize)
-			if (height === 0 || height === (heights.get(name) ?? common)) continue
-			if (height === common) heights.delete(name)
-			else heights.set(name, height)
-			changed = true
+			if (height === 0) continue
+			known.common ??= height
+			if (height === (known.others.get(name) ?? known.common)) continue
+			if (height === known.common) known.others.delete(name)
+			else known.others.set(name, height)
+			known.sum = null
 		}
-		if (changed) measured()
+		if (!first || known.common === null || known.common === known.guess) return
+		known.sum = null
+		redraw()
 	}))
 	const seen = useCallback((element: HTMLElement | null) => {
 		if (!element) return
@@ -124,5 +143,6 @@ export function useWindowRows<R>(list: RefObject<HTMLElement | null>, rows: read
 		return () => observer.unobserve(element)
 	}, [observer])
 
+	const heights = heightsOf(rows)
 	return { ...range, above: heights.top(range.first), below: heights.total - heights.top(range.end), seen }
 }

@@ -16,22 +16,25 @@ const tick = new Store(0)
 let watchers = 0
 let timer: ReturnType<typeof setInterval> | undefined
 
-export function useTick(): number {
+/** @param needed whether anything would change by itself; of very many rows most stand still. */
+export function useTick(needed = true): number {
 	useEffect(() => {
+		if (!needed) return
 		if (watchers++ === 0) timer = setInterval(() => tick.update((n) => n + 1), 2000)
 		return () => {
 			if (--watchers === 0) clearInterval(timer)
 		}
-	}, [])
-	return useStore(tick, (n) => n)
+	}, [needed])
+	return useStore(tick, (n) => (needed ? n : 0))
 }
 
 const SAMPLES_NONE: Rates = { rx: 0, tx: 0, rxSeries: [0, 0], txSeries: [0, 0] }
 
 export function useRates(key: string): Rates {
-	useTick()
 	const samples = live.samples.get(key)
-	return samples && samples.length > 1 ? rates(samples, Math.round(live.now())) : SAMPLES_NONE
+	const moves = samples !== undefined && samples.length > 1
+	useTick(moves)
+	return moves ? rates(samples, Math.round(live.now())) : SAMPLES_NONE
 }
 
 /** Chart, current rates and totals of a device ("device/<ip>") or forward ("forward/<ip:port>"). */
@@ -43,10 +46,12 @@ export function Traffic({ of, rx, tx }: { of: string; rx: number; tx: number }) 
 	const down = format.bytes(tx)
 	const up = format.bytes(rx)
 	return (
-		<div className={styles.traffic} title={`${text}\n${m.status.total}: ↓ ${down} ${m.status.down}, ↑ ${up} ${m.status.up}`}>
+		<div
+			className={styles.traffic} title={`${text}\n${m.status.total}: ↓ ${down} ${m.status.down}, ↑ ${up} ${m.status.up}`}
+			role="img" aria-label={`${text}. ${down} ${m.status.down}, ${up} ${m.status.up}`}
+		>
 			{found === SAMPLES_NONE ? <span className={styles.flat} /> : <Sparkline down={found.txSeries} up={found.rxSeries} width={72} height={28} />}
-			<span className="visually-hidden">{`${text}. ${down} ${m.status.down}, ${up} ${m.status.up}`}</span>
-			<span className={styles.totals} aria-hidden="true"><span>{down}</span><span>{up}</span></span>
+			<span className={styles.totals}><span>{down}</span><span>{up}</span></span>
 		</div>
 	)
 }
@@ -74,8 +79,8 @@ export function OnlineBadge({ ip }: { ip: string }) {
 /** "2 min. ago · 1.2.3.4:51820": the last handshake, and where it came from. */
 export function DeviceSeen({ ip }: { ip: string }) {
 	const { m, format } = useI18n()
-	useTick()
 	const seen = useLive((all) => all.devices[ip]?.lastHandshake ?? null)
+	useTick(seen !== null)
 	const endpoint = useLive((all) => all.devices[ip]?.endpoint ?? null)
 	if (!seen) return <>{m.status.never}</>
 	const ago = format.ago(Date.parse(seen), live.now() * 1000)
