@@ -67,7 +67,7 @@ test.describe('desktop', () => {
 		await button(config, en.common.close).click()
 
 		await act(page, 'Home server', en.common.delete)
-		await expect(dialog(page, en.common.sure)).toBeVisible()
+		await expect(button(dialog(page, en.common.sure), en.common.cancel)).toBeVisible()
 		await picture(page, 'delete-device')
 		await page.keyboard.press('Escape')
 

@@ -13,6 +13,7 @@ import Devices from './pages/Devices'
 import Dns from './pages/Dns'
 import Forwards from './pages/Forwards'
 import Subnets from './pages/Subnets'
+import { preloadQuestions } from './parts/feedback'
 import { preloadMenus } from './parts/RowMenu'
 import { Shell } from './Shell'
 
@@ -68,7 +69,7 @@ function useNext(inside: boolean): void {
 		const onSign = (event: Event) => {
 			if (event.type === 'pointermove' && (event as PointerEvent).pointerType !== 'mouse') return
 			stop()
-			void Promise.all([preloadMenus(), preloadDialogs()]).catch(() => undefined)
+			void Promise.all([preloadMenus(), preloadDialogs(), preloadQuestions()]).catch(() => undefined)
 		}
 		SIGNS.forEach((sign) => document.addEventListener(sign, onSign, { passive: true }))
 		return stop

@@ -1,6 +1,6 @@
 // Telling about outcomes: messages of failure and success, and asking before what cannot be undone.
 
-import { lazy, type ReactNode } from 'react'
+import { lazy, type ComponentType, type ReactNode } from 'react'
 
 import { openDialog } from '@shared/components/dialogs'
 import { ErrorCode, RpcError } from '@shared/rpc'
@@ -40,7 +40,15 @@ export interface Question {
 	harmless?: boolean
 }
 
-const Confirm = lazy(() => import('./Confirm'))
+const load = () => import('./Confirm')
+const LazyConfirm = lazy(load)
+/** Once it is there, without lazy(), which shows nothing for a moment. */
+let Confirm: ComponentType<{ question: Question; close: () => void }> = LazyConfirm
+
+/** Has questions ready to be asked. */
+export async function preloadQuestions(): Promise<void> {
+	Confirm = (await load()).default
+}
 
 export function ask(m: Messages, question: Question): void {
 	openDialog({ title: m.common.sure, body: (close) => <Confirm question={question} close={close} /> })
