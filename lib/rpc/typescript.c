@@ -4,18 +4,12 @@
 
 /* What a parameter may be, without null. */
 static const char *const types[] = {
-	[RPC_STRING] = "string",
-	[RPC_TEXT] = "string",
-	[RPC_BOOL] = "boolean",
-	[RPC_U16] = "number",
-	[RPC_U32] = "number",
-	[RPC_IP] = "string",
-	[RPC_IPV4] = "string",
-	[RPC_SUBNET] = "string",
-	[RPC_ENDPOINT] = "string",
-	[RPC_ENDPOINT_V4] = "string",
-	[RPC_PORT] = "number | string",
-	[RPC_STRINGS] = "readonly string[]",
+	[RPC_STRING] = "string",	[RPC_TEXT] = "string",
+	[RPC_BOOL] = "boolean",		[RPC_U16] = "number",
+	[RPC_U32] = "number",		[RPC_IP] = "string",
+	[RPC_IPV4] = "string",		[RPC_SUBNET] = "string",
+	[RPC_ENDPOINT] = "string",	[RPC_ENDPOINT_V4] = "string",
+	[RPC_PORT] = "number | string", [RPC_STRINGS] = "readonly string[]",
 	[RPC_POINTER] = "string",
 };
 
