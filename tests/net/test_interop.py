@@ -356,9 +356,12 @@ def test_a_flood_of_handshakes_costs_a_session_nothing_and_a_new_one_a_cookie(ot
             datagrams.check(pair.a, pair.b)
 
 
-# boringtun counts the handshakes of each peer that it knows by themselves, and asks none for a cookie.
-@pytest.mark.parametrize("other", [end for end in ENDS if "boringtun" not in end],
-                         ids=os.path.basename)
+# boringtun counts the handshakes of each peer that it knows by themselves, and asks none for a cookie. The
+# kernel asks once 512 wait, which is more than a flood of this file brings about in a virtual machine.
+ASKING = [end for end in ENDS if end != "kernel" and "boringtun" not in end] or ["wireguard-go"]
+
+
+@pytest.mark.parametrize("other", ASKING, ids=os.path.basename)
 def test_start_wg_uses_the_cookies_of_others(other):
     with Pair(other, a_clock=CLOCK_RATE) as pair:
         wait_for_ping(pair.a, pair.b)
