@@ -260,7 +260,8 @@ static int bind_source(struct connection *connection, int fd)
 	if (!connection->any_port) {
 		if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 			return 0;
-		if (errno != EADDRINUSE)
+		/* In use, or below 1024, where only privileged processes bind. */
+		if (errno != EADDRINUSE && errno != EACCES)
 			return -errno;
 		connection->any_port = true;
 	}

@@ -28,7 +28,7 @@ static void assert_has(const struct fact_set *set, struct fact expected)
 
 static void a_link_has_the_default_mtu_unless_it_says_one(void **state)
 {
-	struct net_item item = { .kind = NET_LINK, .link = { { 0xFF }, 51820, 0 } };
+	struct net_item item = { .kind = NET_LINK, .link = { { 0xFF }, 51820, 0, false } };
 	struct fact device = { .kind = FACT_WG_DEVICE };
 	CLEANUP(fact_set_done) struct fact_set first = { 0 };
 	CLEANUP(fact_set_done) struct fact_set second = { 0 };
@@ -49,7 +49,7 @@ static void items_become_what_the_kernel_holds(void **state)
 {
 	static const struct net_item items[] = {
 		{ .kind = NET_SUBNET, .subnet = { GATE, 24 } },
-		{ .kind = NET_DEVICE, .device = { { 1 }, { 2 }, DEVICE } },
+		{ .kind = NET_DEVICE, .device = { { 1 }, { 2 }, DEVICE, { 0 } } },
 		{ .kind = NET_EGRESS, .egress = { 0x0A3B0000, 24, HOST } },
 		{ .kind = NET_EGRESS, .egress = { DEVICE, 32, HOST } },
 	};

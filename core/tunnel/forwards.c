@@ -112,12 +112,23 @@ int forwards_put_route(struct job *job, const char *key, const char *name, json_
 	const json_t *entry = json_object_get(all_forwards(job_document(job)), key);
 	CLEANUP(text_done) struct text pointer = { 0 };
 
-	if (!entry)
-		return put_forward(
-			job, key, json_pack("{s:s, s:{s:o}}", "kind", "sni", "routes", name, route),
-			fault);
-	document_pointer(&pointer, "portForwards", key, "routes", name, NULL);
-	return job_put(job, text_string(&pointer), route, fault);
+	if (entry) {
+		document_pointer(&pointer, "portForwards", key, "routes", name, NULL);
+		return job_put(job, text_string(&pointer), route, fault);
+	}
+	document_pointer(&pointer, "portForwards", key, NULL);
+	return job_put(job, text_string(&pointer),
+		       json_pack("{s:s, s:{s:o}}", "kind", "sni", "routes", name, route), fault);
+}
+
+/* That the port lies in a range of others. */
+static int route_conflict_fault(const json_t *document, const char *key, struct fault *fault)
+{
+	json_t *value = json_pack("{s:s, s:{}}", "kind", "sni", "routes");
+	int r = value ? conflict_fault(document, key, value, fault) : -ENOMEM;
+
+	json_decref(value);
+	return r;
 }
 
 /* A name that the device has by itself already becomes the owner's. */
@@ -127,6 +138,7 @@ static int add_route(struct job *job, const json_t *params, const char *key, con
 	const char *target = param_string(params, "target"), *present;
 	char name[ROUTES_NAME_MAX];
 	const json_t *route;
+	int r;
 
 	if (routes_name(text, name) < 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
@@ -138,11 +150,12 @@ static int add_route(struct job *job, const json_t *params, const char *key, con
 	if (route && strcmp(present, target) != 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "sni: %s on %s leads to %s already (192)", name, key, present);
-	return forwards_put_route(job, key, name,
-				  json_pack("{s:s, s:O, s:b, s:b}", "target", target, "label",
-					    json_object_get(params, "label"), "enabled", true,
-					    "auto", false),
-				  fault);
+	r = forwards_put_route(job, key, name,
+			       json_pack("{s:s, s:O, s:b, s:b}", "target", target, "label",
+					 json_object_get(params, "label"), "enabled", true, "auto",
+					 false),
+			       fault);
+	return r == 1 ? route_conflict_fault(job_document(job), key, fault) : r;
 }
 
 static int add_routes(struct job *job, const json_t *params, const char *key, struct fault *fault)
@@ -502,6 +515,8 @@ static int put_routes_back(struct job *job, const json_t *moves, struct fault *f
 					 "of them first",
 					 name, key);
 		r = forwards_put_route(job, key, name, json_incref(json_array_get(move, 3)), fault);
+		if (r == 1)
+			r = collision_fault(key, fault);
 		if (r != 0)
 			return r;
 	}

@@ -213,8 +213,9 @@ void status_get(struct rpc_call *call); /* status.c */
 void machine_restart(struct rpc_call *call);
 
 /* What edits of subnets and devices have to do to the forwards; forwards.c. */
+/* One name of a port; @route is taken. Returns 1 where another forward has the port, like job_put(). */
 int forwards_put_route(struct job *job, const char *key, const char *name, json_t *route,
-		       struct fault *fault); /* one name of a port; @route is taken */
+		       struct fault *fault);
 int forwards_remove_route(struct job *job, const char *key,
 			  const char *name); /* and the port with the last */
 int forwards_prune(struct job *job); /* drops those whose target is no device any more */

@@ -49,6 +49,20 @@ static size_t count_names(const json_t *document, uint32_t device)
 	return count;
 }
 
+/* Whether a name is one of those that a wildcard leads to another device: *.example.com is taken whole. */
+static bool is_under_anothers(const struct mapping *m, const json_t *routes, const char *name)
+{
+	const char *rest = strchr(name, '.');
+	char wildcard[ROUTES_NAME_MAX + 1];
+	const json_t *route;
+
+	if (!rest || *name == '*')
+		return false;
+	(void)snprintf(wildcard, sizeof(wildcard), "*%s", rest);
+	route = json_object_get(routes, wildcard);
+	return route && !leads_to(m->key, route, m->request->device, 0);
+}
+
 /* Whether all names can be had. Returns an enum mapping_result. */
 static int check_names(const struct mapping *m)
 {
@@ -59,6 +73,8 @@ static int check_names(const struct mapping *m)
 	for (size_t i = 0; i < name_count(request); i++) {
 		const json_t *route = json_object_get(routes, name_at(request, i));
 
+		if (!route && is_under_anothers(m, routes, name_at(request, i)))
+			return MAPPING_TAKEN;
 		if (!route)
 			added++;
 		else if (!leads_to(m->key, route, request->device, 0) ||

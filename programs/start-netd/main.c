@@ -167,8 +167,12 @@ static void tidy_up(struct program *p)
 /* The relay that wanted sockets may end, and another one ask again. */
 static void on_transparent(struct program *p)
 {
-	if (transparent_serve(p->requests.transparent) == 0)
+	int r = transparent_serve(p->requests.transparent);
+
+	if (r == 0)
 		return;
+	if (r != -ECONNRESET && r != -EPIPE)
+		log_warning_errno(r, "cannot give sockets to the relay of shared ports");
 	(void)close(p->requests.transparent);
 	p->requests.transparent = -EBADF;
 }

@@ -70,7 +70,13 @@ static int answer(int channel, uint8_t wanted)
 	r = sendmsg(channel, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 	for (size_t i = 0; i < count; i++)
 		(void)close(fds[i]);
-	return r;
+	if (r == 0 || count == 0)
+		return r;
+	/* No memory, or too many descriptors on their way: that is an answer, too. */
+	error = (uint8_t)-r;
+	message.msg_control = NULL;
+	message.msg_controllen = 0;
+	return sendmsg(channel, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 int transparent_serve(int fd)

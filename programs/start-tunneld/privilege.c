@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -148,6 +149,26 @@ int privilege_write_cookie(char ret_cookie[COOKIE_TEXT_MAX], struct fault *fault
 	return 0;
 }
 
+static void *end_thread(void *ignored)
+{
+	pthread_exit(ignored);
+}
+
+/*
+ * Code that is loaded when it is first needed has to be there before the filter, which lets none in later:
+ * the modules that OpenSSL's configuration names, and what glibc ends a thread with (libargon2's, of a
+ * password with several lanes).
+ */
+static int load_code(void)
+{
+	pthread_t thread;
+	int r;
+
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	r = pthread_create(&thread, NULL, end_thread, NULL);
+	return r == 0 ? -pthread_join(thread, NULL) : -r;
+}
+
 int privilege_drop(const struct privilege_user *user, struct fault *fault)
 {
 	int r;
@@ -159,9 +180,9 @@ int privilege_drop(const struct privilege_user *user, struct fault *fault)
 				       "dropping root's privileges");
 	if (setuid(0) == 0)
 		return fault_set(fault, FAULT_FILESYSTEM, "root's privileges could not be dropped");
-	/* The modules that OpenSSL's configuration names are code: the filter lets none in later. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
-	r = syscall_filter_serve();
+	r = load_code();
+	if (r == 0)
+		r = syscall_filter_serve();
 	if (r < 0)
 		return fault_set_errno(fault, r, FAULT_FILESYSTEM, "filtering system calls");
 	return 0;

@@ -1,5 +1,6 @@
 """Who may call: logins, sessions, the limiter, and requests signed by key, from another machine over HTTPS."""
 
+import ctypes
 import json
 import random
 import ssl
@@ -129,6 +130,21 @@ def test_a_new_password_ends_the_other_sessions(tunnel, remote, lab, interface):
     assert code_of(remote.call, "status") == 34
     remote.log_in(random_one)
     remote.call("auth.set-password", password=PASSWORD)
+
+
+def test_a_hash_with_several_lanes_is_verified(tunnel, remote):
+    """As another program may have made it. libargon2 has a thread for each lane."""
+    encoded = ctypes.create_string_buffer(256)
+    made = ctypes.CDLL("libargon2.so.1").argon2id_hash_encoded(
+        2, 4096, 4, PASSWORD.encode(), len(PASSWORD), b"0123456789abcdef", 16, 32, encoded, 256)
+    before = tunnel.document()["password"]
+    try:
+        assert made == 0
+        tunnel.call("db.apply", expr=f".password = {json.dumps(encoded.value.decode())}")
+        remote.log_in(PASSWORD)
+        remote.call("auth.logout")
+    finally:
+        tunnel.call("db.apply", expr=f".password = {json.dumps(before)}")
 
 
 def test_authenticated_requests_write_nothing(tunnel, remote, key):

@@ -174,6 +174,15 @@ def test_names_lead_to_devices_that_see_the_client(shared):
     assert "git.example.com" in shared.services["server"].names
 
 
+def test_a_client_may_have_a_privileged_port(shared):
+    with shared.stranger.socket() as client:
+        client.settimeout(ANSWER_S)
+        client.bind((Lab.STRANGER, 900))
+        client.connect((Lab.VPS, 443))
+        client.sendall(hello("git.example.com"))
+        assert client.recv(1) == b"\x16"  # a ServerHello
+
+
 def test_curl_with_many_names(shared):
     names = [f"n{i}.many.example" for i in range(40)]
     for i, name in enumerate(names):
@@ -426,14 +435,19 @@ def test_a_device_gets_names_by_itself(world, pcp):
 
 def test_nobody_gets_a_name_that_another_has(world, pcp):
     world.tunnel.call("device.set-auto-port-forward", subnet=SUBNET, ip=PHONE, enabled=True)
-    world.forward(8443, f"{PHONE}:7000")
+    world.forward(8443, f"{PHONE}:7000", count=5)
     with PcpClient(world.phone, PHONE, ROUTER) as phone:
-        assert phone.map(8443, 443, options=names_option("taken.example")).result == SUCCESS
+        assert phone.map(8443, 443, options=names_option("taken.example",
+                                                         "*.wild.example")).result == SUCCESS
         before = world.tunnel.forwards()
         for asked, expected in ((pcp.request(443, 443, options=names_option("new.example",
                                                                            "taken.example")),
                                  HOSTNAME_TAKEN),
                                 (pcp.request(443, 8443, options=names_option("a.example")),
+                                 HOSTNAME_TAKEN),
+                                (pcp.request(443, 8445, options=names_option("a.example")),
+                                 HOSTNAME_TAKEN),
+                                (pcp.request(443, 443, options=names_option("git.wild.example")),
                                  HOSTNAME_TAKEN),
                                 (pcp.request(443, 443, protocol=UDP,
                                              options=names_option("a.example")), UNSUPP_HOSTNAME),
