@@ -62,6 +62,24 @@ test('a range is one row', async ({ page, lab }) => {
 	expect(forwards[`${VPS}:30000`]).toMatchObject({ target: `${SERVER}:30000`, count: 100, label: 'Voice' })
 })
 
+test('two host names share a port', async ({ page, lab }) => {
+	for (const name of ['Git.Example.com', 'shop.example.com']) {
+		await button(page, en.forwards.add).click()
+		const form = dialog(page, en.forwards.add)
+		await field(form, en.forwards.label).fill(name)
+		await field(form, en.forwards.externalPort).fill('4443')
+		await field(form, `${en.forwards.hostname} (${en.forwards.optional})`).fill(name)
+		await save(form)
+		await expect(rows(page, manual, name.toLowerCase())).toContainText('4443')
+	}
+	const forwards = await lab.document<Record<string, { routes: Record<string, { target: string; auto: boolean }> }>>('/portForwards')
+	expect(forwards[`${VPS}:4443`]?.routes['git.example.com']).toMatchObject({ target: `${SERVER}:4443`, auto: false })
+	const control = toggle(page, fill(en.forwards.enable, { name: 'Git.Example.com (git.example.com)' }))
+	await flip(control)
+	await expect(rows(page, manual, 'git.example.com')).toContainText(en.status.disabled)
+	await expect(rows(page, manual, 'shop.example.com')).not.toContainText(en.status.disabled)
+})
+
 test('443 also brings 80, unless that is not wanted', async ({ page, lab }) => {
 	await button(page, en.forwards.add).click()
 	const form = dialog(page, en.forwards.add)

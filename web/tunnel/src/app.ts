@@ -86,9 +86,6 @@ export function useFeature(method: Optional): boolean {
 	return useStore(features, (all) => all === null || all.has(method))
 }
 
-/** The daemon refuses forwards by host name so far. */
-export const canSni = false
-
 // --- updates ---
 
 export interface UpdateStatus {

@@ -97,7 +97,7 @@ function Details({ ip, close }: { ip: string; close: () => void }) {
 								<span className={styles.sub}>
 									{forward.externalIp}:{portRange(forward.externalPort, forward.count)} → {portRange(forward.targetPort, forward.count)}
 								</span>
-								<ForwardState source={forward.source} enabled={forward.enabled} />
+								<ForwardState source={forward.id} enabled={forward.enabled} />
 							</li>
 						))}
 						{forwards.length > 50 && <li>{format.count(m.devices.more, forwards.length - 50)}</li>}

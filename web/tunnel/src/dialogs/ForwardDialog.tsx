@@ -8,7 +8,7 @@ import { fill } from '@shared/text'
 import { showToast } from '@shared/toasts'
 
 import { addForward } from '../actions'
-import { canSni, theDocument } from '../app'
+import { theDocument } from '../app'
 import { useI18n } from '../i18n'
 import { deviceRows, findOverlap, forwardName, forwardRows, wanOf } from '../model'
 import { errorText } from '../parts/feedback'
@@ -94,8 +94,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 			{!range && (
 				<TextInput
 					label={`${m.forwards.hostname} (${m.forwards.optional})`}
-					description={canSni ? m.forwards.hostnameHint : m.common.later}
-					disabled={!canSni}
+					description={m.forwards.hostnameHint}
 					placeholder="git.example.com"
 					autoCapitalize="off"
 					spellCheck={false}

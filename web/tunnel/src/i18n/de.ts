@@ -89,6 +89,7 @@ export const de: Messages = {
 		deviceOffline: 'Gerät ist offline',
 		noDevice: 'Das Ziel ist kein Gerät',
 		noAddress: 'Die externe Adresse ist nicht auf diesem Server',
+		noPort: 'Der Port ist von etwas anderem belegt',
 		unknown: 'Unbekannt',
 		down: 'zum Gerät',
 		up: 'vom Gerät',

@@ -89,6 +89,7 @@ export const en = {
 		deviceOffline: 'Device is offline',
 		noDevice: 'Target is not a device',
 		noAddress: 'External address is not on this server',
+		noPort: 'Something else has the port',
 		unknown: 'Unknown',
 		down: 'to the device',
 		up: 'from the device',

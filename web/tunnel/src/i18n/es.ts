@@ -89,6 +89,7 @@ export const es: Messages = {
 		deviceOffline: 'Dispositivo desconectado',
 		noDevice: 'El destino no es un dispositivo',
 		noAddress: 'La dirección externa no está en este servidor',
+		noPort: 'Otra cosa ocupa el puerto',
 		unknown: 'Desconocido',
 		down: 'al dispositivo',
 		up: 'desde el dispositivo',

@@ -89,6 +89,7 @@ export const fr: Messages = {
 		deviceOffline: 'Appareil hors ligne',
 		noDevice: 'La cible n’est pas un appareil',
 		noAddress: 'L’adresse externe n’est pas sur ce serveur',
+		noPort: 'Le port est pris par autre chose',
 		unknown: 'Inconnu',
 		down: 'vers l’appareil',
 		up: 'depuis l’appareil',

@@ -89,6 +89,7 @@ export const pl: Messages = {
 		deviceOffline: 'Urządzenie jest offline',
 		noDevice: 'Cel nie jest urządzeniem',
 		noAddress: 'Adresu zewnętrznego nie ma na tym serwerze',
+		noPort: 'Port jest zajęty przez coś innego',
 		unknown: 'Nieznane',
 		down: 'do urządzenia',
 		up: 'z urządzenia',

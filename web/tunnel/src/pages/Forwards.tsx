@@ -47,7 +47,7 @@ function LabelAndState({ row }: { row: ForwardRow }) {
 	return (
 		<div className={styles.two}>
 			<div><Label row={row} /></div>
-			<div><ForwardState source={row.source} enabled={row.enabled} /></div>
+			<div><ForwardState source={row.id} enabled={row.enabled} /></div>
 		</div>
 	)
 }
@@ -87,8 +87,8 @@ function rowActions(m: Messages, row: ForwardRow): RowAction[] {
 
 const noDevices: ReadonlyMap<string, DeviceRow> = new Map()
 
-const bytesOf = ({ source }: ForwardRow) => {
-	const status = live.status.get().forwards[source]
+const bytesOf = ({ id }: ForwardRow) => {
+	const status = live.status.get().forwards[id]
 	return status ? status.rxBytes + status.txBytes : 0
 }
 
@@ -136,9 +136,9 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
 			},
 			manual
-				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: () => <span className={styles.sub}>TCP/UDP</span> }
+				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: (row: ForwardRow) => <span className={styles.sub}>{row.hostname === null ? 'TCP/UDP' : 'TCP'}</span> }
 				: { id: 'until', header: m.forwards.until, width: 'minmax(6.5rem, 0.9fr)', compare: (a, b) => (leaseEnd(a) ?? 0) - (leaseEnd(b) ?? 0), cell: (row) => <Until row={row} /> },
-			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.source} /> },
+			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.id} /> },
 		)
 		columns.push({
 			id: 'menu', header: m.common.menu, width: '2.25rem', hideHeader: true, card: 'corner',

@@ -99,6 +99,7 @@ export function forwardState(m: Messages, state: string | undefined): { text: st
 		case 'disabled': return { text: m.status.disabled, tone: 'off' }
 		case 'device is offline': return { text: m.status.deviceOffline, tone: 'off' }
 		case 'target is not a device': return { text: m.status.noDevice, tone: 'warn' }
+		case 'port is not available': return { text: m.status.noPort, tone: 'warn' }
 		case 'external address is not on this machine': return { text: m.status.noAddress, tone: 'warn' }
 		case undefined: return { text: m.status.unknown, tone: 'off' }
 		default: return { text: state, tone: 'warn' }
