@@ -135,8 +135,10 @@ def test_a_new_password_ends_the_other_sessions(tunnel, remote, lab, interface):
 def test_a_hash_with_several_lanes_is_verified(tunnel, remote):
     """As another program may have made it. libargon2 has a thread for each lane."""
     encoded = ctypes.create_string_buffer(256)
+    size = ctypes.c_size_t
     made = ctypes.CDLL("libargon2.so.1").argon2id_hash_encoded(
-        2, 4096, 4, PASSWORD.encode(), len(PASSWORD), b"0123456789abcdef", 16, 32, encoded, 256)
+        2, 4096, 4, PASSWORD.encode(), size(len(PASSWORD)), b"0123456789abcdef", size(16), size(32),
+        encoded, size(256))
     before = tunnel.document()["password"]
     try:
         assert made == 0

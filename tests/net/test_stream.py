@@ -264,8 +264,8 @@ def test_status_tells_who_comes_online_and_what_goes_through(world):
     with Subscription(tunnel) as view:
         view.until(lambda: view.status, "the first status")
         first = view.status_frames[0]
-        assert set(first) == {"now", "interface", "network", "drift", "web", "dns", "devices",
-                              "forwards"}
+        assert set(first) == {"now", "interface", "network", "drift", "web", "dns", "sni",
+                              "devices", "forwards"}
         assert set(first["devices"]) == {SERVER, PHONE, "10.60.0.2"}
         assert first["network"]["inSync"] and first["interface"]["up"]
         view.until(lambda: view.status["forwards"].get(source), "the forward is known")
