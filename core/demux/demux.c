@@ -198,8 +198,7 @@ struct demux_port *demux_port_free(struct demux_port *port)
 	return NULL;
 }
 
-/* What is accepted has these too. */
-static int set_options(int fd)
+int demux_set_options(int fd)
 {
 	static const struct {
 		int level, name, value;
@@ -222,7 +221,7 @@ int demux_port_listen(struct demux_port *port, int fd)
 {
 	struct sockaddr_in address = { 0 };
 	socklen_t size = sizeof(address);
-	int r = set_options(fd);
+	int r = demux_set_options(fd);
 
 	if (r == 0 && (listen(fd, DEMUX_BACKLOG) < 0 ||
 		       getsockname(fd, (struct sockaddr *)&address, &size) < 0))

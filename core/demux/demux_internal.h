@@ -137,6 +137,12 @@ struct demux {
 	struct demux_stats stats; /* written by the relay, atomic */
 };
 
+/*
+ * demux.c: no delay and keepalives, for sockets of both sides. What a listener has, what it accepts has
+ * too. Returns 0 or a negative errno.
+ */
+int demux_set_options(int fd);
+
 /* relay.c: the thread. */
 void *relay_run(void *demux);
 

@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -225,23 +224,6 @@ static bool take_route(struct demux *demux, struct connection *connection, const
 
 /* --- the device --- */
 
-static void set_device_options(int fd)
-{
-	static const struct {
-		int level, name, value;
-	} options[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, DEMUX_KEEPALIVE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, 10 },
-		{ IPPROTO_TCP, TCP_KEEPCNT, 6 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-				 sizeof(int));
-}
-
 /* Whether replies to the client's own address would not come back to us: this machine's, the device's. */
 static bool is_near(const struct connection *connection)
 {
@@ -280,7 +262,7 @@ static int connect_with(struct demux *demux, struct connection *connection, int 
 
 	if (r < 0)
 		return r;
-	set_device_options(fd);
+	(void)demux_set_options(fd); /* it works without */
 	if (connect(fd, (const struct sockaddr *)&target, sizeof(target)) < 0 &&
 	    errno != EINPROGRESS)
 		return -errno;
