@@ -9,7 +9,7 @@ import pytest
 import kernel
 from conftest import SUBNET
 from lab import Host, Lab, link, wait_until
-from product import INTERFACE, ROOT, TABLE, Tunnel, program
+from product import INTERFACE, ROOT, TABLE, Tunnel, is_sanitized, program
 from traffic import Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, parse_config
 
@@ -19,11 +19,6 @@ SERVER = "10.59.37.2"
 def status_of(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-
-
-def is_sanitized(name):
-    with open(program(name), "rb") as file:
-        return b"__asan_init" in file.read()
 
 
 # Privileges

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from lab import PATIENCE, wait_until
+from product import is_sanitized
 from test_web_front import STATUS, sees_no_delay
 from web_client import ADDRESS, PORT, VPS, Remote, serve
 
@@ -20,12 +21,6 @@ SOURCES = [f"198.18.3.{number}" for number in range(10, 20)]  # each may have 25
 SESSIONS = 20  # each may have 64 sockets
 SLOW = 200
 MEMORY_MAX_KIB = 64 * 1024
-
-
-def is_sanitized(tunnel):
-    """Then memory says nothing, for the sanitizer keeps what is freed, and each handshake takes long."""
-    with open(f"/proc/{tunnel.process.pid}/maps", encoding="utf-8") as maps:
-        return "libasan" in maps.read()
 
 
 def resident_kib(tunnel):
@@ -118,7 +113,7 @@ def client_hello(context):
 
 def test_a_thousand_sockets_and_two_hundred_slow_clients(tunnel, crowd):
     """The daemon survives and stays below 64 MiB; others see no delay, and an edit reaches every socket."""
-    sanitized = is_sanitized(tunnel)
+    sanitized = is_sanitized()
     owner = Remote(crowd.remote.host, tunnel.call("web.get-root"))
     owner.cookie = crowd.tokens[0]
     sockets = [crowd.subscriber("/wg/subnets") for _ in range(200 if sanitized else 1000)]
