@@ -34,6 +34,7 @@ static const enum pcp_result pcp_results[] = {
 	[MAPPING_TAKEN] = PCP_NO_RESOURCES,
 	[MAPPING_QUOTA] = PCP_USER_EX_QUOTA,
 	[MAPPING_NOT_FOUND] = PCP_SUCCESS, /* it was to be removed */
+	[MAPPING_UNBOUND] = PCP_NO_RESOURCES,
 	[MAPPING_FAILED] = PCP_NO_RESOURCES,
 };
 
@@ -44,6 +45,7 @@ static const enum nat_pmp_result nat_pmp_results[] = {
 	[MAPPING_TAKEN] = NAT_PMP_NO_RESOURCES,
 	[MAPPING_QUOTA] = NAT_PMP_NO_RESOURCES,
 	[MAPPING_NOT_FOUND] = NAT_PMP_SUCCESS,
+	[MAPPING_UNBOUND] = NAT_PMP_NO_RESOURCES,
 	[MAPPING_FAILED] = NAT_PMP_NO_RESOURCES,
 };
 
@@ -136,6 +138,8 @@ static void on_pcp_mapped(void *context, const struct mapping_request *mapping,
 		response.result = PCP_HOSTNAME_TAKEN;
 	else if (outcome->result == MAPPING_TAKEN && request->prefer_failure)
 		response.result = PCP_CANNOT_PROVIDE_EXTERNAL;
+	if (outcome->result == MAPPING_UNBOUND)
+		response.lifetime_s = PCP_SHORT_REFUSAL_S;
 	if (mapping->action == MAPPING_ADD && outcome->result == MAPPING_DONE) {
 		response.lifetime_s = mapping->lifetime_s;
 		response.external = mapping->ipv6 ? outcome->external6

@@ -3,7 +3,8 @@
  *
  * Takes the requests that PCP, NAT-PMP and UPnP have in common and makes them entries of /portForwards,
  * in the same transactions as the owner's edits: an answer is given once the change is in force and on
- * disk. Requests that arrive while one is being written become one transaction; where that one fails,
+ * disk; one to a port that is shared by host name once that is bound. Where it cannot be, what the request made is
+ * taken back. Requests that arrive while one is being written become one transaction; where that one fails,
  * each is tried alone. Forwards whose lease is over are removed when their time has come.
  *
  * A TCP port that is asked for without a host name, and is shared by host name already, is had for all names
@@ -27,7 +28,9 @@
 #define PORT_MAPPER_BATCH_MAX 128 /* in one transaction */
 #define PORT_MAPPER_DEVICE_FORWARDS_MAX 1024 /* automatic ones of a device */
 #define PORT_MAPPER_DEVICE_PORTS_MAX 8192 /* external ports of these together */
-#define PORT_MAPPER_DEVICE_NAMES_MAX 1024 /* host names, on all ports */
+#define PORT_MAPPER_DEVICE_NAMES_MAX 1024 /* host names, on all ports, ... */
+#define PORT_MAPPER_DEVICE_SHARED_PORTS_MAX                                                        \
+	64 /* ... of which it opens so many at most: each is a listener */
 
 enum mapping_action {
 	MAPPING_ADD, /* or renew */
@@ -63,6 +66,7 @@ enum mapping_result {
 	MAPPING_TAKEN, /* another forward, or this machine, has a port of it, or somebody else a name */
 	MAPPING_QUOTA,
 	MAPPING_NOT_FOUND,
+	MAPPING_UNBOUND, /* something else on this machine has the port that is to be shared */
 	MAPPING_FAILED, /* the network or the disk refused */
 };
 

@@ -100,6 +100,30 @@ static void nobody_gets_what_another_has(void **state)
 	assert_int_equal(outcome_of(f, &range).result, MAPPING_TAKEN);
 }
 
+/* Each port that is shared is a listener; more names on one of them cost nothing. */
+static void a_device_shares_so_many_ports(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request named = request_of(SERVER, 443, 0);
+
+	named.name_count = 1;
+	(void)snprintf(named.names[0].text, sizeof(named.names[0].text), "git.example.com");
+	for (int i = 0; i < PORT_MAPPER_DEVICE_SHARED_PORTS_MAX; i++) {
+		named.external_port = (uint16_t)(1000 + i);
+		assert_int_equal(outcome_of(f, &named).result, MAPPING_DONE);
+	}
+	named.external_port = 2000;
+	assert_int_equal(outcome_of(f, &named).result, MAPPING_QUOTA);
+	assert_null(forward(f, "2000"));
+	named.external_port = 1000; /* renewed */
+	assert_int_equal(outcome_of(f, &named).result, MAPPING_DONE);
+	(void)snprintf(named.names[0].text, sizeof(named.names[0].text), "shop.example.com");
+	assert_int_equal(outcome_of(f, &named).result, MAPPING_DONE);
+	assert_int_equal(ip_v4_parse(OTHER, &named.device), 0);
+	named.external_port = 2000;
+	assert_int_equal(outcome_of(f, &named).result, MAPPING_DONE);
+}
+
 static void only_while_it_may(void **state)
 {
 	struct fixture *f = *state;
@@ -285,6 +309,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_device_opens_a_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_gets_what_another_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_device_shares_so_many_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_while_it_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_owner_disabled_stays_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_manual_forward_is_the_owners, setup, teardown),

@@ -33,20 +33,35 @@ static bool leads_to(const char *key, const json_t *route, uint32_t device, uint
 	       (port == 0 || is.target_port == port);
 }
 
-/* How many names a device has by itself. */
-static size_t count_names(const json_t *document, uint32_t device)
+/* How many names a device has by itself, and on how many ports. */
+static void count_names(const json_t *document, uint32_t device, size_t *ret_names,
+			size_t *ret_ports)
 {
 	const json_t *entry, *route;
 	const char *key, *name;
-	size_t count = 0;
 
+	*ret_names = *ret_ports = 0;
 	json_object_foreach((json_t *)forwards_of(document), key, entry) {
 		json_t *routes = json_object_get(entry, "routes");
+		size_t before = *ret_names;
 
 		json_object_foreach(routes, name, route)
-			count += mapping_is_automatic(route) && leads_to(key, route, device, 0);
+			*ret_names += mapping_is_automatic(route) &&
+				      leads_to(key, route, device, 0);
+		*ret_ports += *ret_names > before;
 	}
-	return count;
+}
+
+/* Whether the names that are added are too many, or one port more is. */
+static bool exceeds_quota(const struct mapping *m, size_t added)
+{
+	size_t names, ports;
+
+	if (added == 0)
+		return false;
+	count_names(job_document(m->job), m->request->device, &names, &ports);
+	return names + added > PORT_MAPPER_DEVICE_NAMES_MAX ||
+	       (!routes_at(m) && ports >= PORT_MAPPER_DEVICE_SHARED_PORTS_MAX);
 }
 
 /* Whether a name is one of those that a wildcard leads to another device: *.example.com is taken whole. */
@@ -67,7 +82,7 @@ static bool is_under_anothers(const struct mapping *m, const json_t *routes, con
 static int check_names(const struct mapping *m)
 {
 	const struct mapping_request *request = m->request;
-	const json_t *document = job_document(m->job), *routes = routes_at(m);
+	const json_t *routes = routes_at(m);
 	size_t added = 0;
 
 	for (size_t i = 0; i < name_count(request); i++) {
@@ -82,10 +97,9 @@ static int check_names(const struct mapping *m)
 			  !leads_to(m->key, route, request->device, request->internal_port)))
 			return MAPPING_TAKEN;
 	}
-	if (added > 0 &&
-	    count_names(document, request->device) + added > PORT_MAPPER_DEVICE_NAMES_MAX)
+	if (exceeds_quota(m, added))
 		return MAPPING_QUOTA;
-	return MAPPING_DONE;
+	return routes_failed(m->job->tunnel->routes, m->key) ? MAPPING_UNBOUND : MAPPING_DONE;
 }
 
 /* What the owner decided of an older one stays: its label, and that it is disabled. */
@@ -117,7 +131,10 @@ int mapping_add_names(struct mapping *m)
 		r = forwards_put_route(m->job, m->key, name, make_route(m, old), m->fault);
 		if (r == 1)
 			return MAPPING_TAKEN; /* of the first: a range has the port */
+		if (!old)
+			m->made |= 1U << i;
 	}
+	m->shared = true;
 	return r;
 }
 

@@ -23,6 +23,14 @@ struct shared_port {
 	char *problem; /* or NULL */
 };
 
+/* Who waits for a port to be bound. */
+struct waiter {
+	struct list node;
+	char source[IP_TEXT_MAX];
+	routes_settled settled;
+	void *context;
+};
+
 struct routes {
 	struct tunnel *tunnel;
 	struct demux *demux; /* NULL: nothing was routed yet, or there is no channel */
@@ -33,6 +41,7 @@ struct routes {
 	struct map by_source;
 	struct list ports;
 	struct list gone;
+	struct list waiters;
 	uv_timer_t retry;
 	bool stopped;
 };
@@ -53,6 +62,8 @@ int routes_name(const char *text, char ret[ROUTES_NAME_MAX])
 /* --- listening --- */
 
 static void follow_listener(struct shared_port *port);
+
+static void settle(struct routes *routes);
 
 static void try_again_later(struct routes *routes);
 
@@ -143,6 +154,7 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 	} else {
 		serve(port, fd);
 	}
+	settle(port->routes);
 }
 
 static void follow_listener(struct shared_port *port)
@@ -270,6 +282,78 @@ static void follow_entry(struct routes *routes, const char *source)
 	json_decref(wanted);
 }
 
+/* --- who waits --- */
+
+/* Whether it is known if the port of an entry is bound, or that there is none to bind. */
+static bool is_settled(const struct routes *routes, const char *source, bool *ret_bound)
+{
+	const struct shared_port *port = map_get(&routes->by_source, source, strlen(source));
+	struct endpoint wanted;
+	json_t *names;
+
+	if (port) {
+		wanted = wanted_endpoint(port);
+		*ret_bound = port->listening && same_endpoint(&port->bound, &wanted);
+		return *ret_bound || !port->binding;
+	}
+	names = wanted_names(entry_of(routes, source));
+	*ret_bound = json_object_size(names) == 0;
+	json_decref(names);
+	return *ret_bound || !routes->asking;
+}
+
+/* The head is looked for anew after each call, which may do anything. */
+static struct waiter *find_settled(const struct routes *routes, bool *ret_bound)
+{
+	for (struct list *node = routes->waiters.next; node != &routes->waiters;
+	     node = node->next) {
+		struct waiter *waiter = container_of(node, struct waiter, node);
+
+		if (is_settled(routes, waiter->source, ret_bound))
+			return waiter;
+	}
+	return NULL;
+}
+
+static void settle(struct routes *routes)
+{
+	struct waiter *waiter;
+	bool bound;
+
+	while ((waiter = find_settled(routes, &bound))) {
+		list_remove(&waiter->node);
+		waiter->settled(waiter->context, bound);
+		free(waiter);
+	}
+}
+
+bool routes_failed(const struct routes *routes, const char *source)
+{
+	const struct shared_port *port =
+		routes ? map_get(&routes->by_source, source, strlen(source)) : NULL;
+
+	return port ? port->problem && !port->listening
+		    : routes && !routes->demux && routes->problem;
+}
+
+int routes_await(struct routes *routes, const char *source, routes_settled settled, void *context)
+{
+	struct waiter *waiter;
+	bool bound = true;
+
+	if (!routes || is_settled(routes, source, &bound)) {
+		settled(context, bound);
+		return 0;
+	}
+	waiter = malloc(sizeof(*waiter));
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct waiter){ .settled = settled, .context = context };
+	(void)snprintf(waiter->source, sizeof(waiter->source), "%s", source);
+	list_append(&routes->waiters, &waiter->node);
+	return 0;
+}
+
 /* --- the whole --- */
 
 static void follow_all(struct routes *routes)
@@ -287,6 +371,7 @@ static void follow_all(struct routes *routes)
 	json_object_foreach(all, source, entry)
 		if (json_object_get(entry, "routes"))
 			follow_entry(routes, source);
+	settle(routes);
 }
 
 static void on_channel(void *context, const struct fault *fault, int fd)
@@ -309,6 +394,7 @@ static void on_channel(void *context, const struct fault *fault, int fd)
 	}
 	fault = fault ? fault : &inner;
 	note_problem(routes, &routes->problem, "no port", fault->details);
+	settle(routes);
 }
 
 static void ask_channel(struct routes *routes)
@@ -363,6 +449,8 @@ static void on_forwards(void *context, uint64_t revision, const json_t *patch)
 					     json_string_value(json_object_get(operation, "path")));
 	if (whole)
 		follow_all(routes);
+	else
+		settle(routes);
 }
 
 static void on_addresses(void *context, uint64_t revision, const json_t *patch)
@@ -380,6 +468,7 @@ int routes_new(struct tunnel *tunnel, struct routes **ret)
 	routes->tunnel = tunnel;
 	list_init(&routes->ports);
 	list_init(&routes->gone);
+	list_init(&routes->waiters);
 	(void)uv_timer_init(tunnel->loop, &routes->retry);
 	r = store_subscribe(tunnel->store, "/portForwards", on_forwards, routes, &routes->forwards);
 	if (r == 0)
@@ -413,6 +502,8 @@ struct routes *routes_free(struct routes *routes)
 		free_port(container_of(node, struct shared_port, node));
 	list_foreach(node, &routes->gone)
 		free_port(container_of(node, struct shared_port, node));
+	list_foreach(node, &routes->waiters)
+		free(container_of(node, struct waiter, node));
 	map_done(&routes->by_source);
 	(void)demux_free(routes->demux);
 	free(routes->problem);

@@ -24,6 +24,9 @@ enum routes_state {
 	ROUTES_UNBOUND, /* it could not be bound, or not yet */
 };
 
+/* Of an entry, once that is known: whether its port could be bound. */
+typedef void (*routes_settled)(void *context, bool bound);
+
 /* For tunnel_serve_routes() and tunnel_free(). */
 int routes_new(struct tunnel *tunnel, struct routes **ret);
 struct routes *routes_free(struct routes *routes);
@@ -31,6 +34,16 @@ struct routes *routes_free(struct routes *routes);
 /* Of a route: whether its port is served, and what went through. @routes: NULL is fine. */
 enum routes_state routes_traffic(const struct routes *routes, const char *source, const char *name,
 				 struct demux_traffic *ret);
+
+/* Whether the last try to bind the port of an entry failed, or there is no demultiplexer at all. @routes: NULL is fine. */
+bool routes_failed(const struct routes *routes, const char *source);
+
+/*
+ * Has @settled called once, perhaps at once: when the port of an entry is bound or cannot be, or there is nothing to
+ * bind, because no name of it is enabled. Not called any more once the routes are freed. @routes: NULL is fine, and
+ * settled. Returns 0 or -ENOMEM.
+ */
+int routes_await(struct routes *routes, const char *source, routes_settled settled, void *context);
 
 /* {"connections", "accepted", "unknown", "refused", "failed", "problem"}, as status shows it. NULL: no memory. */
 json_t *routes_status(const struct routes *routes);

@@ -11,6 +11,7 @@ SUCCESS, UNSUPP_VERSION, NOT_AUTHORIZED, MALFORMED_REQUEST = 0, 1, 2, 3
 NO_RESOURCES, CANNOT_PROVIDE_EXTERNAL, ADDRESS_MISMATCH = 8, 11, 12
 TCP, UDP = 6, 17
 PORT = 5351
+HOSTNAME = 224  # an option of private use
 
 
 def mapped(address):
@@ -19,6 +20,10 @@ def mapped(address):
 
 def option(code, data):
     return struct.pack(">BBH", code, 0, len(data)) + data + bytes(-len(data) % 4)
+
+
+def names_option(*names):
+    return b"".join(option(HOSTNAME, name.encode()) for name in names)
 
 
 def port_set(size, first):

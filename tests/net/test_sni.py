@@ -19,13 +19,13 @@ import pytest
 
 from conftest import SUBNET
 from lab import PATIENCE, Lab, wait_until
-from pcp_client import NOT_AUTHORIZED, SUCCESS, TCP, UDP, PcpClient, option
+from pcp_client import NO_RESOURCES, NOT_AUTHORIZED, SUCCESS, TCP, UDP, PcpClient, names_option
 from product import ROOT, CommandFailed, RpcError
 
 SERVER, PHONE, ROUTER = "10.59.37.2", "10.59.37.3", "10.59.37.1"
 KEY = f"{Lab.VPS}:443"
 ALERT = b"\x15\x03\x03\x00\x02\x02\x70"  # fatal, unrecognized_name
-HOSTNAME, CAPABILITY = 224, bytes.fromhex("e100000453393b01")
+CAPABILITY = bytes.fromhex("e100000453393b01")
 HOSTNAME_TAKEN, UNSUPP_HOSTNAME, MALFORMED_OPTION = 192, 193, 6
 ANSWER_S = 10.0 * PATIENCE
 
@@ -391,10 +391,6 @@ def test_a_port_that_is_taken_is_told_and_tried_again(world, services):
 
 # Devices by themselves
 
-def names_option(*names):
-    return b"".join(option(HOSTNAME, name.encode()) for name in names)
-
-
 @pytest.fixture
 def pcp(world, services):
     with PcpClient(world.server, SERVER, ROUTER) as client:
@@ -411,7 +407,7 @@ def test_a_device_gets_names_by_itself(world, pcp):
     route = world.tunnel.forwards()[KEY]["routes"]["git.example.com"]
     assert route.pop("lease")["tcp"]["seconds"] == 3600
     assert route == {"target": f"{SERVER}:443", "label": "PCP", "enabled": True, "auto": True}
-    wait_until(lambda: ask(world.stranger, "git.example.com"), "it is served")
+    assert ask(world.stranger, "git.example.com") == ("server", Lab.STRANGER)
     assert ask(world.stranger, "x.git.example.com") == ("server", Lab.STRANGER)
 
     # What the owner decides stays.
@@ -462,6 +458,28 @@ def test_nobody_gets_a_name_that_another_has(world, pcp):
         assert phone.map(8443, 443, protocol=TCP).result != SUCCESS
         assert pcp.map(443, 0, lifetime=0, protocol=TCP).result == SUCCESS
         assert world.tunnel.forwards() == before
+
+
+def test_a_name_is_granted_once_its_port_is_bound(world, pcp):
+    """Else a device would publish a name that nobody serves."""
+    asked = names_option("git.example.com")
+    with world.vps.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((Lab.VPS, 443))
+        taken.listen()
+        answer = pcp.map(443, 443, options=asked)
+        assert (answer.result, answer.lifetime) == (NO_RESOURCES, 30)
+        wait_until(lambda: KEY not in world.tunnel.forwards(), "what was refused is gone")
+        # The owner's name waits for the port. A device is told that it is not there, and nothing else happens.
+        add(world, f"{SERVER}:443", "shop.example.org")
+        before = world.tunnel.forwards()
+        wait_until(lambda: world.tunnel.call("status")["sni"]["problem"], "the problem is told")
+        assert pcp.map(443, 443, options=asked).result == NO_RESOURCES
+        assert world.tunnel.forwards() == before
+    world.tunnel.call("port-forward.remove", source=KEY)
+    assert pcp.map(443, 443, options=asked).result == SUCCESS
+    # It was bound before the answer went out.
+    assert ask(world.stranger, "git.example.com") == ("server", Lab.STRANGER)
 
 
 # Trouble

@@ -224,7 +224,7 @@ ssize_t pcp_response_write(const struct pcp_request *request, const struct pcp_r
 	writer_u8(&w, request->opcode | RESPONSE_BIT);
 	writer_u8(&w, 0);
 	writer_u8(&w, (uint8_t)response->result);
-	writer_u32(&w, granted ? response->lifetime_s : 0);
+	writer_u32(&w, response->lifetime_s);
 	writer_u32(&w, response->epoch_s);
 	writer_zero(&w, 12);
 	if (request->opcode == PCP_ANNOUNCE && granted && response->capability)

@@ -22,6 +22,7 @@
 #define PCP_HOSTNAME_MAX 253 /* the longest name that DNS can have */
 #define PCP_PORT_SET_MAX 1024 /* ports that one request is granted at most */
 #define PCP_LIFETIME_MAX_S 3600
+#define PCP_SHORT_REFUSAL_S 30 /* of what may soon be otherwise, RFC 6887 section 7.4 */
 
 enum pcp_opcode {
 	PCP_ANNOUNCE = 0,
@@ -90,7 +91,7 @@ bool pcp_client_matches(const struct pcp_request *request, const struct ip_addre
 
 struct pcp_response {
 	enum pcp_result result;
-	uint32_t lifetime_s; /* of the mapping; 0 where the result is not PCP_SUCCESS */
+	uint32_t lifetime_s; /* of the mapping; of a refusal, until it makes sense to ask again (0: not said) */
 	uint32_t epoch_s;
 	bool capability; /* HOSTNAME is understood: for ANNOUNCE */
 

@@ -81,10 +81,12 @@ static void map_is_read_and_answered(void **state)
 		       "0281000000000e100000002a000000000000000000000000" NONCE
 		       "0600000001bb01bb00000000000000000000ffffc6336407");
 	response.result = PCP_NO_RESOURCES;
+	response.lifetime_s = PCP_SHORT_REFUSAL_S;
 	assert_written(&request, &response,
-		       "02810008000000000000002a000000000000000000000000" NONCE
+		       "028100080000001e0000002a000000000000000000000000" NONCE
 		       "0600000001bb000000000000000000000000ffff00000000");
 	response.result = PCP_NOT_AUTHORIZED;
+	response.lifetime_s = 0;
 	assert_written(&request, &response,
 		       "02810002000000000000002a000000000000000000000000" NONCE "06000000"
 		       "00000000"
