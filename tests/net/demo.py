@@ -6,6 +6,7 @@ each step. On a terminal the lab then stays up until Ctrl-C. Ends with 0 only if
 """
 
 import argparse
+import base64
 import hashlib
 import os
 import re
@@ -20,10 +21,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as lab_module
 import product
+from certificates import Authority
 from lab import CommandFailed, Lab, wait_until
+from pcp_client import SUCCESS, PcpClient, names_option
 from product import Tunnel
 from traffic import Conversation, Relay, Talker, WebServer, ask_tcp
-from wireguard_peer import join_as_startos, join_by_wg_quick
+from wireguard_peer import join_as_startos, join_by_wg_quick, update_key
 
 SUBNET = "10.59.37.1/24"
 SERVER = "10.59.37.2"
@@ -32,6 +35,8 @@ OTHER_SUBNET = "10.60.0.1/24"
 GUEST = "10.60.0.2"
 WEB_PORT = 8443
 ROOT_FILE = "/run/root-ca.crt"
+NAME = "git.example.com"  # of the home server
+HOME_ROOT_FILE = "/run/home-root.crt"  # that its certificate is under
 
 
 class StepFailed(Exception):
@@ -84,7 +89,8 @@ class Demo:
         self.screen = screen
         self.lab = lab
         self.tunnel = Tunnel(lab.vps)
-        self.web = self.talker = self.peers = self.relay = self.folder = None
+        self.web = self.secure = self.talker = self.peers = self.relay = self.folder = None
+        self.authority = None
         self.password = self.fingerprint = self.root = None
 
     def cli(self, *arguments, show=True):
@@ -220,16 +226,41 @@ class Demo:
         return "both hairpins work: what is public is public for everyone, the two ends included"
 
     def opens_itself(self):
-        """The home server opens a public port by itself"""
+        """The home server opens its own port 443 and name"""
         gateway = SUBNET.split("/", maxsplit=1)[0]
-        line = ("natpmpc", "-g", gateway, "-a", "443", "80", "tcp", "3600")
-        self.screen.command("server", " ".join(line))
-        self.screen.output(self.lab.server.run(*line))
-        self.curl(self.lab.stranger, f"http://{Lab.VPS}:443/")
-        entry = self.tunnel.forwards()[f"{Lab.VPS}:443"]
-        expect(entry["auto"] and entry["lease"], "the forward is not marked as automatic")
-        return ("by Debian's natpmpc, without the owner: the forward is open, on disk, and ends with its "
-                f"lease, {entry['lease']['tcp']['until']}")
+        self.authority = Authority("Home Root")
+        self.secure = WebServer(self.lab.server, 443, self.authority.serve([f"DNS:{NAME}"]))
+        self.screen.command("server", f"PCP to {gateway}: TCP port 443 for HOSTNAME {NAME}   "
+                                      "(as StartOS asks)")
+        with PcpClient(self.lab.server, SERVER, gateway) as pcp:
+            answer = pcp.map(443, 443, options=names_option(NAME))
+        expect(answer.result == SUCCESS, f"the server is refused: {answer.result}")
+        self.screen.output(f"granted: {answer.address}:{answer.external}, for {answer.lifetime} s")
+        route = self.tunnel.forwards()[f"{Lab.VPS}:443"]["routes"][NAME]
+        expect(route["auto"] and route["lease"], "the name is not marked as automatic")
+
+        key = base64.b64encode(update_key(self.peers[0].config["Peer"]["PresharedKey"])).decode()
+        update = f"update add {NAME} 300 A {SERVER}"
+        self.screen.command("server", f"nsupdate -y hmac-sha256:startos-dns-update:(hidden)   ({update})")
+        self.lab.server.run("nsupdate", "-y", f"hmac-sha256:startos-dns-update:{key}",
+                            input=f"server {gateway}\nzone example.com\n{update}\nsend\n")
+        self.screen.command("phone", f"dig +short @{gateway} {NAME}")
+        found = self.lab.phone.run("dig", "+short", f"@{gateway}", NAME)
+        self.screen.output(found)
+        expect(found.split() == [SERVER], "the phone does not find the name")
+
+        self.lab.stranger.write_file("/run/etc/hosts", f"{Lab.VPS} {NAME}\n", 0o644)
+        self.lab.stranger.write_file(HOME_ROOT_FILE, self.authority.root)
+        self.screen.command("stranger", f"curl -v --cacert home-root.crt https://{NAME}/   "
+                                        f"(whose public address is {Lab.VPS})")
+        _, page, talk = self.lab.stranger.try_run("curl", "-sSv", "--max-time", "10", "--cacert",
+                                                  HOME_ROOT_FILE, f"https://{NAME}/")
+        self.screen.output("\n".join(re.findall(r"\* +(issuer: .*|subjectAltName: .*)", talk)))
+        self.screen.output(page)
+        expect(self.secure.seen == [Lab.STRANGER], f"the server saw {self.secure.seen}\n{talk}")
+        return (f"the owner touched nothing: {NAME} leads to the server, the stranger sees the server's "
+                f"own certificate, and the server sees {Lab.STRANGER}, the stranger's own address; the "
+                "port, unless it is renewed, closes at " + route["lease"]["tcp"]["until"])
 
     def killed(self):
         """The daemon is killed under an open connection"""
@@ -423,9 +454,9 @@ class Demo:
         return proved, None
 
     def close(self):
-        for server in (self.web, self.talker, self.relay):
-            if server:
-                server.close()
+        for part in (self.web, self.secure, self.talker, self.relay, self.authority):
+            if part:
+                part.close()
         if self.folder:
             self.folder.cleanup()
 
@@ -464,8 +495,8 @@ def main():
         product.BUILD_DIR = os.path.abspath(options.build_dir)
     if os.geteuid() != 0:
         sys.exit("demo: namespaces need root: sudo make demo")
-    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "curl", "iperf3",
-                                           "ssh-keygen"))
+    missing = lab_module.missing_programs((*lab_module.REQUIRED_PROGRAMS, "curl", "dig", "iperf3",
+                                           "nsupdate", "openssl", "ssh-keygen"))
     missing += product.missing_programs()
     if missing:
         sys.exit(f"demo: missing: {' '.join(missing)}")

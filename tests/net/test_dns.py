@@ -5,8 +5,6 @@ DNS for devices, by strangers: dig, nsupdate and knsupdate ask, dnsmasq answers 
 """
 
 import base64
-import hashlib
-import hmac
 import socket
 import time
 from unittest import mock
@@ -21,6 +19,7 @@ import pytest
 from conftest import OTHER_SUBNET, SUBNET
 from lab import PATIENCE, Lab, wait_until
 from product import INTERFACE, RpcError
+import wireguard_peer
 from wireguard_peer import join_as_startos
 
 GATE = "10.59.37.1"
@@ -112,12 +111,9 @@ def records(world):
 
 
 def update_key(world, ip=None):
-    """The key for updates that a device makes out of its preshared key (tunnel.md 7.4)."""
     ip = ip or world.SERVER
     subnet = SUBNET if ip.startswith("10.59.") else OTHER_SUBNET
-    psk = base64.b64decode(world.tunnel.subnets()[subnet]["clients"][ip]["psk"] + "=")
-    extracted = hmac.new(bytes(32), psk, hashlib.sha256).digest()
-    return hmac.new(extracted, b"startos-dns-update-v1\x01", hashlib.sha256).digest()
+    return wireguard_peer.update_key(world.tunnel.subnets()[subnet]["clients"][ip]["psk"])
 
 
 def nsupdate(world, script, key=None, host=None, program="nsupdate", options=()):

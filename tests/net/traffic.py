@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -21,9 +22,10 @@ PKTINFO = {  # by family: the level, what asks for it, and its type
 
 
 class WebServer:
-    """A web server on a host that tells each client the address it came from."""
+    """A web server on a host that tells each client the address it came from. Over HTTPS with @certificate,
+    a file with key and certificate."""
 
-    def __init__(self, host, port=80):
+    def __init__(self, host, port=80, certificate=None):
         outer = self
         self.seen = []  # addresses of the clients, in order
 
@@ -42,6 +44,10 @@ class WebServer:
 
         with host.network():
             self._server = http.server.ThreadingHTTPServer(("0.0.0.0", port), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)

@@ -1,5 +1,8 @@
 """Devices of the tunnel, with software that is not ours: Debian's wireguard-go, wg and wg-quick."""
 
+import base64
+import hashlib
+import hmac
 import ipaddress
 
 from lab import wait_until
@@ -28,6 +31,12 @@ def parse_config(text):
             name, _, value = line.partition("=")
             section[name.strip()] = value.strip()
     return sections
+
+
+def update_key(psk):
+    """The key of a device for updates of names, out of its preshared key in base64 (tunnel.md 7.4)."""
+    extracted = hmac.new(bytes(32), base64.b64decode(psk + "="), hashlib.sha256).digest()
+    return hmac.new(extracted, b"startos-dns-update-v1\x01", hashlib.sha256).digest()
 
 
 class Peer:
