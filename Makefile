@@ -12,7 +12,7 @@ export SOAK_SECONDS
 to = $(DESTDIR)$(PREFIX)
 command = build/programs/start-tunnel/start-tunnel
 
-.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel fresh-root screenshots format install clean
+.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel check-arm64 fresh-root screenshots format install clean
 
 all: build
 
@@ -84,6 +84,11 @@ check-kernel:
 	tools/install-deps kernel
 	$(MAKE) build
 	tests/kernel/run build
+
+# The product built for 64-bit Arm, and its unit tests there, by emulation of the processor.
+check-arm64:
+	tools/install-deps arm64
+	tools/check-arch arm64
 
 # The README's two commands in a new Debian that holds nothing else.
 fresh-root:

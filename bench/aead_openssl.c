@@ -1,23 +1,10 @@
 /*
  * No vectors of our own, for the benchmark alone: start-wg then seals and opens with libcrypto, as it
- * does on processors that aead_avx2.c does not know.
+ * does on processors that aead_lanes.c does not know.
  */
-#include "wireguard/aead_avx2.h"
+#include "wireguard/aead_lanes.h"
 
-bool aead_avx2_available(void)
+size_t aead_lanes_supported(const struct aead_lanes *ret[AEAD_LANES_SETS])
 {
-	return false;
-}
-
-bool aead_avx2_pays(const struct aead_packet *packets, size_t count)
-{
-	return false;
-}
-
-void aead_avx2_seal(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
-{
-}
-
-void aead_avx2_open(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
-{
+	return 0;
 }

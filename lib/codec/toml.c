@@ -19,7 +19,7 @@ static void write_quoted(struct text *to, const char *string, size_t size)
 {
 	text_append_char(to, '"');
 	for (size_t i = 0; i < size; i++) {
-		char c = string[i];
+		unsigned char c = (unsigned char)string[i];
 
 		if (c == '"' || c == '\\')
 			text_printf(to, "\\%c", c);
@@ -27,10 +27,10 @@ static void write_quoted(struct text *to, const char *string, size_t size)
 			text_append(to, "\\n");
 		else if (c == '\t')
 			text_append(to, "\\t");
-		else if ((c >= 0 && c < 0x20) || c == 0x7f)
-			text_printf(to, "\\u%04X", (unsigned)c);
+		else if (c < 0x20 || c == 0x7f)
+			text_printf(to, "\\u%04X", c);
 		else
-			text_append_char(to, c);
+			text_append_char(to, (char)c);
 	}
 	text_append_char(to, '"');
 }

@@ -1,6 +1,6 @@
 /*
- * Two ways: several packets at once where the processor has AVX2 and it pays (aead_avx2.h), else
- * libcrypto.
+ * Two ways: several packets at once where the processor has vectors for it and it pays (aead_lanes.h),
+ * else libcrypto. Which pays is measured where the program runs, when the cipher is loaded.
  *
  * With libcrypto a context keeps its key; a packet costs setting the nonce, one pass, the final step and
  * the tag. EVP_Cipher() skips the block buffering of EVP_CipherUpdate(), which a stream cipher does not
@@ -16,9 +16,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "base/secret.h"
-#include "wireguard/aead_avx2.h"
+#include "wireguard/aead_lanes.h"
 
 struct aead_key {
 	EVP_CIPHER_CTX *context;
@@ -26,29 +27,14 @@ struct aead_key {
 };
 
 static EVP_CIPHER *cipher;
-static bool at_once; /* the processor can do several packets */
+static const struct aead_lanes *lanes; /* NULL: one packet after the other */
 static pthread_once_t cipher_once = PTHREAD_ONCE_INIT;
 
-/* Fetching costs more than a packet, so it is done once for the life of the process. */
-static void fetch_cipher(void)
-{
-	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-	at_once = aead_avx2_available();
-}
-
-int aead_prepare(void)
-{
-	(void)pthread_once(&cipher_once, fetch_cipher);
-	return cipher ? 0 : -ENOMEM;
-}
-
-int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
-		 struct aead_key **ret)
+static int key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
+		   struct aead_key **ret)
 {
 	CLEANUP(aead_key_free) struct aead_key *made = NULL;
 
-	if (aead_prepare() < 0)
-		return -ENOMEM;
 	made = calloc(1, sizeof(*made));
 	if (!made)
 		return -ENOMEM;
@@ -118,33 +104,173 @@ static void open_one(EVP_CIPHER_CTX *context, struct aead_packet *p)
 		ERR_clear_error();
 }
 
-static size_t group_size(size_t count)
+/*
+ * What sealing takes, in nanoseconds on this processor: with libcrypto for each packet and byte, and side
+ * by side for a group, for each pass of the cipher and for each step of the longest packet.
+ */
+static struct {
+	double packet, byte;
+	double group, pass, step;
+} costs;
+
+#define STEP 16 /* bytes of a packet */
+#define BLOCK 64 /* bytes of the cipher */
+
+/* The passes and steps that a group of these takes; the keys of the tags take one pass, the lengths one
+ * step. */
+static void count_work(const struct aead_packet *packets, size_t count, size_t *bytes,
+		       size_t *passes, size_t *steps)
 {
-	return count < AEAD_AVX2_LANES ? count : AEAD_AVX2_LANES;
+	size_t blocks = 0;
+
+	*bytes = *steps = 0;
+	for (size_t i = 0; i < count; i++) {
+		*bytes += packets[i].size;
+		blocks += (packets[i].size + BLOCK - 1) / BLOCK;
+		if (packets[i].size > *steps)
+			*steps = packets[i].size;
+	}
+	*steps = (*steps + STEP - 1) / STEP + 1;
+	*passes = (blocks + lanes->blocks - 1) / lanes->blocks + 1;
+}
+
+/* Whether the group is done sooner side by side: many small packets are, a few large ones are not. */
+static bool pays(const struct aead_packet *packets, size_t count)
+{
+	size_t bytes, passes, steps;
+
+	count_work(packets, count, &bytes, &passes, &steps);
+	return costs.group + costs.pass * (double)passes + costs.step * (double)steps <
+	       costs.packet * (double)count + costs.byte * (double)bytes;
+}
+
+/* The shortest time of several tries, in nanoseconds: of one packet by libcrypto, or of a group. */
+static double time_of(struct aead_key *key, struct aead_packet *packets, size_t count,
+		      bool side_by_side)
+{
+	double shortest = 1e9;
+
+	for (int i = 0; i < 16; i++) {
+		struct timespec begin, end;
+		double time;
+
+		(void)clock_gettime(CLOCK_MONOTONIC, &begin);
+		if (side_by_side)
+			lanes->seal(key->bytes, packets, count);
+		else
+			seal_one(key->context, &packets[0]);
+		(void)clock_gettime(CLOCK_MONOTONIC, &end);
+		time = (double)(end.tv_sec - begin.tv_sec) * 1e9 +
+		       (double)(end.tv_nsec - begin.tv_nsec);
+		if (time < shortest)
+			shortest = time;
+	}
+	return shortest;
+}
+
+#define SMALL 64
+#define LARGE 1408
+
+static double cost_of(struct aead_key *key, uint8_t *data, size_t size, size_t count,
+		      bool side_by_side)
+{
+	struct aead_packet packets[AEAD_LANES_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		packets[i] = (struct aead_packet){ .data = data + i * (LARGE + AEAD_TAG_SIZE),
+						   .size = size };
+	return time_of(key, packets, count, side_by_side);
+}
+
+/* Solves for the costs what some packets take. Half a millisecond. Without memory nothing pays. */
+static void measure(void)
+{
+	static const uint8_t zero[AEAD_KEY_SIZE];
+	CLEANUP(aead_key_free) struct aead_key *key = NULL;
+	cleanup_free uint8_t *data = calloc(AEAD_LANES_MAX, LARGE + AEAD_TAG_SIZE);
+	struct aead_packet sample[AEAD_LANES_MAX] = { 0 };
+	double small, large, full;
+	size_t bytes, passes[3], steps[3];
+
+	if (!data || key_new(zero, AEAD_SEAL, &key) < 0) {
+		lanes = NULL;
+		return;
+	}
+	small = cost_of(key, data, SMALL, 1, false);
+	large = cost_of(key, data, LARGE, 1, false);
+	costs.byte = (large - small) / (LARGE - SMALL);
+	costs.packet = small - costs.byte * SMALL;
+
+	small = cost_of(key, data, SMALL, 1, true);
+	large = cost_of(key, data, LARGE, 1, true);
+	full = cost_of(key, data, LARGE, lanes->group, true);
+	sample[0].size = SMALL;
+	count_work(sample, 1, &bytes, &passes[0], &steps[0]);
+	for (size_t i = 0; i < lanes->group; i++)
+		sample[i].size = LARGE;
+	count_work(sample, 1, &bytes, &passes[1], &steps[1]);
+	count_work(sample, lanes->group, &bytes, &passes[2], &steps[2]);
+	costs.pass = (full - large) / (double)(passes[2] - passes[1]);
+	costs.step = (large - small - costs.pass * (double)(passes[1] - passes[0])) /
+		     (double)(steps[1] - steps[0]);
+	costs.group = small - costs.pass * (double)passes[0] - costs.step * (double)steps[0];
+}
+
+/* Fetching costs more than a packet, so it is done once for the life of the process. */
+static void fetch_cipher(void)
+{
+	const struct aead_lanes *supported[AEAD_LANES_SETS];
+
+	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+	if (!cipher || aead_lanes_supported(supported) == 0)
+		return;
+	lanes = supported[0];
+	measure();
+}
+
+int aead_prepare(void)
+{
+	(void)pthread_once(&cipher_once, fetch_cipher);
+	return cipher ? 0 : -ENOMEM;
+}
+
+int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
+		 struct aead_key **ret)
+{
+	return aead_prepare() < 0 ? -ENOMEM : key_new(key, direction, ret);
+}
+
+/* How many of the packets are the next group; @ret says whether they are done side by side. */
+static size_t next_group(const struct aead_packet *packets, size_t count, bool *ret)
+{
+	if (lanes && count > lanes->group)
+		count = lanes->group;
+	*ret = lanes && pays(packets, count);
+	return count;
 }
 
 void aead_seal(struct aead_key *key, struct aead_packet *packets, size_t count)
 {
+	bool side_by_side;
+
 	for (size_t n; count > 0; packets += n, count -= n) {
-		n = group_size(count);
-		if (at_once && aead_avx2_pays(packets, n)) {
-			aead_avx2_seal(key->bytes, packets, n);
-			continue;
-		}
-		for (size_t i = 0; i < n; i++)
+		n = next_group(packets, count, &side_by_side);
+		if (side_by_side)
+			lanes->seal(key->bytes, packets, n);
+		for (size_t i = 0; !side_by_side && i < n; i++)
 			seal_one(key->context, &packets[i]);
 	}
 }
 
 void aead_open(struct aead_key *key, struct aead_packet *packets, size_t count)
 {
+	bool side_by_side;
+
 	for (size_t n; count > 0; packets += n, count -= n) {
-		n = group_size(count);
-		if (at_once && aead_avx2_pays(packets, n)) {
-			aead_avx2_open(key->bytes, packets, n);
-			continue;
-		}
-		for (size_t i = 0; i < n; i++)
+		n = next_group(packets, count, &side_by_side);
+		if (side_by_side)
+			lanes->open(key->bytes, packets, n);
+		for (size_t i = 0; !side_by_side && i < n; i++)
 			open_one(key->context, &packets[i]);
 	}
 }

@@ -4,7 +4,7 @@
 
 #include "base/secret.h"
 #include "wireguard/aead.h"
-#include "wireguard/aead_avx2.h"
+#include "wireguard/aead_lanes.h"
 
 #include "base/test.h"
 
@@ -77,51 +77,52 @@ static void fixture_init(struct fixture *f)
 	random_bytes(plain, sizeof(plain));
 }
 
+static void seal_and_open(struct fixture *f, const struct aead_lanes *set)
+{
+	size_t changed;
+
+	set->seal(f->key, f->packets, f->count);
+	assert_sealed(f);
+	changed = change_a_bit(f);
+	set->open(f->key, f->packets, f->count);
+	assert_opened(f, changed);
+}
+
 /* Every size, in groups of every count, whether it pays there or not. */
 static void groups_of_every_size(void **state)
 {
+	const struct aead_lanes *sets[AEAD_LANES_SETS];
 	struct fixture f;
 
 	(void)state;
-	if (!aead_avx2_available())
-		return; /* every call goes to libcrypto then, and the tests below are about that */
 	fixture_init(&f);
-	for (size_t size = 0; size <= SIZE_MAX_TRIED; size += size < 1600 ? 1 : 37) {
-		size_t changed;
-
-		f.count = 0;
-		while (f.count <= size % AEAD_AVX2_LANES)
-			add(&f, size, (uint64_t)size << (f.count * 7));
-		aead_avx2_seal(f.key, f.packets, f.count);
-		assert_sealed(&f);
-		changed = change_a_bit(&f);
-		aead_avx2_open(f.key, f.packets, f.count);
-		assert_opened(&f, changed);
-	}
+	for (size_t n = aead_lanes_supported(sets); n-- > 0;)
+		for (size_t size = 0; size <= SIZE_MAX_TRIED; size += size < 1600 ? 1 : 37) {
+			f.count = 0;
+			while (f.count <= size % sets[n]->group)
+				add(&f, size, (uint64_t)size << (f.count * 4));
+			seal_and_open(&f, sets[n]);
+		}
 }
 
 /* Sizes of all kinds beside each other. */
 static void mixed_groups(void **state)
 {
 	static const size_t bounds[] = { 2, 20, 130, 1500, SIZE_MAX_TRIED + 1 };
+	const struct aead_lanes *sets[AEAD_LANES_SETS];
 	struct fixture f;
 
 	(void)state;
-	if (!aead_avx2_available())
-		return;
-	for (size_t round = 0; round < 400; round++) {
-		size_t count = 1 + random_below(AEAD_AVX2_LANES);
-		size_t changed;
+	for (size_t n = aead_lanes_supported(sets); n-- > 0;)
+		for (size_t round = 0; round < 400; round++) {
+			size_t count = 1 + random_below(sets[n]->group);
 
-		fixture_init(&f);
-		while (f.count < count)
-			add(&f, random_below(bounds[random_below(5)]), random_below(UINT32_MAX));
-		aead_avx2_seal(f.key, f.packets, f.count);
-		assert_sealed(&f);
-		changed = change_a_bit(&f);
-		aead_avx2_open(f.key, f.packets, f.count);
-		assert_opened(&f, changed);
-	}
+			fixture_init(&f);
+			while (f.count < count)
+				add(&f, random_below(bounds[random_below(5)]),
+				    random_below(UINT32_MAX));
+			seal_and_open(&f, sets[n]);
+		}
 }
 
 /* As the data path calls it: whatever way is chosen, the bytes are the same. */

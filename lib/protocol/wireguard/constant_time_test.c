@@ -13,7 +13,7 @@
 
 #include "base/secret.h"
 #include "wireguard/aead.h"
-#include "wireguard/aead_avx2.h"
+#include "wireguard/aead_lanes.h"
 #include "wireguard/blake2s.h"
 #include "wireguard/cookie.h"
 #include "wireguard/dh.h"
@@ -25,7 +25,7 @@
 
 static const size_t sizes[] = { 0, 1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1420, SIZE_LARGEST };
 
-static uint8_t data[AEAD_AVX2_LANES][SIZE_LARGEST + AEAD_TAG_SIZE];
+static uint8_t data[AEAD_LANES_MAX][SIZE_LARGEST + AEAD_TAG_SIZE];
 
 static void hide(void *secret, size_t size)
 {
@@ -44,15 +44,14 @@ static void make_secret(void *to, size_t size)
 }
 
 /* Groups of packets of one size each, and of all sizes; their plain text is secret. */
-static size_t make_packets(struct aead_packet *packets, size_t first, size_t step)
+static void make_packets(struct aead_packet *packets, size_t count, size_t first, size_t step)
 {
-	for (size_t i = 0; i < AEAD_AVX2_LANES; i++) {
+	for (size_t i = 0; i < count; i++) {
 		size_t size = sizes[(first + i * step) % ARRAY_SIZE(sizes)];
 
 		make_secret(data[i], size);
 		packets[i] = (struct aead_packet){ data[i], size, i, false };
 	}
-	return AEAD_AVX2_LANES;
 }
 
 /* What is on the wire is known. */
@@ -70,26 +69,33 @@ static void assert_authentic(struct aead_packet *packets, size_t count, size_t c
 	}
 }
 
-static void test_packets_at_once(void **state)
+static void test_lanes(const struct aead_lanes *lanes)
 {
-	struct aead_packet packets[AEAD_AVX2_LANES];
+	struct aead_packet packets[AEAD_LANES_MAX];
 	uint8_t key[AEAD_KEY_SIZE];
-	size_t count;
+	size_t count = lanes->group;
 
-	(void)state;
-	if (!aead_avx2_available()) /* it is libcrypto then */
-		return;
 	make_secret(key, sizeof(key));
 	for (size_t first = 0; first < ARRAY_SIZE(sizes); first++) {
 		for (size_t step = 0; step < 2; step++) {
-			count = make_packets(packets, first, step);
-			aead_avx2_seal(key, packets, count);
+			make_packets(packets, count, first, step);
+			lanes->seal(key, packets, count);
 			show_packets(packets, count);
 			packets[first % count].data[packets[first % count].size] ^= 1;
-			aead_avx2_open(key, packets, count);
+			lanes->open(key, packets, count);
 			assert_authentic(packets, count, first % count);
 		}
 	}
+}
+
+/* Those of the processors that valgrind knows; without any it is libcrypto. */
+static void test_packets_at_once(void **state)
+{
+	const struct aead_lanes *sets[AEAD_LANES_SETS];
+
+	(void)state;
+	for (size_t i = aead_lanes_supported(sets); i-- > 0;)
+		test_lanes(sets[i]);
 	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
 }
 
