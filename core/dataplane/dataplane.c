@@ -38,13 +38,21 @@ static void on_engine_random(void *context, void *to, size_t size)
 	random_bytes(to, size);
 }
 
+static void on_engine_compute(void *context, struct wg_answer *answer)
+{
+	struct dataplane *d = context;
+
+	workers_compute(d->workers, answer);
+}
+
 static void on_source_refused(void *context, void *owner)
 {
 	(void)context;
 	wg_peer_forget_source(owner);
 }
 
-static const struct wg_device_ops engine_ops = { on_engine_send, on_engine_random };
+static const struct wg_device_ops engine_ops = { on_engine_send, on_engine_random,
+						 on_engine_compute };
 static const struct udp_sender_ops sender_ops = { on_source_refused };
 
 /*
@@ -80,6 +88,16 @@ static void on_timer(struct poller_source *source, uint32_t events)
 	wg_device_run_timers(d->device, dataplane_now());
 	arm_timer(d);
 }
+
+static void on_computed(void *context, struct wg_answer *answer)
+{
+	struct dataplane *d = context;
+
+	wg_device_take_answer(d->device, answer, dataplane_now());
+	arm_timer(d);
+}
+
+static const struct workers_ops workers_ops = { on_computed };
 
 static void on_tun_ready(struct poller_source *source, uint32_t events)
 {
@@ -220,6 +238,8 @@ static int make_engine(struct dataplane *d, unsigned flags)
 	int r = wg_device_new(&engine_ops, d, dataplane_now(), &d->device);
 
 	if (r == 0)
+		r = workers_new(d->poller, &workers_ops, d, &d->workers);
+	if (r == 0)
 		r = udp_sender_new(BATCH, segment, &sender_ops, d, &d->sender_v4);
 	if (r == 0)
 		r = udp_sender_new(BATCH, segment, &sender_ops, d, &d->sender_v6);
@@ -258,6 +278,11 @@ int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *o
 	return 0;
 }
 
+int dataplane_start_workers(struct dataplane *d)
+{
+	return workers_start(d->workers);
+}
+
 static void close_source(struct dataplane *d, struct poller_source *source)
 {
 	poller_remove(d->poller, source);
@@ -273,6 +298,7 @@ struct dataplane *dataplane_free(struct dataplane *d)
 	poller_remove(d->poller, &d->v6_source);
 	close_source(d, &d->timer_source);
 	close_source(d, &d->link_source);
+	workers_free(d->workers); /* before the answers that they have */
 	wg_device_free(d->device);
 	udp_sender_free(d->sender_v4);
 	udp_sender_free(d->sender_v6);

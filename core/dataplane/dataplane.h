@@ -1,7 +1,8 @@
 /*
  * The data plane: a WireGuard device between a TUN interface and UDP sockets
  *
- * One thread runs everything from one poller. A round takes what the TUN has, or what a socket has,
+ * One thread runs everything from one poller, but for the computing that answers to handshakes take
+ * (workers.h). A round takes what the TUN has, or what a socket has,
  * up to the size of a batch, passes it through the engine in place and hands it on: nothing waits for
  * a timer to become a batch, nothing is allocated or locked for a packet. The engine's own timers run
  * from one timerfd, which is armed only while the engine has a deadline.
@@ -36,11 +37,17 @@ struct dataplane_ops {
 /*
  * Makes a device without key and peers, listening on any free port. Takes @tun. @opener, @poller,
  * @ops and @context are kept. All that needs privilege is done when it returns, but for what the
- * opener does. Returns 0 or a negative errno.
+ * opener does; the threads are left to dataplane_start_workers(). Returns 0 or a negative errno.
  */
 int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *opener,
 		  unsigned flags, const struct dataplane_ops *ops, void *context,
 		  struct dataplane **ret);
+
+/*
+ * Starts the threads that answer handshakes, with the privilege that the caller has by then: to be called
+ * once the caller has none, but may start threads still. Returns 0 or a negative errno.
+ */
+int dataplane_start_workers(struct dataplane *d);
 
 struct dataplane *dataplane_free(struct dataplane *d);
 DEFINE_CLEANUP(struct dataplane *, dataplane_free);

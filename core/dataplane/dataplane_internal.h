@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/dataplane.h"
+#include "dataplane/workers.h"
 #include "offload/coalescer.h"
 #include "offload/segmenter.h"
 #include "packetio/link_watch.h"
@@ -47,6 +48,7 @@ struct dataplane {
 	struct tun tun;
 	struct link_state link;
 	struct wg_device *device;
+	struct workers *workers;
 	struct udp_pair sockets;
 	struct udp_sender *sender_v4;
 	struct udp_sender *sender_v6;

@@ -87,7 +87,9 @@ static int load_filter(const int *calls, size_t count, bool tun)
 	if (!filter)
 		return -ENOMEM;
 	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
-	r = allow(filter, common_calls, ARRAY_SIZE(common_calls));
+	r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1); /* of all threads, or of none */
+	if (r == 0)
+		r = allow(filter, common_calls, ARRAY_SIZE(common_calls));
 	if (r == 0)
 		r = allow(filter, calls, count);
 	if (r == 0)
@@ -162,7 +164,7 @@ static int forbid_new_privileges(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-int sandbox_enter_dataplane(const struct sandbox_user *user)
+int sandbox_drop_privilege(const struct sandbox_user *user)
 {
 	int r;
 
@@ -180,9 +182,12 @@ int sandbox_enter_dataplane(const struct sandbox_user *user)
 	/* The search for leaks in the end traces the process. */
 	if (r == 0 && prctl(PR_SET_DUMPABLE, SANITIZED) < 0)
 		r = -errno;
-	if (r == 0)
-		r = load_filter(dataplane_calls, ARRAY_SIZE(dataplane_calls), true);
 	return r;
+}
+
+int sandbox_filter_dataplane(void)
+{
+	return load_filter(dataplane_calls, ARRAY_SIZE(dataplane_calls), true);
 }
 
 int sandbox_enter_opener(void)

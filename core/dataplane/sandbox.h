@@ -19,10 +19,13 @@ int sandbox_find_user(const char *name, struct sandbox_user *ret);
 
 /*
  * For the data plane: an empty root directory (where CAP_SYS_CHROOT and a /run to make it in are at
- * hand), the user's ids and no further groups, no capability, no way to gain one, and the filter.
- * Only what is open already can be used afterwards. Returns 0 or a negative errno.
+ * hand), the user's ids and no further groups, no capability, no way to gain one. Only what is open
+ * already can be used afterwards. To be called before there are threads. Returns 0 or a negative errno.
  */
-int sandbox_enter_dataplane(const struct sandbox_user *user);
+int sandbox_drop_privilege(const struct sandbox_user *user);
+
+/* The filter, for all threads that there are by then: none can be started. Returns 0 or a negative errno. */
+int sandbox_filter_dataplane(void);
 
 /* For the opener: CAP_NET_ADMIN and CAP_NET_BIND_SERVICE stay. Returns 0 or a negative errno. */
 int sandbox_enter_opener(void);

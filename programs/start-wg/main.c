@@ -300,8 +300,23 @@ static int drop_privilege(const struct options *options)
 	int r = sandbox_find_user(options->user, &user);
 
 	if (r == 0)
-		r = sandbox_enter_dataplane(&user);
+		r = sandbox_drop_privilege(&user);
 	return r < 0 ? fail(r, advices, "become user", options->user) : 0;
+}
+
+/* Gives up all privilege, and everything that is not needed from here on. */
+static int shut_in(struct program *p)
+{
+	const struct advice none = { 0 };
+	int r = drop_privilege(&p->options);
+
+	if (r < 0)
+		return r;
+	r = dataplane_start_workers(p->dataplane);
+	if (r < 0)
+		return fail(r, &none, "start threads for", p->options.interface);
+	r = sandbox_filter_dataplane();
+	return r < 0 ? fail(r, &none, "filter the system calls of", p->options.interface) : 0;
 }
 
 /* Lets go of the caller's terminal or pipes. */
@@ -326,7 +341,7 @@ static int become_ready(struct program *p, int log_level)
 		if (null_fd < 0)
 			return fail(-errno, &(struct advice){ 0 }, "open", "/dev/null");
 	}
-	r = drop_privilege(&p->options);
+	r = shut_in(p);
 	if (r < 0)
 		return r;
 	if (notify_fd >= 0)

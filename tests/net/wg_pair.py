@@ -100,8 +100,12 @@ class End:
         assert len(processes) == 1, processes
         return processes[0]
 
-    def status(self):
-        with open(f"/proc/{self.pid()}/status", encoding="ascii") as file:
+    def threads(self):
+        return os.listdir(f"/proc/{self.pid()}/task")
+
+    def status(self, thread=None):
+        """Of one thread, or the first."""
+        with open(f"/proc/{self.pid()}/task/{thread or self.pid()}/status", encoding="ascii") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 

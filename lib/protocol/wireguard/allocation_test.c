@@ -141,7 +141,7 @@ static void a_handshake_survives_a_failure(void **state)
 
 static void a_device_is_made_or_not(void **state)
 {
-	static const struct wg_device_ops ops = { side_send, side_random };
+	static const struct wg_device_ops ops = { .send = side_send, .random = side_random };
 	struct world w = { .random = 3 };
 	struct side side = { .world = &w };
 	int r = -ENOMEM;

@@ -6,8 +6,10 @@
  * come in as arguments and callbacks, messages leave through wg_device_ops.send and, for packets in
  * bulk, in the buffers of the caller, which are sealed and opened in place.
  *
- * Owned by one thread. Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
- * its handshake runs; handshakes from addresses that ask too often cost one MAC each.
+ * Owned by one thread. What an answer to a handshake costs on curves and hashes may be left to others
+ * (wg_device_ops.compute). Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
+ * its handshake runs; WG_ANSWERS_MAX initiations are answered at the same time; handshakes from
+ * addresses that ask too often cost one MAC each.
  *
  * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
  */
@@ -26,8 +28,11 @@
 #define WG_STAGED_MAX 128
 #define WG_PACKET_MAX 65535
 
+#define WG_ANSWERS_MAX 512
+
 struct wg_device;
 struct wg_peer;
+struct wg_answer;
 
 /* The two times that the protocol needs: timers run on the first, TAI64N stamps come from the second. */
 struct wg_time {
@@ -48,6 +53,13 @@ struct wg_device_ops {
 	void (*send)(void *context, const struct wg_route *to, uint8_t ds, const void *message,
 		     size_t size);
 	void (*random)(void *context, void *to, size_t size);
+
+	/*
+	 * May be NULL. An initiation is to be answered, which takes computing for a while: has
+	 * wg_answers_compute() called and the answer given back, in any order and at any time before
+	 * the device is released. No more than WG_ANSWERS_MAX are out.
+	 */
+	void (*compute)(void *context, struct wg_answer *answer);
 };
 
 /* One packet: on its way out an inner IP packet that becomes a message, on its way in a message
@@ -76,6 +88,7 @@ struct wg_device_drops {
 	uint64_t malformed;
 	uint64_t bad_mac; /* also every handshake while there is no private key */
 	uint64_t under_load; /* answered with a cookie or ignored */
+	uint64_t busy; /* as many initiations as may be are being answered */
 	uint64_t rate_limited;
 	uint64_t unknown_peer;
 	uint64_t handshake_replayed;
@@ -138,6 +151,18 @@ void wg_peer_forget_source(struct wg_peer *peer);
  */
 void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t count,
 		    struct wg_time now);
+
+/*
+ * Does the computing of answers: changes nothing but them, so that any thread may. Several at once take
+ * less time than one after the other.
+ */
+void wg_answers_compute(struct wg_answer *const *answers, size_t count);
+
+/* Gives an answer back to its device once it was computed. */
+void wg_device_take_answer(struct wg_device *device, struct wg_answer *answer, struct wg_time now);
+
+/* A place for whoever has the answer to chain it with others. */
+struct wg_answer **wg_answer_next(struct wg_answer *answer);
 
 /* Does what is due. Call at wg_device_deadline(), and any time else. */
 void wg_device_run_timers(struct wg_device *device, struct wg_time now);

@@ -3,8 +3,8 @@
  *
  * For the files of this folder and their tests. A device owns its peers, a peer its sessions and
  * its handshake. session.c holds keys and counters, peer.c what a peer is, peer_timers.c when
- * something is due, handshake.c the messages that make sessions, data.c those that use them,
- * configure.c changes from outside.
+ * something is due, handshake.c the messages that make sessions, answer.c what answers them, data.c
+ * those that use them, configure.c changes from outside.
  */
 #pragma once
 
@@ -44,6 +44,7 @@
 #define LOAD_INTERVAL (100 * NS_PER_MS)
 #define LOAD_LINGER NS_PER_S
 #define LOAD_BATCH 16
+#define LOAD_ANSWERS (WG_ANSWERS_MAX / 2) /* so many that wait are load, too */
 
 #define DS_HANDSHAKE 0x88 /* AF41 */
 
@@ -87,6 +88,11 @@ enum shared_state {
 	SHARED_UNKNOWN, /* not computed yet */
 	SHARED_KNOWN,
 	SHARED_REJECTED, /* the public key is of low order: no handshake is possible */
+};
+
+enum answer_step {
+	ANSWER_READ, /* who is it? */
+	ANSWER_WRITE, /* is it really, and if so, what is the response? */
 };
 
 struct wg_peer {
@@ -137,6 +143,33 @@ struct wg_peer {
 	uint64_t tx_bytes;
 };
 
+/*
+ * An initiation on its way to the response. A value of its own: while it is out to be computed, the
+ * device and its peers may change.
+ */
+struct wg_answer {
+	struct wg_answer *next; /* of whoever holds it */
+	enum answer_step step;
+	int result; /* of the step: 0, an error of noise.h, or -ESTALE: seen before */
+
+	struct dh_key *identity; /* ours when it came; NULL: the place is free */
+	struct wg_route from;
+	uint32_t sender;
+	struct noise_initiation initiation;
+	struct noise_handshake handshake;
+	uint8_t remote_static[DH_SIZE];
+
+	/* Of the peer, for the second step. */
+	uint8_t shared[DH_SIZE];
+	enum shared_state shared_state;
+	uint8_t preshared_key[WG_KEY_SIZE];
+	uint8_t timestamp[NOISE_TIMESTAMP_SIZE]; /* in: the latest one; out: that of the initiation */
+
+	uint8_t ephemeral[DH_SIZE]; /* random */
+	struct noise_response response;
+	struct noise_keys keys;
+};
+
 struct wg_device {
 	struct wg_device_ops ops;
 	void *context;
@@ -159,6 +192,12 @@ struct wg_device {
 	unsigned load_count; /* handshakes in it */
 	unsigned load_row; /* handshakes in this batch and those before it that were full of them */
 	uint64_t loaded_until_ns;
+
+	struct wg_answer *answers; /* WG_ANSWERS_MAX, or one where they are computed at once */
+	size_t answer_capacity;
+	size_t answers_made; /* those after it were never used */
+	size_t answers_out;
+	struct wg_answer *free_answers;
 
 	struct wg_device_drops drops;
 };
@@ -240,6 +279,23 @@ void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now);
 /* Deals with a message of any type but data. */
 void device_handle_handshake(struct wg_device *device, const struct wg_buffer *message,
 			     uint32_t type, struct wg_time now);
+
+/* Counts a handshake that failed for one of the errors of noise.h. */
+void device_count_failure(struct wg_device *device, int error);
+
+/* A handshake message of @size from the peer was authentic. */
+void peer_handshake_received(struct wg_peer *peer, const struct wg_route *from, size_t size,
+			     struct wg_time now);
+
+/* answer.c */
+
+/* Returns 0 or -ENOMEM. */
+int answers_init(struct wg_device *device);
+void answers_done(struct wg_device *device);
+
+/* Begins to answer an initiation that came from @from. */
+void device_answer(struct wg_device *device, const struct wg_route *from, uint32_t sender,
+		   const struct noise_initiation *initiation, struct wg_time now);
 
 /* data.c */
 

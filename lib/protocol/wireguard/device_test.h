@@ -157,7 +157,7 @@ static inline struct ip_prefix test_prefix(const char *text)
  * fd00:0:0:1::/64. */
 static inline void side_init(struct world *world, int i)
 {
-	static const struct wg_device_ops ops = { side_send, side_random };
+	static const struct wg_device_ops ops = { .send = side_send, .random = side_random };
 	struct side *side = &world->sides[i];
 	struct dh_key *key = NULL;
 	int r;

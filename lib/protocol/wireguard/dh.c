@@ -8,10 +8,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <sodium/crypto_scalarmult_curve25519.h>
+#include <stdatomic.h>
 
 #include "base/secret.h"
 
 struct dh_key {
+	atomic_uint holders;
 	EVP_PKEY *pair;
 	uint8_t public_key[DH_SIZE]; /* libcrypto would allocate to tell it */
 };
@@ -54,13 +56,20 @@ int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret)
 		free(key);
 		return -ENOMEM;
 	}
+	atomic_init(&key->holders, 1);
 	*ret = key;
 	return 0;
 }
 
+struct dh_key *dh_key_ref(struct dh_key *key)
+{
+	(void)atomic_fetch_add_explicit(&key->holders, 1, memory_order_relaxed);
+	return key;
+}
+
 struct dh_key *dh_key_free(struct dh_key *key)
 {
-	if (!key)
+	if (!key || atomic_fetch_sub_explicit(&key->holders, 1, memory_order_acq_rel) > 1)
 		return NULL;
 	EVP_PKEY_free(key->pair); /* wipes it */
 	free(key);
@@ -96,4 +105,11 @@ int dh_shared(const struct dh_key *key, const uint8_t public_key[DH_SIZE], uint8
 	EVP_PKEY_CTX_free(context);
 	EVP_PKEY_free(peer);
 	return r;
+}
+
+void dh_shared_many(struct dh_request *requests, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		requests[i].result =
+			dh_shared(requests[i].key, requests[i].public_key, requests[i].secret);
 }

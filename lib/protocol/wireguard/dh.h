@@ -2,10 +2,11 @@
  * X25519 (RFC 7748)
  *
  * A private key is kept in the form that libcrypto computes with, because making it from its bytes
- * costs as much as a shared secret.
+ * costs as much as a shared secret. It does not change, so that threads may share it.
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -20,7 +21,10 @@ void dh_clamp(uint8_t private_key[DH_SIZE]);
 /* Makes a key from its private half. Returns 0 or -ENOMEM. */
 int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret);
 
-/* Wipes and releases the key. NULL is fine. Returns NULL. */
+/* One more holder of the key, who may be another thread. Returns @key. */
+struct dh_key *dh_key_ref(struct dh_key *key);
+
+/* One holder less; the last one wipes and releases the key. NULL is fine. Returns NULL. */
 struct dh_key *dh_key_free(struct dh_key *key);
 DEFINE_CLEANUP(struct dh_key *, dh_key_free);
 
@@ -29,3 +33,13 @@ void dh_key_public(const struct dh_key *key, uint8_t ret[DH_SIZE]);
 /* Computes the shared secret with a public key. Returns 0, -ENOMEM, or -EKEYREJECTED for a public
  * key that makes it zero (RFC 7748 section 6.1). */
 int dh_shared(const struct dh_key *key, const uint8_t public_key[DH_SIZE], uint8_t ret[DH_SIZE]);
+
+/* A shared secret among others that are wanted. */
+struct dh_request {
+	const struct dh_key *key;
+	const uint8_t *public_key;
+	uint8_t *secret; /* out, where result is 0 */
+	int result; /* out: as dh_shared() returns */
+};
+
+void dh_shared_many(struct dh_request *requests, size_t count);

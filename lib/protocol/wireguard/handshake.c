@@ -79,8 +79,7 @@ void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now)
 	peer_handshake_begun(peer, now); /* what failed is tried again */
 }
 
-/* Counts a handshake that failed for one of the errors of noise.h. */
-static void count_failure(struct wg_device *device, int error)
+void device_count_failure(struct wg_device *device, int error)
 {
 	if (error == -ENOMEM)
 		device->drops.no_memory++;
@@ -97,7 +96,8 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 	}
 	device->load_count++;
 	device->load_row++;
-	if (device->load_count > LOAD_HANDSHAKES || device->load_row > LOAD_HANDSHAKES)
+	if (device->load_count > LOAD_HANDSHAKES || device->load_row > LOAD_HANDSHAKES ||
+	    device->answers_out > LOAD_ANSWERS)
 		device->loaded_until_ns = now.monotonic_ns + LOAD_LINGER;
 	return now.monotonic_ns < device->loaded_until_ns;
 }
@@ -139,115 +139,18 @@ static bool admit(struct wg_device *device, const struct wg_buffer *message, uin
 	return true;
 }
 
-/* A handshake message of the peer's was authentic. */
-static void peer_handshake_received(struct wg_peer *peer, const struct wg_buffer *message,
-				    struct wg_time now)
+void peer_handshake_received(struct wg_peer *peer, const struct wg_route *from, size_t size,
+			     struct wg_time now)
 {
-	peer->route = message->from;
-	peer->rx_bytes += message->size;
+	peer->route = *from;
+	peer->rx_bytes += size;
 	peer_authenticated_received(peer, now);
-}
-
-/* Makes the session of a handshake that we answer. */
-static int accept_session(struct wg_peer *peer, struct noise_handshake *handshake, uint32_t sender,
-			  struct wg_time now, struct noise_response *ret, uint32_t *ret_index)
-{
-	struct wg_device *device = peer->device;
-	uint8_t ephemeral[DH_SIZE];
-	struct noise_keys keys;
-	struct session *session;
-	int r;
-
-	device_random(device, ephemeral, sizeof(ephemeral));
-	r = noise_write_response(handshake, peer->public_key, peer->preshared_key, ephemeral, ret,
-				 &keys);
-	if (r < 0)
-		return r;
-	r = session_new(peer, &keys, false, now, &session);
-	secret_wipe(&keys, sizeof(keys));
-	if (r < 0)
-		return r;
-	r = index_table_add(&device->indices, peer, session, device->ops.random, device->context,
-			    &session->local_index);
-	if (r < 0) {
-		session_free(session);
-		return r;
-	}
-	session->remote_index = sender;
-	*ret_index = session->local_index;
-	peer_add_session(peer, session);
-	return 0;
-}
-
-static void send_response(struct wg_peer *peer, struct noise_handshake *handshake, uint32_t sender,
-			  struct wg_time now)
-{
-	uint8_t message[MESSAGE_RESPONSE_SIZE];
-	struct noise_response body;
-	struct writer w;
-	uint32_t index;
-	int r = accept_session(peer, handshake, sender, now, &body, &index);
-
-	if (r < 0) {
-		count_failure(peer->device, r);
-		return;
-	}
-	writer_init(&w, message, sizeof(message));
-	writer_u32le(&w, MESSAGE_RESPONSE);
-	writer_u32le(&w, index);
-	writer_u32le(&w, sender);
-	writer_copy(&w, &body, sizeof(body));
-	cookie_jar_sign(&peer->cookies, message, sizeof(message), now.monotonic_ns);
-	peer_session_derived(peer, now);
-	peer_send(peer, DS_HANDSHAKE, message, sizeof(message));
-	peer_authenticated_sent(peer, now);
-}
-
-/* Finds out who sent an initiation, and whether it is new. NULL: counted as dropped. */
-static struct wg_peer *authenticate(struct wg_device *device, struct noise_handshake *handshake,
-				    const struct noise_initiation *body, struct wg_time now)
-{
-	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
-	uint8_t remote_static[DH_SIZE];
-	struct wg_peer *peer;
-	int r;
-
-	r = noise_read_initiation(handshake, device->identity, body, remote_static);
-	if (r < 0) {
-		count_failure(device, r);
-		return NULL;
-	}
-	peer = map_get(&device->peers_by_key, remote_static, sizeof(remote_static));
-	if (!peer) {
-		device->drops.unknown_peer++;
-		return NULL;
-	}
-	if (now.monotonic_ns < peer->next_acceptance_ns) {
-		device->drops.rate_limited++;
-		return NULL;
-	}
-	r = peer_shared_secret(peer);
-	if (r == 0)
-		r = noise_read_timestamp(handshake, peer->shared, body, timestamp);
-	if (r < 0) {
-		count_failure(device, r);
-		return NULL;
-	}
-	if (memcmp(timestamp, peer->latest_timestamp, sizeof(timestamp)) <= 0) {
-		device->drops.handshake_replayed++;
-		return NULL;
-	}
-	memcpy(peer->latest_timestamp, timestamp, sizeof(timestamp));
-	peer->next_acceptance_ns = now.monotonic_ns + INITIATION_INTERVAL;
-	return peer;
 }
 
 static void handle_initiation(struct wg_device *device, const struct wg_buffer *message,
 			      struct reader *r, struct wg_time now)
 {
-	CLEANUP(noise_handshake_done) struct noise_handshake handshake = { 0 };
 	struct noise_initiation body;
-	struct wg_peer *peer;
 	uint32_t sender;
 
 	sender = reader_u32le(r);
@@ -257,13 +160,8 @@ static void handle_initiation(struct wg_device *device, const struct wg_buffer *
 		device->drops.malformed++;
 		return;
 	}
-	if (!admit(device, message, sender, now))
-		return;
-	peer = authenticate(device, &handshake, &body, now);
-	if (!peer)
-		return;
-	peer_handshake_received(peer, message, now);
-	send_response(peer, &handshake, sender, now);
+	if (admit(device, message, sender, now))
+		device_answer(device, &message->from, sender, &body, now);
 }
 
 /* Ends the handshake that we began with the session that comes of it. */
@@ -320,10 +218,10 @@ static void handle_response(struct wg_device *device, const struct wg_buffer *me
 	peer = entry->peer;
 	error = finish_handshake(entry, &body, sender, now);
 	if (error < 0) {
-		count_failure(device, error);
+		device_count_failure(device, error);
 		return;
 	}
-	peer_handshake_received(peer, message, now);
+	peer_handshake_received(peer, &message->from, message->size, now);
 	peer_session_derived(peer, now);
 	peer_handshake_complete(peer, now);
 	/* The other side must see a packet before it can use the session. */
@@ -356,7 +254,7 @@ static void handle_cookie(struct wg_device *device, const struct wg_buffer *mess
 	}
 	error = cookie_jar_take(&entry->peer->cookies, nonce, sealed, now.monotonic_ns);
 	if (error < 0)
-		count_failure(device, error);
+		device_count_failure(device, error);
 	else
 		entry->peer->rx_bytes += message->size;
 }

@@ -116,20 +116,15 @@ int noise_write_initiation(struct noise_handshake *handshake, const struct dh_ke
 	return 0;
 }
 
-int noise_read_initiation(struct noise_handshake *handshake, const struct dh_key *self,
-			  const struct noise_initiation *from, uint8_t ret_remote_static[DH_SIZE])
+int noise_read_initiation(struct noise_handshake *handshake, const uint8_t self[DH_SIZE],
+			  const uint8_t secret[DH_SIZE], const struct noise_initiation *from,
+			  uint8_t ret_remote_static[DH_SIZE])
 {
 	uint8_t key[AEAD_KEY_SIZE];
-	uint8_t public_key[DH_SIZE];
-	int r;
 
-	dh_key_public(self, public_key);
-	begin(handshake, public_key);
-	memcpy(handshake->remote_ephemeral, from->ephemeral, DH_SIZE);
+	begin(handshake, self);
 	mix_ephemeral(handshake, from->ephemeral);
-	r = mix_dh(handshake, self, from->ephemeral, key);
-	if (r < 0)
-		return r;
+	mix_key(handshake, secret, key);
 	return open_payload(handshake, key, from->static_key, sizeof(from->static_key),
 			    ret_remote_static);
 }
@@ -143,27 +138,18 @@ int noise_read_timestamp(struct noise_handshake *handshake, const uint8_t shared
 	return open_payload(handshake, key, from->timestamp, sizeof(from->timestamp), ret);
 }
 
-int noise_write_response(struct noise_handshake *handshake, const uint8_t remote_static[DH_SIZE],
-			 const uint8_t preshared_key[DH_SIZE], uint8_t ephemeral[DH_SIZE],
-			 struct noise_response *ret, struct noise_keys *ret_keys)
+int noise_write_response(struct noise_handshake *handshake, const uint8_t ephemeral[DH_SIZE],
+			 const uint8_t with_ephemeral[DH_SIZE], const uint8_t with_static[DH_SIZE],
+			 const uint8_t preshared_key[DH_SIZE], struct noise_response *ret,
+			 struct noise_keys *ret_keys)
 {
-	CLEANUP(dh_key_free) struct dh_key *own = NULL;
 	uint8_t key[AEAD_KEY_SIZE];
 	int r;
 
-	dh_clamp(ephemeral);
-	r = dh_key_new(ephemeral, &own);
-	secret_wipe(ephemeral, DH_SIZE);
-	if (r < 0)
-		return r;
-	dh_key_public(own, ret->ephemeral);
-	mix_ephemeral(handshake, ret->ephemeral);
-	r = mix_dh(handshake, own, handshake->remote_ephemeral, NULL);
-	if (r < 0)
-		return r;
-	r = mix_dh(handshake, own, remote_static, NULL);
-	if (r < 0)
-		return r;
+	memcpy(ret->ephemeral, ephemeral, DH_SIZE);
+	mix_ephemeral(handshake, ephemeral);
+	mix_key(handshake, with_ephemeral, NULL);
+	mix_key(handshake, with_static, NULL);
 	mix_preshared_key(handshake, preshared_key, key);
 	r = seal_payload(handshake, key, NULL, 0, ret->nothing);
 	if (r < 0)

@@ -3,7 +3,8 @@
  *
  * Only the cryptography: bodies of the two messages without type, indices and MACs. The initiator
  * keeps a struct noise_handshake between writing the initiation and reading the response; the
- * responder needs one only while it answers. noise_handshake_done() wipes it; a zeroed one is empty.
+ * responder needs one only while it answers, and computes the shared secrets itself, perhaps those of
+ * several handshakes at once. noise_handshake_done() wipes it; a zeroed one is empty.
  */
 #pragma once
 
@@ -32,7 +33,6 @@ struct noise_handshake {
 	uint8_t chaining_key[BLAKE2S_SIZE];
 	uint8_t hash[BLAKE2S_SIZE];
 	struct dh_key *ephemeral; /* the initiator's own; owned */
-	uint8_t remote_ephemeral[DH_SIZE]; /* the responder's view of it */
 };
 
 struct noise_keys {
@@ -55,16 +55,24 @@ int noise_write_initiation(struct noise_handshake *handshake, const struct dh_ke
 			   const uint8_t timestamp[NOISE_TIMESTAMP_SIZE],
 			   uint8_t ephemeral[DH_SIZE], struct noise_initiation *ret);
 
-/* Tells who an initiation claims to be from; noise_read_timestamp() proves it. */
-int noise_read_initiation(struct noise_handshake *handshake, const struct dh_key *self,
-			  const struct noise_initiation *from, uint8_t ret_remote_static[DH_SIZE]);
+/*
+ * Tells who an initiation claims to be from; noise_read_timestamp() proves it. @self: our static public
+ * key. @secret: of our static key and the ephemeral one of the initiation.
+ */
+int noise_read_initiation(struct noise_handshake *handshake, const uint8_t self[DH_SIZE],
+			  const uint8_t secret[DH_SIZE], const struct noise_initiation *from,
+			  uint8_t ret_remote_static[DH_SIZE]);
 int noise_read_timestamp(struct noise_handshake *handshake, const uint8_t shared[DH_SIZE],
 			 const struct noise_initiation *from, uint8_t ret[NOISE_TIMESTAMP_SIZE]);
 
-/* Answers an initiation that was read. @ephemeral: 32 random bytes, wiped. */
-int noise_write_response(struct noise_handshake *handshake, const uint8_t remote_static[DH_SIZE],
-			 const uint8_t preshared_key[DH_SIZE], uint8_t ephemeral[DH_SIZE],
-			 struct noise_response *ret, struct noise_keys *ret_keys);
+/*
+ * Answers an initiation that was read. @ephemeral: our new public key. @with_ephemeral, @with_static:
+ * the secrets of its private half and the other side's keys.
+ */
+int noise_write_response(struct noise_handshake *handshake, const uint8_t ephemeral[DH_SIZE],
+			 const uint8_t with_ephemeral[DH_SIZE], const uint8_t with_static[DH_SIZE],
+			 const uint8_t preshared_key[DH_SIZE], struct noise_response *ret,
+			 struct noise_keys *ret_keys);
 
 /* Ends the handshake that @handshake began, which stays as it is: a forged response does no harm. */
 int noise_read_response(const struct noise_handshake *handshake, const struct dh_key *self,
