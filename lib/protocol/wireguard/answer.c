@@ -103,7 +103,7 @@ struct wanted {
 	size_t count;
 };
 
-static void want(struct wanted *wanted, struct wg_answer *answer, const struct dh_key *key,
+static void want(struct wanted *wanted, struct wg_answer *answer, struct dh_key *key,
 		 const uint8_t public_key[DH_SIZE], uint8_t *secret)
 {
 	wanted->requests[wanted->count] = (struct dh_request){ key, public_key, secret, 0 };

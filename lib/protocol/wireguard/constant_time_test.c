@@ -17,6 +17,7 @@
 #include "wireguard/blake2s.h"
 #include "wireguard/cookie.h"
 #include "wireguard/dh.h"
+#include "wireguard/dh_avx2.h"
 #include "wireguard/xchacha.h"
 
 #include "base/test.h"
@@ -168,6 +169,24 @@ static void test_keys(void **state)
 	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
 }
 
+static void test_shared_secrets_at_once(void **state)
+{
+	uint8_t private_keys[DH_AVX2_LANES][DH_SIZE], public_keys[DH_AVX2_LANES][DH_SIZE];
+	uint8_t secrets[DH_AVX2_LANES][DH_SIZE];
+	struct dh_avx2_pair pairs[DH_AVX2_LANES];
+
+	(void)state;
+	if (!dh_avx2_available())
+		return;
+	for (size_t i = 0; i < DH_AVX2_LANES; i++) {
+		make_secret(private_keys[i], DH_SIZE);
+		make_secret(public_keys[i], DH_SIZE); /* a static key of a peer is one here, too */
+		pairs[i] = (struct dh_avx2_pair){ private_keys[i], public_keys[i], secrets[i] };
+	}
+	dh_avx2_shared(pairs, DH_AVX2_LANES);
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
 /* The last one: valgrind does notice. */
 static void test_a_leak_is_found(void **state)
 {
@@ -185,9 +204,13 @@ static void test_a_leak_is_found(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_packets_at_once),	   cmocka_unit_test(test_hashes),
-		cmocka_unit_test(test_comparison),	   cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_macs_of_handshakes), cmocka_unit_test(test_a_leak_is_found),
+		cmocka_unit_test(test_packets_at_once),
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_comparison),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_macs_of_handshakes),
+		cmocka_unit_test(test_shared_secrets_at_once),
+		cmocka_unit_test(test_a_leak_is_found),
 	};
 
 	(void)argc;

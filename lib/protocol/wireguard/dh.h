@@ -1,8 +1,8 @@
 /*
  * X25519 (RFC 7748)
  *
- * A private key is kept in the form that libcrypto computes with, because making it from its bytes
- * costs as much as a shared secret. It does not change, so that threads may share it.
+ * A key holds what computing with it needs more than once. It does not change for those who use it, so
+ * that threads may share it.
  */
 #pragma once
 
@@ -32,14 +32,15 @@ void dh_key_public(const struct dh_key *key, uint8_t ret[DH_SIZE]);
 
 /* Computes the shared secret with a public key. Returns 0, -ENOMEM, or -EKEYREJECTED for a public
  * key that makes it zero (RFC 7748 section 6.1). */
-int dh_shared(const struct dh_key *key, const uint8_t public_key[DH_SIZE], uint8_t ret[DH_SIZE]);
+int dh_shared(struct dh_key *key, const uint8_t public_key[DH_SIZE], uint8_t ret[DH_SIZE]);
 
 /* A shared secret among others that are wanted. */
 struct dh_request {
-	const struct dh_key *key;
+	struct dh_key *key;
 	const uint8_t *public_key;
-	uint8_t *secret; /* out, where result is 0 */
+	uint8_t *secret; /* out, to be used where result is 0 */
 	int result; /* out: as dh_shared() returns */
 };
 
+/* Takes less time than one after the other, where the processor can. */
 void dh_shared_many(struct dh_request *requests, size_t count);

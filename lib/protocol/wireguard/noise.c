@@ -23,8 +23,8 @@ static void mix_key(struct noise_handshake *h, const uint8_t value[DH_SIZE], uin
 	blake2s_kdf(h->chaining_key, value, DH_SIZE, h->chaining_key, key, NULL);
 }
 
-static int mix_dh(struct noise_handshake *h, const struct dh_key *own,
-		  const uint8_t remote[DH_SIZE], uint8_t *key)
+static int mix_dh(struct noise_handshake *h, struct dh_key *own, const uint8_t remote[DH_SIZE],
+		  uint8_t *key)
 {
 	uint8_t shared[DH_SIZE];
 	int r = dh_shared(own, remote, shared);
@@ -81,7 +81,7 @@ static void mix_preshared_key(struct noise_handshake *h, const uint8_t preshared
 	secret_wipe(mixed, sizeof(mixed));
 }
 
-int noise_write_initiation(struct noise_handshake *handshake, const struct dh_key *self,
+int noise_write_initiation(struct noise_handshake *handshake, struct dh_key *self,
 			   const uint8_t remote_static[DH_SIZE], const uint8_t shared[DH_SIZE],
 			   const uint8_t timestamp[NOISE_TIMESTAMP_SIZE],
 			   uint8_t ephemeral[DH_SIZE], struct noise_initiation *ret)
@@ -158,7 +158,7 @@ int noise_write_response(struct noise_handshake *handshake, const uint8_t epheme
 	return 0;
 }
 
-int noise_read_response(const struct noise_handshake *handshake, const struct dh_key *self,
+int noise_read_response(const struct noise_handshake *handshake, struct dh_key *self,
 			const uint8_t preshared_key[DH_SIZE], const struct noise_response *from,
 			struct noise_keys *ret_keys)
 {

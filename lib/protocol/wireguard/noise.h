@@ -50,7 +50,7 @@ DEFINE_CLEANUP_DONE(struct noise_handshake, noise_handshake_done);
  * Begins a handshake. @self: our static key. @shared: the secret of both static keys.
  * @ephemeral: 32 random bytes, wiped. What @handshake held before is released.
  */
-int noise_write_initiation(struct noise_handshake *handshake, const struct dh_key *self,
+int noise_write_initiation(struct noise_handshake *handshake, struct dh_key *self,
 			   const uint8_t remote_static[DH_SIZE], const uint8_t shared[DH_SIZE],
 			   const uint8_t timestamp[NOISE_TIMESTAMP_SIZE],
 			   uint8_t ephemeral[DH_SIZE], struct noise_initiation *ret);
@@ -75,6 +75,6 @@ int noise_write_response(struct noise_handshake *handshake, const uint8_t epheme
 			 struct noise_keys *ret_keys);
 
 /* Ends the handshake that @handshake began, which stays as it is: a forged response does no harm. */
-int noise_read_response(const struct noise_handshake *handshake, const struct dh_key *self,
+int noise_read_response(const struct noise_handshake *handshake, struct dh_key *self,
 			const uint8_t preshared_key[DH_SIZE], const struct noise_response *from,
 			struct noise_keys *ret_keys);
