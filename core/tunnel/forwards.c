@@ -3,7 +3,6 @@
 
 #include "tunnel/forward_ports.h"
 #include "tunnel/forwards6.h"
-#include "tunnel/port_mapper.h"
 #include "tunnel/routes.h"
 #include "tunnel/wan.h"
 
@@ -574,7 +573,7 @@ int forwards_rekey(struct job *job, struct fault *fault)
 	if (r == 0)
 		r = put_routes_back(job, moves, fault);
 	if (r == 0 && json_object_size(to) + json_array_size(moves) > 0)
-		port_mapper_begin_epoch(job->tunnel->mapper);
+		job->moves_ports = true;
 	if (r < 0)
 		fault_prefix(fault, "the port forwards cannot follow to the new WAN address");
 	json_decref(from);

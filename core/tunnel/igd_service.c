@@ -444,9 +444,9 @@ static bool host_is_literal(const char *host)
 	return endpoint_parse(host, &endpoint) == 0 || ip_parse(host, &address) == 0;
 }
 
-static void server_uuid(const struct igd_service *service, char to[IGD_UUID_SIZE])
+void igd_service_uuid(const struct tunnel *tunnel, char to[IGD_UUID_SIZE])
 {
-	const json_t *wg = json_object_get(document_of(service), "wg");
+	const json_t *wg = json_object_get(store_document(tunnel->store), "wg");
 	const char *text = json_string_value(json_object_get(wg, "key"));
 	uint8_t private_key[X25519_KEY_SIZE] = { 0 }, public_key[X25519_KEY_SIZE] = { 0 };
 
@@ -462,7 +462,7 @@ static void answer_description(const struct igd_service *service, struct http_re
 	CLEANUP(text_done) struct text body = { .max = ANSWER_MAX };
 	char uuid[IGD_UUID_SIZE];
 
-	server_uuid(service, uuid);
+	igd_service_uuid(service->tunnel, uuid);
 	if (strcmp(path, IGD_ROOT_PATH) == 0)
 		igd_write_root(&body, uuid);
 	else if (strcmp(path, IGD_CONNECTION_PATH) == 0)
@@ -569,7 +569,7 @@ size_t igd_service_search(struct igd_service *service, uint32_t device, const ui
 	    !rate_limiter_allows(service->limiter, device, clock_monotonic_ns()) ||
 	    ssdp_search_parse(data, size, &target) < 0)
 		return 0;
-	server_uuid(service, uuid);
+	igd_service_uuid(service->tunnel, uuid);
 	return ssdp_response_write(target, subnet.server, uuid, to);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/ip.h"
 #include "http/server.h"
+#include "igd/igd.h"
 #include "tunnel/tunnel.h"
 
 #define IGD_SERVICE_PER_S 100 /* searches and requests of one device; more are refused */
@@ -29,6 +30,9 @@ int igd_service_new(struct tunnel *tunnel, struct igd_service **ret);
 /* For one that has no request any more: after its HTTP server. Before the tunnel is freed. NULL is fine.
  * Returns NULL. */
 struct igd_service *igd_service_free(struct igd_service *service);
+
+/* The name of the gateway: it stays the same as long as the server's key does. */
+void igd_service_uuid(const struct tunnel *tunnel, char to[IGD_UUID_SIZE]);
 
 /*
  * Reads a search that came from @device. Writes the response to @to and returns its size, 0: none.

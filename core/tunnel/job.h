@@ -36,6 +36,7 @@ struct job {
 	bool whole; /* all parts are compared, not those that were touched */
 	bool refusable; /* of the daemon's own: that the network refuses it undoes it */
 	bool ports_touched;
+	bool moves_ports; /* to other public addresses: once it is durable, devices have to ask again */
 	json_t *document; /* a new whole one, for `change` to take */
 	json_t *result; /* that `change` leaves for the answer; NULL: null */
 	void *data; /* of tunnel_edit_with() */

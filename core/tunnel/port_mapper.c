@@ -34,6 +34,8 @@ struct port_mapper {
 	uint64_t look_at_s; /* 0: not at all */
 	bool expiring;
 	uint64_t epoch_start_s;
+	void (*epoch_changed)(void *context); /* or NULL */
+	void *epoch_context;
 };
 
 static void run_batch(struct port_mapper *mapper);
@@ -502,8 +504,17 @@ uint32_t port_mapper_epoch(const struct port_mapper *mapper)
 
 void port_mapper_begin_epoch(struct port_mapper *mapper)
 {
-	if (mapper)
-		mapper->epoch_start_s = clock_monotonic_ns() / NS_PER_S;
+	if (!mapper)
+		return;
+	mapper->epoch_start_s = clock_monotonic_ns() / NS_PER_S;
+	if (mapper->epoch_changed)
+		mapper->epoch_changed(mapper->epoch_context);
+}
+
+void port_mapper_on_epoch(struct port_mapper *mapper, void (*changed)(void *context), void *context)
+{
+	mapper->epoch_changed = changed;
+	mapper->epoch_context = context;
 }
 
 int port_mapper_new(struct tunnel *tunnel, struct port_mapper **ret)

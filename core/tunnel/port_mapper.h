@@ -107,6 +107,10 @@ uint32_t port_mapper_epoch(const struct port_mapper *mapper);
 /* The public addresses of forwards changed: devices have to ask again. */
 void port_mapper_begin_epoch(struct port_mapper *mapper);
 
+/* Has @changed called whenever that is so. NULL: nobody any more. */
+void port_mapper_on_epoch(struct port_mapper *mapper, void (*changed)(void *context),
+			  void *context);
+
 /* Whether the device at an address may open ports. */
 bool port_mapper_permits(const json_t *document, uint32_t device);
 

@@ -358,6 +358,8 @@ static void on_committed(void *context, int result, uint64_t revision)
 	if (result == 0) {
 		if (job->whole)
 			recount_ports(job->tunnel);
+		if (job->moves_ports)
+			port_mapper_begin_epoch(job->tunnel->mapper);
 		job_done(job, TAKE_PTR(job->result), NULL);
 		return;
 	}

@@ -12,6 +12,7 @@
 #include "http/server.h"
 #include "igd/ssdp.h"
 #include "pcp/pcp.h"
+#include "tunnel/announcer.h"
 #include "tunnel/igd_service.h"
 #include "tunnel/pcp_service.h"
 
@@ -50,6 +51,7 @@ struct port_sockets {
 	struct netd_client *netd;
 	struct pcp_service *pcp;
 	struct igd_service *igd;
+	struct announcer *announcer;
 	struct http_server *server;
 	uv_loop_t *loop;
 	uv_timer_t retry;
@@ -111,11 +113,9 @@ static size_t put_source(union control *control, const struct pcp_peer *to)
 	return CMSG_SPACE(sizeof(info6));
 }
 
-static void on_send(void *context, const struct pcp_peer *to, const uint8_t *data, size_t size)
+static void send_by(const struct port_socket *socket, const struct pcp_peer *to, const void *data,
+		    size_t size)
 {
-	const struct port_sockets *sockets = context;
-	bool v4 = to->client.address.family == AF_INET;
-	const struct port_socket *socket = &sockets->sockets[v4 ? SERVICE_PCP : SERVICE_PCP6];
 	struct iovec iov = { (void *)data, size };
 	struct sockaddr_storage address;
 	union control control = { 0 };
@@ -130,6 +130,25 @@ static void on_send(void *context, const struct pcp_peer *to, const uint8_t *dat
 
 	if (socket->poll) /* what gets lost is asked for again */
 		(void)sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_send(void *context, const struct pcp_peer *to, const uint8_t *data, size_t size)
+{
+	const struct port_sockets *sockets = context;
+	bool v4 = to->client.address.family == AF_INET;
+
+	send_by(&sockets->sockets[v4 ? SERVICE_PCP : SERVICE_PCP6], to, data, size);
+}
+
+static void on_announce(void *context, enum announcer_port port, const struct pcp_peer *to,
+			const void *data, size_t size)
+{
+	const struct port_sockets *sockets = context;
+
+	if (port == ANNOUNCER_SSDP)
+		send_by(&sockets->sockets[SERVICE_SSDP], to, data, size);
+	else
+		on_send(context, to, data, size);
 }
 
 /* The answer to a search leaves from the address of the device's subnet, as its route has it. */
@@ -289,6 +308,8 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 		complain(socket, strerror(-r));
 	else
 		socket->complained = false;
+	if (r == 0 && socket->poll)
+		announcer_begin(socket->owner->announcer);
 }
 
 /* A socket that is bound to an interface does not follow to one of the same name. */
@@ -370,6 +391,8 @@ static int begin_services(struct port_sockets *sockets, struct tunnel *tunnel)
 
 	if (r == 0)
 		r = igd_service_new(tunnel, &sockets->igd);
+	if (r == 0)
+		r = announcer_new(tunnel, on_announce, sockets, &sockets->announcer);
 	options.context = sockets->igd;
 	return r < 0 ? r : http_server_new(sockets->loop, &options, &sockets->server);
 }
@@ -388,6 +411,7 @@ int port_sockets_start(uv_loop_t *loop, struct tunnel *tunnel, struct netd_clien
 			(struct port_socket){ .owner = sockets, .service = i, .fd = -EBADF };
 	r = begin_services(sockets, tunnel);
 	if (r < 0) {
+		(void)announcer_free(sockets->announcer);
 		(void)igd_service_free(sockets->igd);
 		(void)pcp_service_free(sockets->pcp);
 		free(sockets);
@@ -417,6 +441,7 @@ void port_sockets_stop(struct port_sockets *sockets, void (*closed)(void *contex
 		uv_close((uv_handle_t *)TAKE_PTR(sockets->watch), on_poll_closed);
 		(void)close(sockets->watch_fd);
 	}
+	announcer_stop(sockets->announcer);
 	for (enum service i = 0; i < SERVICES; i++)
 		drop_socket(&sockets->sockets[i]);
 	http_server_close(TAKE_PTR(sockets->server), on_server_closed, sockets);
@@ -431,6 +456,7 @@ struct port_sockets *port_sockets_free(struct port_sockets *sockets)
 {
 	if (!sockets)
 		return NULL;
+	(void)announcer_free(sockets->announcer);
 	(void)igd_service_free(sockets->igd);
 	(void)pcp_service_free(sockets->pcp);
 	uv_close((uv_handle_t *)&sockets->retry, on_retry_closed);

@@ -10,7 +10,7 @@ from lab import PATIENCE, family_of
 SUCCESS, UNSUPP_VERSION, NOT_AUTHORIZED, MALFORMED_REQUEST = 0, 1, 2, 3
 NO_RESOURCES, CANNOT_PROVIDE_EXTERNAL, ADDRESS_MISMATCH = 8, 11, 12
 TCP, UDP = 6, 17
-PORT = 5351
+PORT, CLIENT_PORT = 5351, 5350
 HOSTNAME = 224  # an option of private use
 
 
@@ -47,6 +47,7 @@ class PcpClient:
     """A device that opens ports at its gateway."""
 
     def __init__(self, host, address, gateway):
+        self.host = host
         self.address = address
         self.socket = host.socket(family_of(address), socket.SOCK_DGRAM)
         self.socket.bind((address, 0))
@@ -76,6 +77,13 @@ class PcpClient:
 
     def map(self, internal, external, *arguments, **options):
         return Answer(self.ask(self.request(internal, external, *arguments, **options)))
+
+    def listen(self, port=CLIENT_PORT):
+        """A socket that hears what the gateway says unasked."""
+        unasked = self.host.socket(family_of(self.address), socket.SOCK_DGRAM)
+        unasked.bind((self.address, port))
+        unasked.settimeout(20 * PATIENCE)
+        return unasked
 
     def close(self):
         self.socket.close()

@@ -402,6 +402,51 @@ def test_upnp_is_asked_by_address_and_from_within(world, igd):
         world.stranger.connect(Lab.VPS, 49001, 1)
 
 
+# What devices hear unasked
+
+def heard(unasked, sort):
+    """The next datagram that is of a sort, by its first bytes."""
+    while True:
+        data, (address, port) = unasked.recvfrom(2048)
+        assert (address, port) == (ROUTER, 1900 if data[:1] == b"N" else 5351)
+        if data.startswith(sort):
+            return data
+
+
+ALIVE, BYEBYE = b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nCACHE", b"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT"
+
+
+def test_devices_are_told_when_they_have_to_ask_again(world, server, igd, phone):
+    """Each by the protocol that it opened its ports by; those that have none hear nothing."""
+    with server.listen() as unasked, server.listen(1900) as upnp, \
+            PcpClient(phone, PHONE, ROUTER).listen() as other:
+        assert server.map(7000, 7000).result == SUCCESS
+        natpmpc(world.server, "-a", "7001", "7001", "tcp", "600")
+        upnpc(igd, "-a", SERVER, "7002", "7002", "TCP", "600")
+        before = server.announce().epoch
+        world.tunnel.stop()
+        notify = [heard(upnp, BYEBYE) for _ in range(9)]
+        assert any(b"NT: upnp:rootdevice\r\n" in data for data in notify)
+        world.tunnel.start()
+        announce = heard(unasked, b"\x02")
+        assert announce[:8] == b"\x02\x80" + bytes(6) and len(announce) == 24
+        assert int.from_bytes(announce[8:12], "big") >= before, "nothing was lost"
+        address = heard(unasked, b"\x00")
+        assert address[:4] == b"\0\x80\0\0" and address[8:] == socket.inet_aton(Lab.VPS)
+        assert ROOT.encode() in heard(upnp, ALIVE)
+
+        world.tunnel.call("device.set-wan", subnet=SUBNET, ip=SERVER, wanIp=Lab.VPS_SECOND)
+        wait_until(lambda: heard(unasked, b"\x00")[8:] == socket.inet_aton(Lab.VPS_SECOND),
+                   "the new address is told", 60)
+        epoch = wait_until(lambda: int.from_bytes(heard(unasked, b"\x02")[8:12], "big"), "the epoch", 60)
+        assert epoch < before
+        # That is what the device asks again for.
+        assert server.map(7000, 7000).address == Lab.VPS_SECOND
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.recv(100)
+
+
 def test_a_new_interface_is_followed(world, server):
     """Whatever happens to the interface, devices can open ports again soon. The last test here, because
     other devices take their time to notice."""

@@ -413,11 +413,13 @@ def test_pcp_is_for_oneself_alone(world):
 
 def test_pcp_leases_end_and_survive_a_restart(world):
     box = world.address("box")
-    with PcpClient(world.box, box, PREFIX + "1") as client:
+    with PcpClient(world.box, box, PREFIX + "1") as client, client.listen() as unasked:
         assert client.map(7000, 7000, 3).result == SUCCESS
         assert client.map(7001, 7001, 3600).result == SUCCESS
         world.tunnel.kill()
         world.tunnel.start()
+        data, sender = unasked.recvfrom(2048)  # it is told of the restart
+        assert data[:8] == b"\x02\x80" + bytes(6) and sender[:2] == (PREFIX + "1", 5351)
         wait_until(lambda: list(forwards6(world)) == [f"[{box}]:7001"], "the lease ends", 20)
     assert ask_tcp(world.stranger, box, 7001) == ("box", Lab.STRANGER6)
     assert differences(world.tunnel) == []

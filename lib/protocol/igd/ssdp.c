@@ -126,3 +126,47 @@ size_t ssdp_response_write(enum ssdp_target target, uint32_t server, const char 
 
 	return size < 0 ? 0 : (size_t)size;
 }
+
+/* A device is told of by its own name and by its type, the root by that it is one as well. */
+static const struct {
+	const char *suffix;
+	const char *type; /* NULL: its own name */
+} parts[SSDP_PARTS] = {
+	{ "", "upnp:rootdevice" },
+	{ "", NULL },
+	{ "", IGD_DEVICE_TYPE },
+	{ "-wan", NULL },
+	{ "-wan", IGD_WAN_DEVICE_TYPE },
+	{ "-wan", IGD_INTERFACE_TYPE },
+	{ "-wanconn", NULL },
+	{ "-wanconn", IGD_CONNECTION_DEVICE_TYPE },
+	{ "-wanconn", IGD_CONNECTION_TYPE },
+};
+
+size_t ssdp_notify_write(enum ssdp_event event, unsigned part, uint32_t server,
+			 const char uuid[IGD_UUID_SIZE], char to[SSDP_RESPONSE_MAX])
+{
+	const char *type = parts[part].type;
+	char address[IP_TEXT_MAX], name[IGD_UUID_SIZE + 16], where[128] = "";
+	int size;
+
+	(void)snprintf(name, sizeof(name), "uuid:%.36s%s", uuid, parts[part].suffix);
+	if (event == SSDP_ALIVE)
+		(void)snprintf(where, sizeof(where),
+			       "CACHE-CONTROL: max-age=%d\r\n"
+			       "LOCATION: http://%s:%d" IGD_ROOT_PATH "\r\n"
+			       "SERVER: StartOS UPnP/1.1\r\n",
+			       SSDP_MAX_AGE_S, ip_v4_format(server, address), IGD_HTTP_PORT);
+	size = snprintf(to, SSDP_RESPONSE_MAX,
+			"NOTIFY * HTTP/1.1\r\n"
+			"HOST: 239.255.255.250:%d\r\n"
+			"%s"
+			"NT: %s\r\n"
+			"NTS: ssdp:%s\r\n"
+			"USN: %s%s%s\r\n"
+			"\r\n",
+			SSDP_PORT, where, type ? type : name,
+			event == SSDP_ALIVE ? "alive" : "byebye", name, type ? "::" : "",
+			type ? type : "");
+	return size < 0 ? 0 : (size_t)size;
+}

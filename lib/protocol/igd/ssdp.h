@@ -1,7 +1,7 @@
 /*
- * SSDP: how a gateway is found (UPnP Device Architecture 1.1 section 1.3)
+ * SSDP: how a gateway is found (UPnP Device Architecture 1.1 sections 1.2 and 1.3)
  *
- * Reads searches and writes responses. No state, no I/O.
+ * Reads searches, writes responses and notifications. No state, no I/O.
  */
 #pragma once
 
@@ -31,3 +31,15 @@ int ssdp_search_parse(const uint8_t *data, size_t size, enum ssdp_target *ret);
  * size. */
 size_t ssdp_response_write(enum ssdp_target target, uint32_t server, const char uuid[IGD_UUID_SIZE],
 			   char to[SSDP_RESPONSE_MAX]);
+
+enum ssdp_event {
+	SSDP_ALIVE,
+	SSDP_BYEBYE,
+};
+
+/* Root, devices and services: a notification speaks of one. */
+#define SSDP_PARTS 9
+
+/* Writes the notification of an event for a part, below SSDP_PARTS. @server: as above. Returns its size. */
+size_t ssdp_notify_write(enum ssdp_event event, unsigned part, uint32_t server,
+			 const char uuid[IGD_UUID_SIZE], char to[SSDP_RESPONSE_MAX]);

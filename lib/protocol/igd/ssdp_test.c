@@ -75,12 +75,40 @@ static void the_response(void **state)
 		"urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n");
 }
 
+static void notifications(void **state)
+{
+	static const char uuid[] = "00010203-0405-0607-0809-0a0b0c0d0e0f";
+	char message[SSDP_RESPONSE_MAX];
+	size_t size = ssdp_notify_write(SSDP_ALIVE, 2, 0x0a3b0001, uuid, message);
+
+	assert_int_equal(size, strlen(message));
+	assert_string_equal(
+		message,
+		"NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n"
+		"CACHE-CONTROL: max-age=1800\r\n"
+		"LOCATION: http://10.59.0.1:49001/rootDesc.xml\r\nSERVER: StartOS UPnP/1.1\r\n"
+		"NT: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nNTS: ssdp:alive\r\n"
+		"USN: uuid:00010203-0405-0607-0809-0a0b0c0d0e0f::"
+		"urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n");
+	(void)ssdp_notify_write(SSDP_BYEBYE, 6, 0x0a3b0001, uuid, message);
+	assert_string_equal(message,
+			    "NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n"
+			    "NT: uuid:00010203-0405-0607-0809-0a0b0c0d0e0f-wanconn\r\n"
+			    "NTS: ssdp:byebye\r\n"
+			    "USN: uuid:00010203-0405-0607-0809-0a0b0c0d0e0f-wanconn\r\n\r\n");
+	for (unsigned part = 0; part < SSDP_PARTS; part++) {
+		size = ssdp_notify_write(SSDP_ALIVE, part, 0xffffffff, uuid, message);
+		assert_int_equal(size, strlen(message)); /* whole, with the longest address */
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gateways_are_found),
 		cmocka_unit_test(others_are_not_meant),
 		cmocka_unit_test(the_response),
+		cmocka_unit_test(notifications),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

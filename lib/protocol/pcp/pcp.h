@@ -15,6 +15,7 @@
 #include "base/ip.h"
 
 #define PCP_PORT 5351
+#define PCP_CLIENT_PORT 5350 /* where clients hear what they did not ask for */
 #define PCP_MESSAGE_MAX 1100 /* bytes of a message, RFC 6887 section 7 */
 #define PCP_VERSION 2
 #define PCP_NONCE_SIZE 12
