@@ -1,14 +1,17 @@
 """Devices open their own ports: PCP byte for byte; NAT-PMP and UPnP by clients that are not ours."""
 
 import http.client
+import json
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 
 import pytest
 
+import product
 from conftest import SUBNET
 from kernel import differences
 from lab import PATIENCE, Lab, wait_until
@@ -356,6 +359,39 @@ def test_upnpc_finds_the_gateway_by_itself(world, igd):
     # -i, because to upnpc the addresses of the lab's internet look private.
     output = igd.run("upnpc", "-i", "-m", "wg0", "-s")
     assert ROOT in output and f"ExternalIPAddress = {Lab.VPS}" in output
+
+
+ETHERNET_VIEW = {"LD_PRELOAD": f"{product.BUILD_DIR}/tests/net/libethernet-view.so"}
+
+
+def gupnp(host, action, *words, **arguments):
+    """GUPnP calls an action at the gateway that it finds on the tunnel; `words` are the results to give."""
+    values = [f"New{name}={value}" for name, value in arguments.items()]
+    return json.loads(host.run(sys.executable, f"{product.ROOT}/tests/net/gupnp_client.py", "wg0", action,
+                               *values, *(f"New{word}" for word in words),
+                               env=ETHERNET_VIEW))
+
+
+def test_gupnp(world, igd):
+    search = igd.start("gssdp-discover", "-i", "wg0", "-t",
+                       "urn:schemas-upnp-org:device:InternetGatewayDevice:1",
+                       env=ETHERNET_VIEW)
+    wait_until(lambda: f"Location: {ROOT}" in search.output(), "GSSDP finds the gateway", 20)
+    search.stop()
+    assert gupnp(igd, "GetExternalIPAddress", "ExternalIPAddress") == {
+        "NewExternalIPAddress": Lab.VPS}
+    port = {"RemoteHost": "", "ExternalPort": 7000, "Protocol": "TCP"}
+    assert gupnp(igd, "AddPortMapping", **port, InternalPort=7000, InternalClient=SERVER, Enabled=1,
+                 PortMappingDescription="a door", LeaseDuration=600) == {}
+    assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
+    assert forward(world, 7000)["lease"]["via"] == "upnp"
+    listed = gupnp(igd, "GetGenericPortMappingEntry", "ExternalPort", "InternalClient", "LeaseDuration",
+                   PortMappingIndex=0)
+    assert (listed["NewExternalPort"], listed["NewInternalClient"]) == ("7000", SERVER)
+    assert 0 < int(listed["NewLeaseDuration"]) <= 600
+    assert gupnp(igd, "DeletePortMapping", **port) == {}
+    assert forward(world, 7000) is None
+    assert gupnp(igd, "DeletePortMapping", **port) == {"error": 714}
 
 
 def test_upnp_leases_and_conflicts(world, igd, phone):
