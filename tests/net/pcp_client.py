@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 import struct
+import time
 
 from lab import PATIENCE, family_of
 
@@ -43,6 +44,12 @@ class Answer:
             self.address = str(full.ipv4_mapped or full)
 
 
+def answers(answer, request):
+    """Whether the opcode is the same, and of MAP the nonce."""
+    return answer[1] == request[1] | 0x80 and (len(answer) < 36 or answer[24:36] == request[24:36]
+                                               or request[1] == 0)
+
+
 class PcpClient:
     """A device that opens ports at its gateway."""
 
@@ -55,13 +62,18 @@ class PcpClient:
 
     def ask(self, data, tries=5):
         """Sends until an answer comes, as RFC 6887 section 8.1.1 has it; None: there is none."""
-        for _ in range(tries):
+        deadline = time.monotonic() + tries * PATIENCE
+        while time.monotonic() < deadline:
             self.socket.settimeout(1.0 * PATIENCE)
-            self.socket.send(data)
             try:
-                return self.socket.recv(2048)
-            except (TimeoutError, ConnectionRefusedError):
+                self.socket.send(data)
+                while not answers(answer := self.socket.recv(2048), data):
+                    pass  # a second one to what was sent twice
+                return answer
+            except TimeoutError:
                 pass
+            except ConnectionRefusedError:
+                time.sleep(0.02)  # the daemon is not that far yet
         return None
 
     def header(self, opcode, lifetime, address=None):
