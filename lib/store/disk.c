@@ -14,13 +14,17 @@
 #define APPLICATION_ID 0x53744462 /* tells the file from other SQLite databases */
 #define FORMAT 2
 
-/* Run at each opening: the file stays ours (no shared memory beside it), and little of it cached. */
-static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
-			       "PRAGMA journal_mode = WAL;"
+/* The locks of this VFS keep other processes out and let several connections of this one in, with the
+ * index of the log in memory: there is no file of shared memory beside the database. */
+#define VFS "unix-excl"
+
+/* Run at each opening: little of the file is cached, and the log, which is written over and over, keeps
+ * its size: a file that grows takes longer to sync. */
+static const char settings[] = "PRAGMA journal_mode = WAL;"
 			       "PRAGMA synchronous = FULL;"
 			       "PRAGMA mmap_size = 0;"
 			       "PRAGMA cache_size = -256;"
-			       "PRAGMA journal_size_limit = 4194304;"
+			       "PRAGMA journal_size_limit = 16777216;"
 			       "PRAGMA trusted_schema = OFF;";
 
 static const char schema[] =
@@ -221,20 +225,45 @@ static int check_format(struct disk *disk, const char *path, struct fault *fault
 	return 0;
 }
 
+int disk_connect(const char *path, sqlite3 **ret)
+{
+	sqlite3 *db = NULL;
+	int r;
+
+	r = sqlite3_open_v2(path, &db,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+				    SQLITE_OPEN_EXRESCODE,
+			    VFS);
+	if (r == SQLITE_OK)
+		r = sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(db, settings, NULL, NULL, NULL);
+	if (r != SQLITE_OK)
+		(void)sqlite3_close(db);
+	else
+		*ret = db;
+	return disk_errno(r);
+}
+
+/* Called by SQLite after each revision. That it is told to somebody keeps it from copying the log itself. */
+static int note_log(void *context, sqlite3 *db, const char *name, int pages)
+{
+	struct disk *disk = context;
+
+	(void)db;
+	(void)name;
+	disk->log_pages = (unsigned)pages;
+	return SQLITE_OK;
+}
+
 static int open_database(struct disk *disk, const char *path, struct fault *fault)
 {
 	int r;
 
-	r = sqlite3_open_v2(path, &disk->db,
-			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-				    SQLITE_OPEN_EXRESCODE,
-			    NULL);
-	if (r == SQLITE_OK)
-		r = sqlite3_db_config(disk->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	if (r == SQLITE_OK)
-		r = sqlite3_exec(disk->db, settings, NULL, NULL, NULL);
-	if (r != SQLITE_OK)
-		return disk_errno(r);
+	r = disk_connect(path, &disk->db);
+	if (r < 0)
+		return r;
+	(void)sqlite3_wal_hook(disk->db, note_log, disk);
 	r = check_format(disk, path, fault);
 	if (r < 0)
 		return r;
@@ -250,9 +279,10 @@ int disk_open(const char *path, struct disk **ret, struct fault *fault)
 	if (!disk)
 		return fault_set_errno(fault, -ENOMEM, FAULT_DATABASE, "cannot open %s", path);
 	disk->lock_fd = -EBADF;
-	(void)pthread_mutex_init(&disk->mutex, NULL);
-	(void)pthread_cond_init(&disk->calm, NULL);
-	disk->snapshot_every = STORE_SNAPSHOT_EVERY;
+	upkeep_init(&disk->upkeep);
+	disk->path = strdup(path);
+	if (!disk->path)
+		return fault_set_errno(fault, -ENOMEM, FAULT_DATABASE, "cannot open %s", path);
 	r = lock(path, &disk->lock_fd, fault);
 	if (r < 0)
 		return r;
@@ -270,11 +300,10 @@ struct disk *disk_close(struct disk *disk)
 {
 	if (!disk)
 		return NULL;
-	snapshot_wait(disk);
+	upkeep_done(&disk->upkeep);
 	(void)sqlite3_finalize(disk->append);
 	(void)sqlite3_close(disk->db);
-	(void)pthread_cond_destroy(&disk->calm);
-	(void)pthread_mutex_destroy(&disk->mutex);
+	free(disk->path);
 	if (disk->lock_fd >= 0)
 		(void)close(disk->lock_fd);
 	free(disk);
@@ -315,12 +344,12 @@ static int replay_patch(sqlite3_stmt *statement, json_t **document, uint64_t rev
 	return r < 0 && r != -ENOMEM ? -EBADMSG : r;
 }
 
-static int replay(struct disk *disk, json_t **document, uint64_t *revision, struct fault *fault)
+static int replay(sqlite3 *db, json_t **document, uint64_t *revision, struct fault *fault)
 {
 	CLEANUP(disk_finalize) sqlite3_stmt *statement = NULL;
 	int r;
 
-	r = sqlite3_prepare_v2(disk->db,
+	r = sqlite3_prepare_v2(db,
 			       "SELECT revision, patch FROM revision WHERE revision > ?"
 			       " ORDER BY revision",
 			       -1, &statement, NULL);
@@ -338,24 +367,37 @@ static int replay(struct disk *disk, json_t **document, uint64_t *revision, stru
 	return disk_errno(r);
 }
 
-int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, struct fault *fault)
+int disk_read(sqlite3 *db, json_t **ret_document, uint64_t *ret_revision, uint64_t *ret_snapshot,
+	      struct fault *fault)
 {
 	json_t *document = NULL;
 	uint64_t revision;
 	int r;
 
-	r = snapshot_load(disk, &document, &revision);
+	r = snapshot_load(db, &document, &revision);
 	if (r == 0) {
-		atomic_store(&disk->next_snapshot, revision + disk->snapshot_every);
-		r = replay(disk, &document, &revision, fault);
+		*ret_snapshot = revision;
+		r = replay(db, &document, &revision, fault);
 	}
 	if (r < 0) {
 		json_decref(document);
-		fault_prefix(fault, "cannot read the database");
-		return fault_set_errno(fault, r, FAULT_DATABASE, "cannot read the database");
+		return r;
 	}
 	*ret_document = document;
 	*ret_revision = revision;
+	return 0;
+}
+
+int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision, struct fault *fault)
+{
+	uint64_t snapshot;
+	int r = disk_read(disk->db, ret_document, ret_revision, &snapshot, fault);
+
+	if (r < 0) {
+		fault_prefix(fault, "cannot read the database");
+		return fault_set_errno(fault, r, FAULT_DATABASE, "cannot read the database");
+	}
+	atomic_store(&disk->upkeep.next_snapshot, snapshot + disk->upkeep.snapshot_every);
 	return 0;
 }
 
@@ -377,8 +419,10 @@ int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t 
 {
 	int r;
 
-	snapshot_hold(disk);
+	upkeep_hold(&disk->upkeep);
 	r = append(disk, revision, patch, size);
-	snapshot_go_on(disk);
+	upkeep_go_on(&disk->upkeep);
+	if (r == 0)
+		upkeep_begin(disk, revision);
 	return r;
 }

@@ -3,7 +3,9 @@
  *
  * All that talks to SQLite. It holds a snapshot of the document, in parts, and each patch since, one row
  * per revision. Used by one thread at a time: the loop's at the start and the end, a worker's in
- * between. A thread of its own writes each snapshot beside that.
+ * between. Beside that a thread of its own comes and goes, which makes a new snapshot of what is in the
+ * file each STORE_SNAPSHOT_EVERY revisions, and moves pages from the log to the database: no revision
+ * waits for either. Where that fails nothing is lost, and it is tried again some revisions later.
  */
 #pragma once
 
@@ -20,7 +22,7 @@ struct disk;
  */
 int disk_open(const char *path, struct disk **ret, struct fault *fault);
 
-/* Waits for a snapshot in hand. NULL is fine. Returns NULL. */
+/* Waits for the upkeep in hand. NULL is fine. Returns NULL. */
 struct disk *disk_close(struct disk *disk);
 DEFINE_CLEANUP(struct disk *, disk_close);
 
@@ -37,16 +39,8 @@ int disk_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision,
  */
 int disk_append(struct disk *disk, uint64_t revision, const char *patch, size_t size);
 
-/* Whether so many patches follow the snapshot that @revision should be followed by one. */
+/* Whether so many patches follow the snapshot that @revision is to be followed by one. */
 bool disk_wants_snapshot(const struct disk *disk, uint64_t revision);
 
 /* Replaces STORE_SNAPSHOT_EVERY, from the present revision on; for tests, which have less patience. */
 void disk_set_snapshot_every(struct disk *disk, uint64_t present, unsigned revisions);
-
-/*
- * Begins to replace the snapshot by one of @revision, which is written while revisions are appended, and
- * to forget the patches up to it. @document must not change during the call; its text is in memory until
- * it is written. Returns 0 or a negative errno; where it fails, now or later, nothing is lost, and one is
- * wanted again some revisions later.
- */
-int disk_snapshot(struct disk *disk, uint64_t revision, const json_t *document);

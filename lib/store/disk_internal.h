@@ -1,4 +1,4 @@
-/* What the two halves of the database file share: disk.c and snapshot.c. */
+/* What the parts of the database file share: disk.c, snapshot.c and upkeep.c. */
 #pragma once
 
 #include <jansson.h>
@@ -10,22 +10,29 @@
 #include "base/text.h"
 #include "store/disk.h"
 
-struct disk {
-	int lock_fd;
-	sqlite3 *db; /* used under the mutex once a snapshot is being written */
-	sqlite3_stmt *append;
+/* The thread that keeps the file short. */
+struct upkeep {
+	pthread_t thread;
+	bool has_thread; /* to be joined */
+	atomic_bool running;
+	bool wants_snapshot; /* what it came for; else the log alone */
 	unsigned snapshot_every; /* revisions */
+	atomic_uint_fast64_t next_snapshot; /* the revision that is to be followed by one */
+	unsigned next_copy; /* pages in the log that are to be followed by moving them */
 
+	/* Whose turn it is to write. */
 	pthread_mutex_t mutex;
 	pthread_cond_t calm; /* no revision waits any more */
 	atomic_uint urgent; /* revisions that wait for the database or have it */
-	atomic_uint_fast64_t next_snapshot; /* the revision that is to be followed by one */
+};
 
-	/* The snapshot in hand, the writing thread's until it is joined. */
-	pthread_t writer;
-	bool has_writer;
-	uint64_t snapshot_revision;
-	struct text text;
+struct disk {
+	char *path;
+	int lock_fd;
+	sqlite3 *db;
+	sqlite3_stmt *append;
+	atomic_uint log_pages; /* after the last revision */
+	struct upkeep upkeep;
 };
 
 /* The errno for an error of SQLite, negative; 0 for none. */
@@ -44,13 +51,32 @@ static inline sqlite3_stmt *disk_finalize(sqlite3_stmt *statement)
 }
 DEFINE_CLEANUP(sqlite3_stmt *, disk_finalize);
 
+/* Opens the file once more: each thread has a connection of its own. 0 or a negative errno. */
+int disk_connect(const char *path, sqlite3 **ret);
+
+/* Reads the document and its revision, and that of the snapshot it began with. 0 or a negative errno. */
+int disk_read(sqlite3 *db, json_t **ret_document, uint64_t *ret_revision, uint64_t *ret_snapshot,
+	      struct fault *fault);
+
 /* The document of the last whole snapshot; null at revision 0 where there is none. */
-int snapshot_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision);
+int snapshot_load(sqlite3 *db, json_t **ret_document, uint64_t *ret_revision);
 
-/* Between these two the database is the caller's. The writer of a snapshot gets it when no one else
- * wants it. */
-void snapshot_hold(struct disk *disk);
-void snapshot_go_on(struct disk *disk);
+/* Replaces the snapshot by one of the present revision, and removes what it makes superfluous. Returns the
+ * revision through @ret, also where it could not be written. 0 or a negative errno. */
+int snapshot_renew(struct upkeep *upkeep, sqlite3 *db, uint64_t *ret);
 
-/* Until the snapshot in hand is written, or has failed. */
-void snapshot_wait(struct disk *disk);
+void upkeep_init(struct upkeep *upkeep);
+
+/* Waits for what is in hand. */
+void upkeep_done(struct upkeep *upkeep);
+
+/* After @revision was written: does what is due, beside the revisions that follow. */
+void upkeep_begin(struct disk *disk, uint64_t revision);
+
+/* Between these two the database is the revision's to write. */
+void upkeep_hold(struct upkeep *upkeep);
+void upkeep_go_on(struct upkeep *upkeep);
+
+/* Between these two it is the thread's, which gets it when no revision wants it. */
+void upkeep_await_turn(struct upkeep *upkeep);
+void upkeep_end_turn(struct upkeep *upkeep);

@@ -1,9 +1,10 @@
 /*
  * Snapshots of the document in the database file
  *
- * The text of the whole document is made at once, in memory, and written by a thread of its own in
- * small transactions, between which revisions are appended: none waits for longer than one part takes.
- * The snapshot counts from the transaction that names its revision in the table `snapshot`; what it
+ * A snapshot is made of the one before it and the patches since, read from the file as a start would: the
+ * document in memory changes with each revision, and nobody has to stop for its sake. It is written in
+ * small transactions, between which revisions are appended. None of them is synced, as each counts only
+ * once those before it do; the next revision syncs them with itself. The snapshot counts from the transaction that names its revision in the table `snapshot`; what it
  * makes superfluous is removed after that, little by little too. What a crash leaves of an unfinished
  * one is removed by the next.
  */
@@ -11,7 +12,6 @@
 #include "store/disk_internal.h"
 
 #define PART_SIZE ((size_t)64 << 10)
-#define SNAPSHOT_RETRY 64 /* revisions, after one could not be written */
 
 /* Parts of other snapshots than the one that counts, one at a time. */
 static const char forget_part[] = "DELETE FROM part WHERE id IN (SELECT id FROM part"
@@ -63,7 +63,7 @@ static size_t read_parts(void *buffer, size_t size, void *context)
 	return part;
 }
 
-int snapshot_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revision)
+int snapshot_load(sqlite3 *db, json_t **ret_document, uint64_t *ret_revision)
 {
 	CLEANUP(disk_finalize) sqlite3_stmt *parts = NULL;
 	struct part_reader reader = { 0 };
@@ -72,7 +72,7 @@ int snapshot_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revisi
 	json_t *document;
 	int r;
 
-	r = disk_query_integer(disk->db, "SELECT revision FROM snapshot", &revision);
+	r = disk_query_integer(db, "SELECT revision FROM snapshot", &revision);
 	if (r < 0)
 		return r;
 	if (revision < 0) {
@@ -80,7 +80,7 @@ int snapshot_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revisi
 		*ret_revision = 0;
 		return 0;
 	}
-	r = sqlite3_prepare_v2(disk->db, "SELECT text FROM part WHERE revision = ? ORDER BY id", -1,
+	r = sqlite3_prepare_v2(db, "SELECT text FROM part WHERE revision = ? ORDER BY id", -1,
 			       &parts, NULL);
 	if (r == SQLITE_OK)
 		r = sqlite3_bind_int64(parts, 1, revision);
@@ -95,148 +95,92 @@ int snapshot_load(struct disk *disk, json_t **ret_document, uint64_t *ret_revisi
 	return 0;
 }
 
-/* Turns. */
-
-void snapshot_hold(struct disk *disk)
-{
-	(void)atomic_fetch_add(&disk->urgent, 1);
-	(void)pthread_mutex_lock(&disk->mutex);
-}
-
-void snapshot_go_on(struct disk *disk)
-{
-	if (atomic_fetch_sub(&disk->urgent, 1) == 1)
-		(void)pthread_cond_signal(&disk->calm);
-	(void)pthread_mutex_unlock(&disk->mutex);
-}
-
-/* The writer's turn comes when no revision waits: a mutex alone would let it in again and again. */
-static void await_turn(struct disk *disk)
-{
-	(void)pthread_mutex_lock(&disk->mutex);
-	while (atomic_load(&disk->urgent) > 0)
-		(void)pthread_cond_wait(&disk->calm, &disk->mutex);
-}
-
 /* Writing. */
 
 /* Runs a statement that deletes a little, until nothing is left of that. */
-static int forget(struct disk *disk, const char *sql)
+static int forget(struct upkeep *upkeep, sqlite3 *db, const char *sql)
 {
 	int changes = 1, r = 0;
 
 	while (r == 0 && changes > 0) {
-		await_turn(disk);
-		r = disk_errno(sqlite3_exec(disk->db, sql, NULL, NULL, NULL));
-		changes = sqlite3_changes(disk->db);
-		(void)pthread_mutex_unlock(&disk->mutex);
+		upkeep_await_turn(upkeep);
+		r = disk_errno(sqlite3_exec(db, sql, NULL, NULL, NULL));
+		changes = sqlite3_changes(db);
+		upkeep_end_turn(upkeep);
 	}
 	return r;
 }
 
-static int run_bound(struct disk *disk, const char *sql, const char *bytes, size_t size)
+static int run_bound(struct upkeep *upkeep, sqlite3 *db, const char *sql, uint64_t revision,
+		     const char *bytes, size_t size)
 {
 	CLEANUP(disk_finalize) sqlite3_stmt *statement = NULL;
-	int r = sqlite3_prepare_v2(disk->db, sql, -1, &statement, NULL);
+	int r = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
 	if (r == SQLITE_OK)
-		r = sqlite3_bind_int64(statement, 1, (int64_t)disk->snapshot_revision);
+		r = sqlite3_bind_int64(statement, 1, (int64_t)revision);
 	if (r == SQLITE_OK && bytes)
 		r = sqlite3_bind_blob64(statement, 2, bytes, size, SQLITE_STATIC);
-	if (r == SQLITE_OK)
-		r = sqlite3_step(statement);
+	if (r != SQLITE_OK)
+		return disk_errno(r);
+	upkeep_await_turn(upkeep);
+	r = sqlite3_step(statement);
+	(void)sqlite3_reset(statement);
+	upkeep_end_turn(upkeep);
 	return disk_errno(r);
 }
 
-static int write_parts(struct disk *disk)
+static int write_parts(struct upkeep *upkeep, sqlite3 *db, uint64_t revision,
+		       const struct text *text)
 {
 	int r = 0;
 
-	for (size_t offset = 0; r == 0 && offset < disk->text.size; offset += PART_SIZE) {
-		size_t left = disk->text.size - offset;
+	for (size_t offset = 0; r == 0 && offset < text->size; offset += PART_SIZE) {
+		size_t left = text->size - offset;
 
-		await_turn(disk);
-		r = run_bound(disk, "INSERT INTO part (revision, text) VALUES (?, ?)",
-			      disk->text.data + offset, left < PART_SIZE ? left : PART_SIZE);
-		(void)pthread_mutex_unlock(&disk->mutex);
+		r = run_bound(upkeep, db, "INSERT INTO part (revision, text) VALUES (?, ?)",
+			      revision, text->data + offset, left < PART_SIZE ? left : PART_SIZE);
 	}
 	return r;
 }
 
-static int make_it_count(struct disk *disk)
+/* The text of the present document. What is appended meanwhile is not seen. */
+static int read_text(sqlite3 *db, struct text *text, uint64_t *ret_revision)
 {
+	json_t *document = NULL;
+	uint64_t snapshot;
 	int r;
 
-	await_turn(disk);
-	r = run_bound(disk, "INSERT OR REPLACE INTO snapshot VALUES (1, ?)", NULL, 0);
-	(void)pthread_mutex_unlock(&disk->mutex);
-	return r;
+	r = disk_errno(sqlite3_exec(db, "BEGIN", NULL, NULL, NULL));
+	if (r < 0)
+		return r;
+	r = disk_read(db, &document, ret_revision, &snapshot, NULL);
+	(void)sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	if (r < 0)
+		return r;
+	json_text_append(text, document);
+	json_decref(document);
+	return text_error(text);
 }
 
-static int write_all(struct disk *disk)
+int snapshot_renew(struct upkeep *upkeep, sqlite3 *db, uint64_t *ret)
 {
-	int r = forget(disk, forget_part);
-
-	if (r == 0)
-		r = write_parts(disk);
-	if (r == 0)
-		r = make_it_count(disk);
-	return r;
-}
-
-/* The thread. What could not be removed is removed by the next one. */
-static void *write_snapshot(void *context)
-{
-	struct disk *disk = context;
-	int r = write_all(disk);
-
-	text_done_secret(&disk->text);
-	(void)forget(disk, forget_part);
-	if (r == 0)
-		(void)forget(disk, forget_patches);
-	atomic_store(&disk->next_snapshot,
-		     disk->snapshot_revision + (r == 0 ? disk->snapshot_every : SNAPSHOT_RETRY));
-	return NULL;
-}
-
-void snapshot_wait(struct disk *disk)
-{
-	if (disk->has_writer)
-		(void)pthread_join(disk->writer, NULL);
-	disk->has_writer = false;
-}
-
-int disk_snapshot(struct disk *disk, uint64_t revision, const json_t *document)
-{
+	CLEANUP(text_done_secret) struct text text = { 0 };
 	int r;
 
-	snapshot_wait(disk); /* it ended before this one could be wanted */
-	disk->snapshot_revision = revision;
-	atomic_store(&disk->next_snapshot, revision + SNAPSHOT_RETRY);
-	json_text_append(&disk->text, document);
-	r = text_error(&disk->text);
-	if (r < 0) {
-		text_done_secret(&disk->text);
-		return r;
-	}
-	atomic_store(&disk->next_snapshot, UINT64_MAX);
-	r = -pthread_create(&disk->writer, NULL, write_snapshot, disk);
-	if (r < 0) {
-		atomic_store(&disk->next_snapshot, revision + SNAPSHOT_RETRY);
-		text_done_secret(&disk->text);
-		return r;
-	}
-	disk->has_writer = true;
-	return 0;
-}
-
-bool disk_wants_snapshot(const struct disk *disk, uint64_t revision)
-{
-	return revision >= atomic_load(&disk->next_snapshot);
-}
-
-void disk_set_snapshot_every(struct disk *disk, uint64_t present, unsigned revisions)
-{
-	disk->snapshot_every = revisions;
-	atomic_store(&disk->next_snapshot, present + revisions);
+	r = disk_errno(sqlite3_exec(db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL));
+	if (r == 0)
+		r = read_text(db, &text, ret);
+	if (r == 0)
+		r = forget(upkeep, db, forget_part);
+	if (r == 0)
+		r = write_parts(upkeep, db, *ret, &text);
+	if (r == 0)
+		r = run_bound(upkeep, db, "INSERT OR REPLACE INTO snapshot VALUES (1, ?)", *ret,
+			      NULL, 0);
+	/* What could not be removed is removed by the next one. */
+	(void)forget(upkeep, db, forget_part);
+	if (r == 0)
+		(void)forget(upkeep, db, forget_patches);
+	return r;
 }

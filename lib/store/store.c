@@ -460,18 +460,11 @@ static int make_patch(struct store_txn *txn)
 static int write_txn(const struct store_txn *txn)
 {
 	const struct store *store = txn->store;
-	uint64_t revision = store->revision + 1;
-	int r;
 
 	if (txn->log.count == 0)
 		return 0;
-	r = disk_append(store->disk, revision, txn->patch_text.data, txn->patch_text.size);
-	if (r < 0)
-		return r;
-	/* The revision is safe without a snapshot too; it is tried again later. */
-	if (disk_wants_snapshot(store->disk, revision))
-		(void)disk_snapshot(store->disk, revision, store->document);
-	return 0;
+	return disk_append(store->disk, store->revision + 1, txn->patch_text.data,
+			   txn->patch_text.size);
 }
 
 /* What the disk said becomes the state in memory; the transaction is gone. */

@@ -8,8 +8,8 @@
  * rpc-and-patchdb.md 4.3; pointers RFC 6901.
  *
  * Owned by one event loop. The cost of a transaction does not grow with the document: a row with
- * the patch is appended. Each STORE_SNAPSHOT_EVERY revisions the text of the document is made, and
- * written as a snapshot beside the revisions that follow.
+ * the patch is appended. Each STORE_SNAPSHOT_EVERY revisions a thread of its own makes a snapshot of
+ * what is on the disk, beside the revisions that follow; for that it holds the document once more.
  */
 #pragma once
 
