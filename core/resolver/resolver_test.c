@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -416,6 +417,85 @@ static void one_question_for_many(void **state)
 	assert_int_equal(b->servers[0].asked, 1);
 }
 
+#define TRAIN 40
+
+/* The address that an answer tells has the number of the question at its end. Which one it is. */
+static unsigned take_answer(struct bench *b, int fd)
+{
+	uint8_t answer[DNS_UDP_MAX];
+	size_t size = receive(b, fd, answer, sizeof(answer));
+
+	assert_int_equal(answer[7], 1);
+	assert_int_equal(answer[1], answer[size - 1]);
+	return answer[1];
+}
+
+static void assert_all_answered(struct bench *b, int fd)
+{
+	bool seen[TRAIN] = { false };
+
+	for (size_t i = 0; i < TRAIN; i++) {
+		unsigned number = take_answer(b, fd);
+
+		assert_true(number < TRAIN && !seen[number]);
+		seen[number] = true;
+	}
+}
+
+/* Writes question number @i about a name of its own with @letters letters in front. */
+static size_t write_numbered(struct bench *b, unsigned i, int letters, uint8_t *to)
+{
+	char name[64], address[32];
+	size_t size;
+
+	(void)snprintf(name, sizeof(name), "%.*s%02u.example.com", letters, "aaaaaaaaaa", i);
+	(void)snprintf(address, sizeof(address), "10.59.0.%u", i);
+	hold(b, name, DNS_A, address);
+	size = write_query(name, DNS_A, to);
+	to[0] = 0;
+	to[1] = (uint8_t)i;
+	return size;
+}
+
+/* As the kernel joins them, where one device asks much. */
+static void a_train_of_questions(void **state)
+{
+	struct bench *b = *state;
+	uint8_t questions[TRAIN * 64];
+	size_t size = 0, all = 0;
+	struct sockaddr_in at;
+	int segment, fd = bound_socket(SOCK_DGRAM, DEVICE, &at);
+
+	for (unsigned i = 0; i < TRAIN; i++) {
+		size = write_numbered(b, i, 1, questions + all);
+		all += size;
+	}
+	segment = (int)size;
+	assert_int_equal(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&b->udp, sizeof(b->udp)), 0);
+	assert_int_equal(send(fd, questions, all, 0), all);
+	assert_all_answered(b, fd);
+	(void)close(fd);
+}
+
+/* Whatever their sizes and their order. */
+static void many_questions_at_once(void **state)
+{
+	struct bench *b = *state;
+	uint8_t question[DNS_UDP_MAX];
+	struct sockaddr_in at;
+	int fd = bound_socket(SOCK_DGRAM, DEVICE, &at);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&b->udp, sizeof(b->udp)), 0);
+	for (unsigned i = 0; i < TRAIN; i++) {
+		size_t size = write_numbered(b, i, (int)(i * 7 % 10), question);
+
+		assert_int_equal(send(fd, question, size, 0), size);
+	}
+	assert_all_answered(b, fd);
+	(void)close(fd);
+}
+
 static int connect_tcp(struct bench *b)
 {
 	struct sockaddr_in at;
@@ -533,6 +613,8 @@ int main(void)
 		TEST(only_devices_of_the_subnet_are_served),
 		TEST(a_server_is_not_asked_its_own_questions),
 		TEST(one_question_for_many),
+		TEST(a_train_of_questions),
+		TEST(many_questions_at_once),
 		TEST(many_questions_on_one_connection),
 		TEST(what_is_no_message_closes_the_connection),
 		TEST(updates_are_handed_on),

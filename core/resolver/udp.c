@@ -1,15 +1,26 @@
-/* UDP: packets are read and answered in batches. */
+/*
+ * UDP: questions are read and answered in batches
+ *
+ * A device that asks much has its questions joined by the kernel on their way in, and answers of one size to
+ * one device go out as one packet, which the tunnel takes apart: most of what an answer costs is the way
+ * of a packet through the kernel.
+ */
+#include <assert.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "packetio/udp.h"
 #include "resolver/resolver_internal.h"
 
-#define BATCH 32
+#define TRAINS 16 /* datagrams in one call, or joined ones */
+#define BATCH 64 /* answers that are sent together */
 #define BATCHES_MAX 8 /* before others on the loop have their turn */
 #define REQUEST_MAX 4096 /* bytes; larger ones are for TCP */
 #define RECEIVE_BUFFER (1 << 20) /* bytes that the kernel holds for us, as far as it allows */
+#define ANSWERS_SIZE 65536 /* bytes, side by side */
 
 struct udp_server {
 	struct proxy *proxy;
@@ -17,82 +28,129 @@ struct udp_server {
 	int fd;
 };
 
-/* Requests and answers of one batch at a time. */
-struct udp_buffers {
-	uint8_t in[BATCH][REQUEST_MAX];
-	uint8_t out[BATCH][SERVE_ANSWER_MAX];
-	struct sockaddr_in from[BATCH];
-	struct iovec in_parts[BATCH];
-	struct iovec out_parts[BATCH];
-	struct mmsghdr requests[BATCH];
-	struct mmsghdr answers[BATCH];
+struct answer {
+	uint32_t address;
+	uint16_t port;
+	size_t size;
+	uint8_t *message;
 };
 
-void udp_buffers_free(struct udp_buffers *buffers)
+/* Of all servers, one of which is at work at a time. */
+struct udp_buffers {
+	struct udp_receiver *receiver;
+	struct udp_sender *sender;
+	size_t count;
+	size_t used; /* bytes of messages */
+	struct answer answers[BATCH];
+	struct iovec parts[BATCH];
+	uint8_t messages[ANSWERS_SIZE];
+};
+
+static_assert(SERVE_ANSWER_MAX <= ANSWERS_SIZE, "there is room for any answer");
+
+void udp_buffers_free(struct udp_buffers *b)
 {
-	free(buffers);
+	if (!b)
+		return;
+	b->receiver = udp_receiver_free(b->receiver);
+	b->sender = udp_sender_free(b->sender);
+	free(b);
 }
 
-static void prepare(struct udp_buffers *b)
+static struct udp_buffers *buffers_new(void)
 {
-	for (size_t i = 0; i < BATCH; i++) {
-		b->in_parts[i] = (struct iovec){ b->in[i], REQUEST_MAX };
-		b->requests[i] = (struct mmsghdr){
-			.msg_hdr = { .msg_name = &b->from[i],
-				     .msg_namelen = sizeof(b->from[i]),
-				     .msg_iov = &b->in_parts[i],
-				     .msg_iovlen = 1 },
-		};
-	}
+	struct udp_buffers *b = calloc(1, sizeof(*b));
+
+	if (b && udp_receiver_new(TRAINS, &b->receiver) == 0 &&
+	    udp_sender_new(BATCH, true, NULL, NULL, &b->sender) == 0)
+		return b;
+	udp_buffers_free(b);
+	return NULL;
 }
 
-static void add_answer(struct udp_buffers *b, size_t count, size_t from, size_t size)
+static bool same_client(const struct answer *a, const struct answer *b)
 {
-	b->out_parts[count] = (struct iovec){ b->out[count], size };
-	b->answers[count] = (struct mmsghdr){
-		.msg_hdr = { .msg_name = &b->from[from],
-			     .msg_namelen = sizeof(b->from[from]),
-			     .msg_iov = &b->out_parts[count],
-			     .msg_iovlen = 1 },
+	return a->address == b->address && a->port == b->port;
+}
+
+/* Those to one client together, the larger ones first: the order among packets says nothing. */
+static int compare(const void *a, const void *b)
+{
+	const struct answer *first = a, *second = b;
+
+	if (first->address != second->address)
+		return first->address < second->address ? -1 : 1;
+	if (first->port != second->port)
+		return first->port < second->port ? -1 : 1;
+	return (first->size < second->size) - (first->size > second->size);
+}
+
+static void queue(struct udp_buffers *b, size_t first, size_t end)
+{
+	const struct udp_path path = {
+		.remote = { .address = ip_from_v4(b->answers[first].address),
+			    .port = b->answers[first].port },
 	};
+
+	for (size_t i = first; i < end; i++)
+		b->parts[i] = (struct iovec){ b->answers[i].message, b->answers[i].size };
+	udp_sender_add(b->sender, &path, 0, &b->parts[first], end - first, NULL);
 }
 
 /* What does not fit into the socket's buffer is lost, as on the way. */
-static void send_all(int fd, struct mmsghdr *answers, size_t count)
+static void send_all(struct udp_buffers *b)
 {
-	size_t sent = 0;
-
-	while (sent < count) {
-		int n = sendmmsg(fd, answers + sent, (unsigned)(count - sent), MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		sent += n > 0 ? (size_t)n : 1;
+	if (b->count > 1)
+		qsort(b->answers, b->count, sizeof(b->answers[0]), compare);
+	for (size_t first = 0, end; first < b->count; first = end) {
+		for (end = first + 1; end < b->count; end++)
+			if (!same_client(&b->answers[first], &b->answers[end]))
+				break;
+		queue(b, first, end);
 	}
+	if (udp_sender_flush(b->sender) == UDP_BLOCKED)
+		udp_sender_drop(b->sender);
+	b->count = b->used = 0;
+}
+
+static void serve_one(struct udp_server *udp, struct udp_buffers *b, const struct endpoint *from,
+		      const uint8_t *message, size_t size)
+{
+	const struct client client = { .proxy = udp->proxy,
+				       .address = ip_to_v4(&from->address),
+				       .port = from->port };
+	struct answer *answer;
+
+	if (b->count == BATCH || ANSWERS_SIZE - b->used < SERVE_ANSWER_MAX)
+		send_all(b);
+	answer = &b->answers[b->count];
+	*answer = (struct answer){ client.address, client.port, 0, b->messages + b->used };
+	answer->size = serve(&client, message, size, answer->message);
+	if (answer->size == 0)
+		return;
+	b->used += answer->size;
+	b->count++;
 }
 
 /* Returns whether there may be more. */
 static bool serve_batch(struct udp_server *udp, struct udp_buffers *b)
 {
-	size_t answers = 0;
-	int count;
+	struct udp_train *trains;
+	ssize_t count = udp_receive(b->receiver, udp->fd, &trains);
 
-	prepare(b);
-	count = recvmmsg(udp->fd, b->requests, BATCH, MSG_DONTWAIT, NULL);
-	for (int i = 0; i < count; i++) {
-		const struct client client = { .proxy = udp->proxy,
-					       .address = ntohl(b->from[i].sin_addr.s_addr),
-					       .port = ntohs(b->from[i].sin_port) };
-		size_t size;
+	for (ssize_t i = 0; i < count; i++) {
+		const struct udp_train *train = &trains[i];
 
-		if (b->requests[i].msg_hdr.msg_flags & MSG_TRUNC)
-			continue;
-		size = serve(&client, b->in[i], b->requests[i].msg_len, b->out[answers]);
-		if (size > 0)
-			add_answer(b, answers++, (size_t)i, size);
+		for (size_t at = 0; at < train->size && train->message_size <= REQUEST_MAX;
+		     at += train->message_size) {
+			size_t left = train->size - at;
+
+			serve_one(udp, b, &train->path.remote, train->data + at,
+				  left < train->message_size ? left : train->message_size);
+		}
 	}
-	send_all(udp->fd, b->answers, answers);
-	return count == BATCH;
+	send_all(b);
+	return count == TRAINS;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -103,8 +161,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	if (!resolver->buffers)
-		resolver->buffers = malloc(sizeof(*resolver->buffers));
-	for (int i = 0; resolver->buffers && i < BATCHES_MAX; i++)
+		resolver->buffers = buffers_new();
+	if (!resolver->buffers)
+		return;
+	udp_sender_set_socket(resolver->buffers->sender, udp->fd);
+	for (int i = 0; i < BATCHES_MAX; i++)
 		if (!serve_batch(udp, resolver->buffers))
 			break;
 }
@@ -112,7 +173,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 int udp_server_new(struct proxy *proxy, int fd)
 {
 	struct udp_server *udp = calloc(1, sizeof(*udp));
-	int size = RECEIVE_BUFFER;
+	int size = RECEIVE_BUFFER, on = 1;
 	int r = udp ? uv_poll_init(proxy->resolver->options.loop, &udp->poll, fd) : -ENOMEM;
 
 	if (r < 0) {
@@ -121,6 +182,7 @@ int udp_server_new(struct proxy *proxy, int fd)
 		return r;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	(void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 	udp->fd = fd;
 	udp->proxy = proxy_ref(proxy);
 	proxy->udp = udp;

@@ -80,11 +80,12 @@ def join_by_wg_quick(host, text, name="wg0"):
     return Peer(host, name, text)
 
 
-def join_as_startos(host, text, name="wg0"):
+def join_as_startos(host, text, name="wg0", program="wireguard-go"):
     """
     Does with the configuration what a StartOS server does: every address may come through the tunnel,
     and what came through it is answered through it (marks on connections and a table of its own), as
-    is what is sent from the tunnel's address, while other traffic goes its usual way.
+    is what is sent from the tunnel's address, while other traffic goes its usual way. @program: another one that
+    serves the interface.
     """
     peer = Peer(host, name, text)
     settings = peer.config["Peer"] | {"AllowedIPs": "0.0.0.0/0, ::/0"}
@@ -92,7 +93,7 @@ def join_as_startos(host, text, name="wg0"):
         f"[Interface]\nPrivateKey = {peer.config['Interface']['PrivateKey']}\n[Peer]\n"
         + "".join(f"{key} = {value}\n" for key, value in settings.items())
     )
-    host.run("wireguard-go", name, env=WIREGUARD_GO)
+    host.run(program, name, env=WIREGUARD_GO)
     host.run("wg", "setconf", name, "/dev/stdin", input=stripped)
     for address in peer.addresses:
         host.ip("address", "add", str(address), "dev", name)

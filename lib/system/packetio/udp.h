@@ -81,6 +81,9 @@ void udp_sender_add(struct udp_sender *s, const struct udp_path *path, uint8_t d
 /* Sends what is queued; what fails is lost, as on any network. Returns an enum udp_flush_result. */
 int udp_sender_flush(struct udp_sender *s);
 
+/* Forgets what is queued. */
+void udp_sender_drop(struct udp_sender *s);
+
 /* Owners may have gone: none will be told of what is queued. */
 void udp_sender_forget_owners(struct udp_sender *s);
 

@@ -239,6 +239,11 @@ int udp_sender_flush(struct udp_sender *s)
 	return UDP_FLUSHED;
 }
 
+void udp_sender_drop(struct udp_sender *s)
+{
+	s->count = s->next = 0;
+}
+
 void udp_sender_forget_owners(struct udp_sender *s)
 {
 	for (size_t i = s->next; i < s->count; i++)
