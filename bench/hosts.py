@@ -4,12 +4,9 @@ import os
 import statistics
 
 import product
+from device import DEVICE, joined
 from lab import Lab, wait_until
-from product import Tunnel
-from wireguard_peer import join_as_startos
 
-SUBNET = "10.59.37.1/24"
-SERVER = "10.59.37.2"
 NAMES = 100
 MS = 4000
 ROUNDS = 3
@@ -87,21 +84,15 @@ def hold(results, lab):
 
 def measure(results):
     """With a device that joined as StartOS does."""
-    with Lab() as lab:
-        tunnel = Tunnel(lab.vps).start()
-        tunnel.clear()
-        tunnel.call("subnet.add", subnet=SUBNET, name="Hosts")
-        tunnel.call("device.add", subnet=SUBNET, name="Server", kind="server")
-        config = tunnel.call("device.show-config", subnet=SUBNET, ip=SERVER)
-        join_as_startos(lab.server, config).wait_for_handshake()
+    with joined("Hosts") as (lab, tunnel):
         service = lab.server.start(os.path.join(product.BUILD_DIR, "bench", "named_load"), "serve",
                                    "443")
         names = [f"n{i}.example.com" for i in range(NAMES)] + ["bulk.example.com"]
         for first in range(0, len(names), 50):
-            tunnel.call("port-forward.add", externalPort=443, target=f"{SERVER}:443",
+            tunnel.call("port-forward.add", externalPort=443, target=f"{DEVICE}:443",
                         sni=names[first:first + 50])
         lab.vps.write_file("/run/names", "\n".join(names) + "\n", 0o644)
-        lab.vps.write_file("/run/haproxy.cfg", HAPROXY.format(vps=Lab.VPS, server=SERVER), 0o644)
+        lab.vps.write_file("/run/haproxy.cfg", HAPROXY.format(vps=Lab.VPS, server=DEVICE), 0o644)
         lab.vps.nft(DIVERT)
         peer = lab.vps.start("haproxy", "-db", "-f", "/run/haproxy.cfg")
         for port in (443, 8443):
@@ -115,5 +106,3 @@ def measure(results):
         hold(results, lab)
         for process in (peer, service):
             process.stop()
-        tunnel.stop()
-        tunnel.stop_everything()

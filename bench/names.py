@@ -5,12 +5,9 @@ import re
 import statistics
 
 import product
+from device import DEVICE, GATE, joined
 from lab import Lab, wait_until
-from product import Tunnel
-from wireguard_peer import join_as_startos
 
-SUBNET = "10.59.37.1/24"
-GATE = "10.59.37.1"
 NAMES = 1000
 SECONDS = 4
 ROUNDS = 3
@@ -40,19 +37,13 @@ def dnsmasq(host, *options):
 
 
 def measure(results):
-    """With a device that joined as StartOS does."""
-    with Lab() as lab:
-        tunnel = Tunnel(lab.vps).start()
-        tunnel.clear()
-        tunnel.call("subnet.add", subnet=SUBNET, name="Names")
-        tunnel.call("device.add", subnet=SUBNET, name="Server", kind="server")
-        config = tunnel.call("device.show-config", subnet=SUBNET, ip="10.59.37.2")
-        # wireguard-go would take four fifths of the CPU, and be what is measured.
-        join_as_startos(lab.server, config, program=product.program("start-wg")).wait_for_handshake()
-        held = [{"name": f"n{number}.{LOCAL}", "type": "A", "value": "10.59.37.2", "ttl": 3600,
+    """From a device whose tunnel start-wg serves: wireguard-go would take four fifths of the CPU, and be what is
+    measured."""
+    with joined("Names", program=product.program("start-wg")) as (lab, tunnel):
+        held = [{"name": f"n{number}.{LOCAL}", "type": "A", "value": DEVICE, "ttl": 3600,
                  "source": None} for number in range(NAMES)]
         lab.vps.write_file("/run/held", "".join(
-            f"host-record={record['name']},10.59.37.2\n" for record in held), 0o644)
+            f"host-record={record['name']},{DEVICE}\n" for record in held), 0o644)
         for first in range(0, NAMES, 200):
             tunnel.call("db.apply", expr=f".dnsRecords += {json.dumps(held[first:first + 200])}")
         above = dnsmasq(lab.stranger, "--conf-file=/dev/null", f"--listen-address={Lab.STRANGER}", "--local-ttl=3600",
@@ -78,5 +69,3 @@ def measure(results):
                         "< 0.1 %", lost < 0.001)
         for process in (above, other):
             process.stop()
-        tunnel.stop()
-        tunnel.stop_everything()

@@ -90,6 +90,7 @@ class Router:
     def __init__(self, host, directory):
         self.host = host
         self.tunnel = Tunnel(host)
+        self.directory = directory
         os.makedirs(directory)
         host.run("mount", "--bind", directory, product.DATA_DIR)
 
