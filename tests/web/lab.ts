@@ -36,6 +36,7 @@ export const SERVER = '10.59.37.2'
 export const PHONE = '10.59.37.3'
 export const LAPTOP = '10.59.37.4'
 export const VPS = '198.18.0.2'
+export const VPS6 = '2001:db8::2'
 
 /** Errors of the lab and of the daemon's methods. */
 export class LabError extends Error {
@@ -99,6 +100,8 @@ export class Lab {
 	ping = (ip: string, size: number, count: number) => this.ask('ping', ip, size, count)
 	/** The server, which has joined, opens a public port to one of its own for so long, by NAT-PMP. */
 	openPort = (port: number, inner: number, seconds: number) => this.ask('open_port', port, inner, seconds)
+	/** The same by PCP at its IPv6 address. */
+	openPort6 = (port: number, inner: number, seconds: number) => this.ask('open_port6', port, inner, seconds)
 	/** A household's tunnel in use, for the manual's pictures. */
 	scene = () => this.ask('scene')
 	/** So many devices and port forwards, in place of what there was. */

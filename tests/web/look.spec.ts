@@ -1,25 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-
-import type { Page } from '@playwright/test'
-import type { AxeResults } from 'axe-core'
-
 import { en, environment, expect, logIn, SERVER, test } from './lab'
 import { button, dialog, field, fits, open, pages } from './pages'
 import { scenes, title } from './scenes'
-
-const axe = readFileSync(createRequire(`${process.cwd()}/`).resolve('axe-core/axe.min.js'), 'utf8')
-
-/** What axe finds wrong, of the kinds that keep people out. Put in by the debugger: the pages' policy refuses scripts. */
-async function violations(page: Page): Promise<string[]> {
-	// A fading dialog has other colours.
-	await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))))
-	await page.evaluate(axe)
-	const results = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as AxeResults
-	return results.violations
-		.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-		.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(' ')}: ${failureSummary ?? ''}`))
-}
+import { violations } from './violations'
 
 for (const colorScheme of ['light', 'dark'] as const) {
 	// The dark colours are the same at every size.

@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT / "tests/net"))
 import lab as lab_module
 import product
 from lab import PATIENCE, CommandFailed, Lab, wait_until
+from pcp_client import PcpClient
 from product import RpcError, Tunnel
 from traffic import WebServer
 from wireguard_peer import join_as_startos, join_by_wg_quick
@@ -63,6 +64,7 @@ class World:
         self.tunnel = Tunnel(lab.vps).start()
         self.peers = {}
         self.web = WebServer(lab.server, 80)
+        lab.attach_ipv6(lab.vps, 0)
         self._fill()
         self._switch_on()
         self._first = self.tunnel.document()
@@ -123,6 +125,14 @@ class World:
         self.lab.server.run("natpmpc", "-g", self.SUBNET.partition("/")[0], "-a", str(port),
                             str(inner), "tcp", str(seconds), timeout_s=60)
 
+    def open_port6(self, port, inner, seconds):
+        peer = self.peers[self.SERVER]
+        gateway = peer.address6.rpartition("::")[0] + "::1"
+        with PcpClient(self.lab.server, peer.address6, gateway) as client:
+            answer = client.map(inner, port, seconds)
+        if answer.result != 0:
+            raise lab_module.LabError(f"PCP: {answer.result}")
+
     def reset(self):
         """Everything as it was before the first test, but for revisions and sessions."""
         if not self.tunnel.process.running():
@@ -131,7 +141,7 @@ class World:
         parts = [f".{name} = {json.dumps(self._first[name])}"
                  for name in ("wg", "portForwards", "dnsRecords", "authPubkeys")
                  if name in self._first]
-        self.tunnel.call("db.apply", expr=" | ".join(parts))
+        self.tunnel.call("db.apply", expr=" | ".join([*parts, "del(.portForwards6)"]))
 
     def fill_up(self, devices, forwards):
         """A large document, written by one expression."""
@@ -295,6 +305,9 @@ class Control:
 
     def open_port(self, port, inner, seconds):
         self._world.open_port(port, inner, seconds)
+
+    def open_port6(self, port, inner, seconds):
+        self._world.open_port6(port, inner, seconds)
 
     def stop(self):
         if self._world.tunnel.process.running():

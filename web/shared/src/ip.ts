@@ -1,4 +1,4 @@
-// IPv4 addresses and networks as numbers.
+// IPv4 addresses and networks as numbers; IPv6 as text.
 
 export interface Network {
 	/** The first address of the network. */
@@ -51,6 +51,14 @@ export function isIpv6(text: string): boolean {
 		return false
 	}
 }
+
+/** An IPv6 address as the daemon spells it (RFC 5952), or null. */
+export function spellIpv6(text: string): string | null {
+	return isIpv6(text) ? new URL(`http://[${text}]/`).hostname.slice(1, -1) : null
+}
+
+/** Whether the internet may reach it: global unicast. */
+export const isGlobalIpv6 = (text: string): boolean => /^[23][0-9a-f]{3}:/i.test(text)
 
 /** Whether the internet may reach it: not private, loopback, link-local or for documentation. */
 export function isWanCandidate(address: number): boolean {

@@ -29,6 +29,9 @@ export const removeSubnet = (subnet: string) => edit('subnet.remove', { subnet }
 export const setSubnetWan = (subnet: string, wanIp: string | null) =>
 	edit('subnet.set-wan', { subnet, wanIp }, [replace(pointer('wg', 'subnets', subnet, 'wanIp'), wanIp)])
 
+/** "on", "off", or a network. */
+export const setSubnetIpv6 = (subnet: string, ipv6: string) => edit('subnet.set-ipv6', { subnet, ipv6 })
+
 export const setSubnetDns = (subnet: string, dns: SubnetDns) =>
 	edit('subnet.set-dns', {
 		subnet,
@@ -78,6 +81,7 @@ export interface NewForward {
 export const addForward = (forward: NewForward) => edit('port-forward.add', { ...forward })
 
 function forwardPath({ source, hostname }: ForwardRow, ...members: string[]): string {
+	if (source.startsWith('[')) return pointer('portForwards6', source, ...members)
 	return hostname === null ? pointer('portForwards', source, ...members) : pointer('portForwards', source, 'routes', hostname, ...members)
 }
 

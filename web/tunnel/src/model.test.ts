@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { contains, formatIpv4, isIpv6, isWanCandidate, overlaps, parseIpv4, parseNetwork } from '@shared/ip'
 
 import {
-	defaultWan, deviceRows, findOverlap, forwardRows, forwardsTo, freeAddress, freeSubnet, leaseEnd, portRange, subnetsServedBy, wanOf,
+	defaultWan, deviceRows, findOverlap, forwardRows, forwardName, forwardsTo, freeAddress, freeSubnet, ipv6Of, leaseEnd, portRange, splitEndpoint, subnetsServedBy,
+	wan6Of, wanOf,
 	type Client, type Subnet, type TunnelDocument,
 } from './model'
-import { checkDeviceIp, checkDnsServer, checkHostname, checkKey, checkPassword, checkPort, checkSubnet, checkTtl } from './validate'
+import { checkDeviceIp, checkDnsServer, checkHostname, checkIpv6Network, checkKey, checkPassword, checkPort, checkSubnet, checkTtl } from './validate'
 
 const client = (name: string, more: Partial<Client> = {}): Client => ({
 	name, kind: 'client', allowDnsInjection: false, allowAutoPortForward: false, wanIp: null, ...more,
@@ -68,6 +69,44 @@ describe('addresses', () => {
 		for (const good of ['5.6.7.8', '100.64.0.1', '172.32.0.1']) expect(isWanCandidate(parseIpv4(good)!)).toBe(true)
 		for (const bad of ['10.0.0.1', '127.0.0.1', '172.16.0.1', '192.168.1.1', '169.254.1.1', '203.0.113.7', '0.1.2.3'])
 			expect(isWanCandidate(parseIpv4(bad)!)).toBe(false)
+	})
+})
+
+describe('IPv6', () => {
+	const inside = subnet('Home', { '10.59.37.12': client('Twelve', { kind: 'server' }) }, { ipv6: 'fd5e:1c0a:77b2:4d10::/64' })
+	const both: TunnelDocument = {
+		...document,
+		wg: { port: 51820, subnets: { ...document.wg.subnets, '10.59.37.1/24': inside } },
+		portForwards6: {
+			'[2a01::1]:8000': { kind: 'dnat', target: '[fd5e:1c0a:77b2:4d10::c]:80', label: 'six', enabled: true, count: 2, auto: true },
+		},
+	}
+	it('addresses end in the host part, as the daemon spells them', () => {
+		expect(ipv6Of('10.59.37.1/24', inside, '10.59.37.12')).toBe('fd5e:1c0a:77b2:4d10::c')
+		expect(ipv6Of('10.59.37.1/24', subnet('None'), '10.59.37.12')).toBe(null)
+		const large = subnet('Large', {}, { ipv6: '2001:0:0:1::/64' })
+		expect(ipv6Of('10.0.0.1/8', large, '10.1.2.3')).toBe('2001::1:0:0:1:203')
+		expect(ipv6Of('10.0.0.1/8', large, '10.0.2.3')).toBe('2001:0:0:1::203')
+	})
+	it('forwards come after the others and belong to the device', () => {
+		const rows = forwardRows(both)
+		expect(forwardRows(both)).toBe(rows)
+		expect(rows.map(({ id }) => id)).toEqual([...forwardRows(document).map(({ id }) => id), '[2a01::1]:8000'])
+		expect(rows.at(-1)).toMatchObject({ externalIp: '2a01::1', externalPort: 8000, device: '10.59.37.12', targetPort: 80, auto: true })
+		expect(forwardName(rows.at(-1)!)).toBe('six ([2a01::1]:8000-8001)')
+		expect(forwardsTo(both, new Set(['10.59.37.12'])).map(({ id }) => id)).toEqual(['[2a01::1]:8000'])
+		expect(findOverlap(rows, '2a01::1', 8001, 1, null)?.port).toBe(8001)
+		expect(splitEndpoint('[2a01::1]:443')).toEqual(['2a01::1', 443])
+	})
+	it('is reached at the address of the device, or of the server', () => {
+		expect(wan6Of(both, 'fd5e:1c0a:77b2:4d10::c')).toBe('2a01::1')
+		expect(wan6Of(both, '2001:db8::c')).toBe('2001:db8::c')
+		expect(wan6Of({ ...both, gateways: {} }, 'fd5e::c')).toBe(null)
+	})
+	it('networks are checked', () => {
+		expect(checkIpv6Network('2001:db8:1:2::/64')).toBe(null)
+		for (const bad of ['2001:db8::', '2001:db8::/48', '10.0.0.0/64', '::x/64']) expect(checkIpv6Network(bad)?.key).toBe('notIpv6Network')
+		expect(checkIpv6Network(' ')?.key).toBe('required')
 	})
 })
 

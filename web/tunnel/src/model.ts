@@ -1,6 +1,6 @@
 // The daemon's document as the pages read it, and the rows that the tables show.
 
-import { contains, formatIpv4, isWanCandidate, networkSize, parseIpv4, parseNetwork } from '@shared/ip'
+import { contains, formatIpv4, isGlobalIpv6, isWanCandidate, networkSize, parseIpv4, parseNetwork, spellIpv6 } from '@shared/ip'
 import type { Json } from '@shared/patch'
 
 export type DeviceKind = 'client' | 'server'
@@ -20,6 +20,8 @@ export interface Subnet {
 	clients: Record<string, Client>
 	dns: SubnetDns
 	wanIp: string | null
+	/** Its IPv6 network, "fd5e:1c0a:77b2:4d10::/64"; not there where it has none. */
+	ipv6?: string
 }
 
 /** For how long a protocol of an automatic forward stays open: `until` is an ISO time, `seconds` 0 means without end. */
@@ -63,6 +65,8 @@ export interface TunnelDocument {
 	gateways: Record<string, Gateway>
 	wg: { port: number; subnets: Record<string, Subnet> }
 	portForwards: Record<string, PortForward>
+	/** Those of IPv6, and pinholes; not there while there are none. */
+	portForwards6?: Record<string, PortForward>
 	dnsRecords: DnsRecord[]
 }
 
@@ -76,6 +80,7 @@ const completed = memoized((document: Partial<TunnelDocument>): TunnelDocument =
 	gateways: document.gateways ?? {},
 	wg: document.wg ?? { port: 51820, subnets: {} },
 	portForwards: document.portForwards ?? {},
+	...(document.portForwards6 && { portForwards6: document.portForwards6 }),
 	dnsRecords: document.dnsRecords ?? [],
 }))
 
@@ -136,6 +141,27 @@ export const deviceRows = memoized((document: TunnelDocument): DeviceRow[] =>
 
 export const devicesByIp = memoized((document: TunnelDocument) => new Map(deviceRows(document).map((row) => [row.id, row])))
 
+/** The IPv6 address of a device: the network of its subnet with the host part of its IPv4 address. Null: it has none. */
+export function ipv6Of(subnetKey: string, { ipv6 }: Subnet, ip: string): string | null {
+	const network = parseNetwork(subnetKey)
+	const address = parseIpv4(ip)
+	if (!ipv6 || !network || address === null) return null
+	const host = address % networkSize(network.prefix)
+	const start = ipv6.split('/')[0]!
+	const high = Math.floor(host / 65536)
+	// A host part of one group cannot change how the network is spelled.
+	return high === 0 ? start + host.toString(16) : spellIpv6(`${start}${high.toString(16)}:${(host % 65536).toString(16)}`)
+}
+
+const devicesByIpv6 = memoized((subnets: TunnelDocument['wg']['subnets']): ReadonlyMap<string, string> => {
+	const found = new Map<string, string>()
+	for (const [key, subnet] of Object.entries(subnets)) {
+		if (!subnet.ipv6) continue
+		for (const ip of Object.keys(subnet.clients)) found.set(ipv6Of(key, subnet, ip)!, ip)
+	}
+	return found
+})
+
 // --- port forwards ---
 
 export interface ForwardRow {
@@ -148,6 +174,8 @@ export interface ForwardRow {
 	hostname: string | null
 	target: string
 	targetIp: string
+	/** The IPv4 address of the device that it leads to: its name everywhere else. */
+	device: string
 	targetPort: number
 	label: string | null
 	enabled: boolean
@@ -159,38 +187,57 @@ export interface ForwardRow {
 /** Rows of forwards that did not change stay the same objects. */
 const forwardCache = new WeakMap<object, ForwardRow>()
 
-function forwardRow(source: string, hostname: string | null, count: number, route: Route): ForwardRow {
+function forwardRow(source: string, hostname: string | null, count: number, route: Route, devices: ReadonlyMap<string, string> | null): ForwardRow {
 	const cached = forwardCache.get(route)
-	if (cached) return cached
+	if (cached && (!devices || cached.device === (devices.get(cached.targetIp) ?? cached.targetIp))) return cached
 	const [externalIp, externalPort] = splitEndpoint(source)
 	const [targetIp, targetPort] = splitEndpoint(route.target)
 	const row: ForwardRow = {
 		id: hostname === null ? source : `${source}#${hostname}`,
 		source, externalIp, externalPort, count, hostname,
-		target: route.target, targetIp, targetPort,
+		target: route.target, targetIp, targetPort, device: devices?.get(targetIp) ?? targetIp,
 		label: route.label, enabled: route.enabled, auto: route.auto, lease: route.lease ?? null,
-		order: addressOrder(externalIp) * 65536 + externalPort,
+		// Those of IPv6 come after all others.
+		order: (devices ? 2 ** 32 : addressOrder(externalIp)) * 65536 + externalPort,
 	}
 	forwardCache.set(route, row)
 	return row
 }
 
+/** "1.2.3.4:443" or "[2001:db8::1]:443". */
 export function splitEndpoint(text: string): [string, number] {
 	const colon = text.lastIndexOf(':')
-	return [text.slice(0, colon), Number(text.slice(colon + 1))]
+	return [text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), Number(text.slice(colon + 1))]
 }
+
+/** An address with a port, or with a range of them. */
+export const endpointText = (ip: string, port: number | string): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
 
 const forwardsOf = memoized((forwards: TunnelDocument['portForwards']): ForwardRow[] => {
 	const rows: ForwardRow[] = []
 	for (const [source, forward] of Object.entries(forwards)) {
 		if (forward.kind === 'sni')
-			for (const [hostname, route] of Object.entries(forward.routes)) rows.push(forwardRow(source, hostname, 1, route))
-		else rows.push(forwardRow(source, null, Math.max(forward.count, 1), forward))
+			for (const [hostname, route] of Object.entries(forward.routes)) rows.push(forwardRow(source, hostname, 1, route, null))
+		else rows.push(forwardRow(source, null, Math.max(forward.count, 1), forward, null))
 	}
 	return rows.sort((a, b) => a.order - b.order || (a.hostname ?? '').localeCompare(b.hostname ?? ''))
 })
 
-export const forwardRows = (document: TunnelDocument): ForwardRow[] => forwardsOf(document.portForwards)
+const forwardsOf6 = (forwards: Record<string, PortForward>, devices: ReadonlyMap<string, string>): ForwardRow[] =>
+	Object.entries(forwards)
+		.flatMap(([source, forward]) => (forward.kind === 'dnat' ? [forwardRow(source, null, Math.max(forward.count, 1), forward, devices)] : []))
+		.sort((a, b) => a.externalIp.localeCompare(b.externalIp) || a.order - b.order)
+
+let lastBoth: { of: readonly unknown[]; rows: ForwardRow[] } = { of: [], rows: [] }
+
+/** Those of both families; the same array as long as nothing that it is made of changed. */
+export function forwardRows({ portForwards, portForwards6, wg: { subnets } }: TunnelDocument): ForwardRow[] {
+	if (!portForwards6) return forwardsOf(portForwards)
+	const of = [portForwards, portForwards6, subnets]
+	if (of.some((part, i) => part !== lastBoth.of[i]))
+		lastBoth = { of, rows: [...forwardsOf(portForwards), ...forwardsOf6(portForwards6, devicesByIpv6(subnets))] }
+	return lastBoth.rows
+}
 
 /** When an automatic forward ends by itself, in ms: with the last of its protocols. Infinity: never; null: not known. */
 export function leaseEnd({ lease }: ForwardRow): number | null {
@@ -207,7 +254,7 @@ export function portRange(first: number, count: number): string {
 
 /** The name that a person knows a forward by. */
 export function forwardName(row: ForwardRow): string {
-	const where = row.hostname ?? `${row.externalIp}:${portRange(row.externalPort, row.count)}`
+	const where = row.hostname ?? endpointText(row.externalIp, portRange(row.externalPort, row.count))
 	return row.label ? `${row.label} (${where})` : where
 }
 
@@ -256,6 +303,24 @@ export function wanOf(document: TunnelDocument, ip: string): string | null {
 	return device ? (device.client.wanIp ?? device.inheritedWan) : defaultWan(document)
 }
 
+/** The first IPv6 address of the server that the internet reaches, or null. */
+const defaultWan6 = memoized((gateways: TunnelDocument['gateways']): string | null => {
+	for (const name of Object.keys(gateways).sort()) {
+		const info = gateways[name]!.ipInfo
+		if (!info || name === 'wg-start-tunnel' || info.deviceType === 'loopback') continue
+		for (const text of info.subnets) {
+			const ip = text.split('/')[0]!
+			if (isGlobalIpv6(ip)) return ip
+		}
+	}
+	return null
+})
+
+/** The address that a device is reached at by IPv6: its own if it is one of the internet, else the server's. Null: neither. */
+export function wan6Of(document: TunnelDocument, ipv6: string): string | null {
+	return isGlobalIpv6(ipv6) ? ipv6 : defaultWan6(document.gateways)
+}
+
 // --- free addresses ---
 
 /** The first free host of a subnet, or null. Never one that ends in 0 or 255. */
@@ -288,7 +353,7 @@ export function freeSubnet(subnets: Record<string, Subnet>, random = Math.random
 // --- what a deletion takes with it ---
 
 export function forwardsTo(document: TunnelDocument, ips: ReadonlySet<string>): ForwardRow[] {
-	return forwardRows(document).filter((row) => ips.has(row.targetIp))
+	return forwardRows(document).filter((row) => ips.has(row.device))
 }
 
 export function subnetsServedBy(document: TunnelDocument, ip: string): SubnetRow[] {

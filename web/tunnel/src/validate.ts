@@ -41,6 +41,13 @@ export function checkDeviceIp(text: string, subnetKey: string, subnet: Subnet): 
 	return holder ? fault('taken', { name: holder.name }) : null
 }
 
+/** A network of /64. What it is good for, the daemon knows. */
+export function checkIpv6Network(text: string): Fault {
+	if (text.trim() === '') return fault('required')
+	const match = /^([^/]+)\/64$/.exec(text.trim())
+	return match && isIpv6(match[1]!) ? null : fault('notIpv6Network')
+}
+
 export function checkIpv4(text: string): Fault {
 	if (text.trim() === '') return fault('required')
 	return parseIpv4(text.trim()) === null ? fault('notIp') : null

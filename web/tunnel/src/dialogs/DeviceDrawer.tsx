@@ -12,7 +12,7 @@ import { fill } from '@shared/text'
 
 import { useLive, useTunnel } from '../app'
 import { useI18n } from '../i18n'
-import { devicesByIp, forwardRows, portRange } from '../model'
+import { devicesByIp, endpointText, forwardRows, ipv6Of, portRange } from '../model'
 import { askRemoveDevice, askSetKind, openConfig, openDevice } from '../parts/deviceActions'
 import { ForwardState, OnlineBadge, useRates, useTick } from '../parts/Traffic'
 import { live } from '../app'
@@ -40,10 +40,11 @@ function Details({ ip, close }: { ip: string; close: () => void }) {
 	useTick()
 	const row = useTunnel((document) => devicesByIp(document).get(ip)!)!
 	const allForwards = useTunnel(forwardRows)
-	const forwards = useMemo(() => allForwards?.filter(({ targetIp }) => targetIp === ip) ?? [], [allForwards, ip])
+	const forwards = useMemo(() => allForwards?.filter(({ device }) => device === ip) ?? [], [allForwards, ip])
 	const status = useLive((all) => all.devices[ip])
 	const rates = useRates(`device/${ip}`)
 	const { client, subnet, subnetKey, inheritedWan } = row
+	const ipv6 = ipv6Of(subnetKey, subnet, ip)
 	return (
 		<Stack gap="lg">
 			<div className={styles.nameLine}>
@@ -57,6 +58,15 @@ function Details({ ip, close }: { ip: string; close: () => void }) {
 			<dl className={styles.facts}>
 				<dt>{m.devices.lanIp}</dt>
 				<dd className={styles.mono}>{ip}</dd>
+				{ipv6 && (
+					<>
+						<dt>{m.subnets.ipv6}</dt>
+						<dd className={styles.inline}>
+							<code className={`${styles.mono} ${styles.break}`}>{ipv6}</code>
+							<CopyIcon text={ipv6} label={m.common.copy} copiedLabel={m.common.copied} />
+						</dd>
+					</>
+				)}
 				<dt>{m.devices.subnet}</dt>
 				<dd>{subnet.name || subnetKey}</dd>
 				<dt>{m.devices.wan}</dt>
@@ -95,7 +105,7 @@ function Details({ ip, close }: { ip: string; close: () => void }) {
 									{forward.label ?? forward.hostname ?? forward.source}
 								</Link>
 								<span className={styles.sub}>
-									{forward.externalIp}:{portRange(forward.externalPort, forward.count)} → {portRange(forward.targetPort, forward.count)}
+									{endpointText(forward.externalIp, portRange(forward.externalPort, forward.count))} → {portRange(forward.targetPort, forward.count)}
 								</span>
 								<ForwardState source={forward.id} enabled={forward.enabled} />
 							</li>

@@ -10,7 +10,7 @@ import { showToast } from '@shared/toasts'
 import { addForward } from '../actions'
 import { theDocument } from '../app'
 import { useI18n } from '../i18n'
-import { deviceRows, findOverlap, forwardName, forwardRows, wanOf } from '../model'
+import { deviceRows, endpointText, findOverlap, forwardName, forwardRows, ipv6Of, wan6Of, wanOf } from '../model'
 import { errorText } from '../parts/feedback'
 import { DialogForm, useField } from '../parts/form'
 import { checkCount, checkHostname, checkPort, checkRange, checkRequired, parsePort } from '../validate'
@@ -26,15 +26,20 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 	const count = useField('1', checkCount)
 	const hostname = useField('', checkHostname)
 	const [server, setServer] = useState(servers.length === 1 ? servers[0]!.id : '')
+	const [wantsIpv6, setWantsIpv6] = useState(false)
 	const [redirect, setRedirect] = useState(true)
 
 	const first = parsePort(external.value)
 	const target = parsePort(internal.value)
 	const ports = parsePort(count.value) ?? 1
 	const range = ports > 1
-	const host = range ? '' : hostname.value.trim().toLowerCase()
+	const device = servers.find(({ id }) => id === server)
+	const deviceIpv6 = device ? ipv6Of(device.subnetKey, device.subnet, device.id) : null
+	const ipv6 = wantsIpv6 ? deviceIpv6 : null
+	const targetIp = ipv6 ?? server
+	const host = range || ipv6 ? '' : hostname.value.trim().toLowerCase()
 	const overflow = first !== null && target !== null && checkRange(first, target, ports) !== null
-	const wan = document && server ? wanOf(document, server) : null
+	const wan = document && server ? (ipv6 ? wan6Of(document, ipv6) : wanOf(document, server)) : null
 	const overlap = document && wan && first !== null ? findOverlap(forwardRows(document), wan, first, ports, host || null) : null
 	const offersRedirect = first === 443 && target === 443 && !range && host === ''
 	const redirects = offersRedirect && redirect
@@ -46,7 +51,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 	const save = async () => {
 		await addForward({
 			externalPort: first!,
-			target: `${server}:${target}`,
+			target: endpointText(targetIp, target!),
 			label: label.value.trim(),
 			sni: host ? [host] : [],
 			count: ports,
@@ -55,7 +60,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 		try {
 			await addForward({
 				externalPort: 80,
-				target: `${server}:443`,
+				target: endpointText(targetIp, 443),
 				label: fill(m.forwards.redirectLabel, { label: label.value.trim() }),
 				sni: [],
 				count: 1,
@@ -80,18 +85,27 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 				required
 				value={server}
 				onChange={(event) => setServer(event.currentTarget.value)}
-				description={wan ? `${m.forwards.externalIp}: ${wan}` : server ? m.errors.noWan : undefined}
+				description={wan ? `${m.forwards.externalIp}: ${wan}` : !server ? undefined : ipv6 ? m.errors.noWan6 : m.errors.noWan}
 				data={[
 					...(server ? [] : [{ value: '', label: '' }]),
 					...servers.map(({ id, client }) => ({ value: id, label: `${client.name} (${id})` })),
 				]}
 			/>
+			{deviceIpv6 && (
+				<NativeSelect
+					label={m.forwards.family}
+					description={ipv6 && wan === ipv6 ? m.forwards.pinholeHint : undefined}
+					value={wantsIpv6 ? '6' : '4'}
+					onChange={(event) => setWantsIpv6(event.currentTarget.value === '6')}
+					data={[{ value: '4', label: 'IPv4' }, { value: '6', label: 'IPv6' }]}
+				/>
+			)}
 			<Group grow align="flex-start">
 				<TextInput label={m.forwards.externalPort} required inputMode="numeric" {...external.props} onChange={setExternal} />
 				<TextInput label={m.forwards.internalPort} required inputMode="numeric" {...internal.props} />
 			</Group>
 			<TextInput label={m.forwards.count} description={m.forwards.countHint} required inputMode="numeric" {...count.props} />
-			{!range && (
+			{!range && !ipv6 && (
 				<TextInput
 					label={`${m.forwards.hostname} (${m.forwards.optional})`}
 					description={m.forwards.hostnameHint}

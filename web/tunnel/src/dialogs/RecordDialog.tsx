@@ -6,7 +6,7 @@ import { useMemo, useState } from 'react'
 import { addRecord } from '../actions'
 import { theDocument } from '../app'
 import { useI18n } from '../i18n'
-import { deviceRows, type RecordType } from '../model'
+import { deviceRows, ipv6Of, type RecordType } from '../model'
 import { DialogForm, useField } from '../parts/form'
 import { checkDnsName, checkIp, checkRequired, checkTtl } from '../validate'
 
@@ -21,8 +21,13 @@ export default function RecordDialog({ close }: { close: () => void }) {
 	const [type, setType] = useState<RecordType>('A')
 	const [server, setServer] = useState(servers[0]?.id ?? CUSTOM)
 	const isAddress = type === 'A' || type === 'AAAA'
-	// Devices have IPv4 addresses only.
-	const choice = type === 'A' ? server : CUSTOM
+	/** The servers that have an address of the type, with it. */
+	const hosts = servers.flatMap(({ id, client, subnet, subnetKey }) => {
+		const address = type === 'AAAA' ? ipv6Of(subnetKey, subnet, id) : id
+		return address ? [{ id, name: client.name, address }] : []
+	})
+	const chosen = isAddress ? hosts.find(({ id }) => id === server) : undefined
+	const choice = chosen?.address ?? CUSTOM
 
 	const name = useField('', checkDnsName)
 	const address = useField('', (text) => (isAddress && choice === CUSTOM ? checkIp(text, type) : null))
@@ -41,12 +46,12 @@ export default function RecordDialog({ close }: { close: () => void }) {
 		<DialogForm fields={[name, address, value, ttl]} save={save} close={close}>
 			<TextInput label={m.common.name} required data-autofocus placeholder="home.example.com" autoCapitalize="off" spellCheck={false} {...name.props} />
 			<NativeSelect label={m.dns.type} value={type} onChange={(event) => setType(event.currentTarget.value as RecordType)} data={TYPES} />
-			{type === 'A' && (
+			{isAddress && hosts.length > 0 && (
 				<NativeSelect
 					label={m.dns.server}
-					value={server}
+					value={chosen?.id ?? CUSTOM}
 					onChange={(event) => setServer(event.currentTarget.value)}
-					data={[...servers.map(({ id, client }) => ({ value: id, label: `${client.name} (${id})` })), { value: CUSTOM, label: m.dns.custom }]}
+					data={[...hosts.map(({ id, name, address }) => ({ value: id, label: `${name} (${address})` })), { value: CUSTOM, label: m.dns.custom }]}
 				/>
 			)}
 			{isAddress && choice === CUSTOM && <TextInput label={m.dns.address} required autoCapitalize="off" spellCheck={false} {...address.props} />}

@@ -7,17 +7,19 @@ import { IconClose, IconPlus } from '@shared/icons'
 import { parseNetwork, formatIpv4 } from '@shared/ip'
 import { fill } from '@shared/text'
 
-import { addSubnet, renameSubnet, setSubnetDns, setSubnetWan } from '../actions'
+import { addSubnet, renameSubnet, setSubnetDns, setSubnetIpv6, setSubnetWan } from '../actions'
 import { theDocument, useFeature } from '../app'
 import { useI18n } from '../i18n'
 import { defaultWan, freeSubnet, type SubnetDns } from '../model'
 import { useFaultText } from '../parts/faults'
 import { DialogForm, useField } from '../parts/form'
 import { useWanChoice, WanField } from '../parts/WanField'
-import { checkDnsServer, checkRequired, checkSubnet } from '../validate'
+import { checkDnsServer, checkIpv6Network, checkRequired, checkSubnet } from '../validate'
 import styles from '../styles/parts.module.css'
 
 const SERVERS_MAX = 3
+type Ipv6 = 'off' | 'on' | 'own'
+const isLocal = (network: string) => /^f[cd]/i.test(network)
 const ownKey = (text: string) => {
 	const network = parseNetwork(text.trim())
 	return network ? `${formatIpv4(network.base + 1)}/${network.prefix}` : text.trim()
@@ -42,6 +44,12 @@ export default function SubnetDialog({ subnetKey, close }: { subnetKey: string |
 	const [serversLeft, setServersLeft] = useState(false)
 	const serverFaults = mode === 'custom' ? servers.map(checkDnsServer) : []
 
+	const ipv6Before: Ipv6 = !before?.ipv6 ? 'off' : isLocal(before.ipv6) ? 'on' : 'own'
+	const [ipv6, setIpv6] = useState(ipv6Before)
+	const network = useField(ipv6Before === 'own' ? before!.ipv6! : '', (text) => (ipv6 === 'own' ? checkIpv6Network(text) : null))
+	const ipv6Value = ipv6 === 'own' ? network.value.trim() : ipv6
+	const keepsIpv6 = ipv6 === ipv6Before && (ipv6 !== 'own' || ipv6Value === before?.ipv6)
+
 	const dns: SubnetDns =
 		mode === 'custom' ? { type: 'custom', servers: servers.map((text) => text.trim()) }
 		: mode === 'device' ? { type: 'device', ip: device }
@@ -57,12 +65,13 @@ export default function SubnetDialog({ subnetKey, close }: { subnetKey: string |
 		if (subnetKey === null) await addSubnet(key, name.value.trim())
 		else if (name.value.trim() !== before?.name) await renameSubnet(key, name.value.trim())
 		if (canDns && JSON.stringify(dns) !== JSON.stringify(dnsBefore)) await setSubnetDns(key, dns)
+		if (!keepsIpv6) await setSubnetIpv6(key, ipv6Value)
 		if (wan.value !== (before?.wanIp ?? null)) await setSubnetWan(key, wan.value)
 	}
 
 	const system = document && defaultWan(document)
 	return (
-		<DialogForm fields={[name, range, ...wan.fields]} blocked={noDevice} save={save} close={close}>
+		<DialogForm fields={[name, range, network, ...wan.fields]} blocked={noDevice} save={save} close={close}>
 			<TextInput label={m.common.name} required data-autofocus {...name.props} />
 			{subnetKey === null && (
 				<TextInput label={m.subnets.range} description={m.subnets.rangeHint} required inputMode="decimal" {...range.props} />
@@ -121,6 +130,23 @@ export default function SubnetDialog({ subnetKey, close }: { subnetKey: string |
 						</Button>
 					)}
 				</Stack>
+			)}
+			<NativeSelect
+				label={m.subnets.ipv6}
+				description={keepsIpv6 ? (ipv6 === 'on' ? before?.ipv6 : undefined) : ipv6 === 'off' ? m.subnets.ipv6OffHint : m.subnets.ipv6Anew}
+				value={ipv6}
+				onChange={(event) => setIpv6(event.currentTarget.value as Ipv6)}
+				data={[
+					{ value: 'off', label: m.subnets.ipv6Off },
+					{ value: 'on', label: m.subnets.ipv6On },
+					{ value: 'own', label: m.subnets.ipv6Own },
+				]}
+			/>
+			{ipv6 === 'own' && (
+				<TextInput
+					label={m.subnets.ipv6Network} description={m.subnets.ipv6NetworkHint} placeholder="2001:db8:1:2::/64" required
+					autoCapitalize="off" spellCheck={false} {...network.props}
+				/>
 			)}
 			<WanField wan={wan} defaultLabel={system ? fill(m.subnets.systemDefaultIp, { ip: system }) : m.subnets.systemDefault} />
 		</DialogForm>

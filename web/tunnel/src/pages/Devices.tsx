@@ -11,7 +11,7 @@ import { fill } from '@shared/text'
 import { renameDevice, setDeviceFlag } from '../actions'
 import { live, useFeature, useLive, useTunnel } from '../app'
 import { useI18n, type Messages } from '../i18n'
-import { deviceRows, subnetRows, type DeviceKind, type DeviceRow } from '../model'
+import { deviceRows, ipv6Of, subnetRows, type DeviceKind, type DeviceRow } from '../model'
 import { askRemoveDevice, askSetKind, openConfig, openDevice } from '../parts/deviceActions'
 import { attempt } from '../parts/feedback'
 import { InlineEdit } from '../parts/InlineEdit'
@@ -39,6 +39,17 @@ function Name({ row }: { row: DeviceRow }) {
 				</span>
 			</InlineEdit>
 			<span className={styles.sub}><DeviceSeen ip={row.id} /></span>
+		</div>
+	)
+}
+
+function Addresses({ row: { id, subnetKey, subnet } }: { row: DeviceRow }) {
+	const ipv6 = ipv6Of(subnetKey, subnet, id)
+	if (!ipv6) return <span className={styles.mono}>{id}</span>
+	return (
+		<div className={styles.two}>
+			<span className={styles.mono}>{id}</span>
+			<span className={`${styles.mono} ${styles.sub}`} title={ipv6}>{ipv6}</span>
 		</div>
 	)
 }
@@ -81,7 +92,7 @@ function useColumns(kind: DeviceKind): Column<DeviceRow>[] {
 			},
 			{
 				id: 'ip', header: m.devices.lanIp, width: 'minmax(6.75rem, 0.9fr)', compare: (a, b) => a.order - b.order,
-				cell: ({ id }) => <span className={styles.mono}>{id}</span>,
+				cell: (row) => <Addresses row={row} />,
 			},
 			{
 				id: 'traffic', header: m.status.traffic, width: '9.75rem',
@@ -147,7 +158,7 @@ function DeviceCard({ kind, rows }: { kind: DeviceKind; rows: readonly DeviceRow
 	const own = useMemo(() => rows?.filter((row) => row.client.kind === kind) ?? null, [rows, kind])
 	const found = useMemo(
 		() => matching(own, query, ({ id, client, subnet, subnetKey, inheritedWan }) =>
-			[client.name, id, subnet.name, subnetKey, client.wanIp ?? inheritedWan ?? ''].join(' ')),
+			[client.name, id, ipv6Of(subnetKey, subnet, id) ?? '', subnet.name, subnetKey, client.wanIp ?? inheritedWan ?? ''].join(' ')),
 		[own, query],
 	)
 	const online = useLive((status) => own?.reduce((n, { id }) => n + (status.devices[id]?.online ? 1 : 0), 0) ?? 0)

@@ -97,7 +97,7 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 	const { m, format } = useI18n()
 	return useMemo(() => {
 		const text = (of: (row: ForwardRow) => string) => (a: ForwardRow, b: ForwardRow) => format.compare(of(a), of(b))
-		const server = ({ targetIp }: ForwardRow) => devices.get(targetIp)?.client.name ?? targetIp
+		const server = ({ device }: ForwardRow) => devices.get(device)?.client.name ?? device
 		const columns: Column<ForwardRow>[] = []
 		columns.push(
 			{
@@ -115,7 +115,7 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 		columns.push(
 			{
 				id: 'externalIp', header: m.forwards.externalIp, width: 'minmax(6.75rem, 1fr)', compare: (a, b) => a.order - b.order,
-				cell: (row) => <span className={styles.mono}>{row.externalIp}</span>,
+				cell: (row) => <span className={`${styles.mono} ${styles.break}`}>{row.externalIp}</span>,
 			},
 			{
 				id: 'externalPort', header: m.forwards.externalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.externalPort - b.externalPort,
@@ -127,9 +127,9 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 			}] : []),
 			{
 				id: 'server', header: m.forwards.server, width: 'minmax(6.5rem, 1.3fr)', compare: text(server),
-				cell: (row) => devices.has(row.targetIp)
-					? <Link className={styles.link} to={`/devices/${row.targetIp}`} title={row.targetIp}>{server(row)}</Link>
-					: <span className={styles.mono}>{row.targetIp}</span>,
+				cell: (row) => devices.has(row.device)
+					? <Link className={styles.link} to={`/devices/${row.device}`} title={row.targetIp}>{server(row)}</Link>
+					: <span className={`${styles.mono} ${styles.break}`}>{row.targetIp}</span>,
 			},
 			{
 				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
@@ -162,7 +162,7 @@ export default function Forwards() {
 	const manual = useMemo(() => rows?.filter((row) => !row.auto) ?? null, [rows])
 	const automatic = useMemo(() => rows?.filter((row) => row.auto) ?? null, [rows])
 	const text = (row: ForwardRow) =>
-		[row.label ?? '', row.source, row.hostname ?? '', row.target, devices.get(row.targetIp)?.client.name ?? ''].join(' ')
+		[row.label ?? '', row.source, row.hostname ?? '', row.target, row.device, devices.get(row.device)?.client.name ?? ''].join(' ')
 	const foundManual = useMemo(() => matching(manual, sought, text), [manual, sought, devices])
 	const foundAutomatic = useMemo(() => matching(automatic, sought, text), [automatic, sought, devices])
 	const add = () => openDialog({ title: m.forwards.add, body: (close) => <ForwardDialog close={close} /> })

@@ -73,7 +73,14 @@ export default function Subnets() {
 		},
 		{
 			id: 'range', header: m.subnets.range, width: 'minmax(9rem, 1.2fr)', compare: (a, b) => a.order - b.order,
-			cell: ({ id }) => <span className={styles.mono}>{id}</span>,
+			cell: ({ id, subnet }) => subnet.ipv6
+				? (
+					<div className={styles.two}>
+						<span className={styles.mono}>{id}</span>
+						<span className={`${styles.mono} ${styles.sub}`} title={subnet.ipv6}>{subnet.ipv6}</span>
+					</div>
+				)
+				: <span className={styles.mono}>{id}</span>,
 		},
 		{
 			id: 'devices', header: m.subnets.devices, width: 'minmax(6rem, 0.8fr)', compare: (a, b) => a.devices - b.devices,
@@ -101,7 +108,7 @@ export default function Subnets() {
 		},
 	], [m, format, system])
 
-	const found = useMemo(() => matching(rows, query, (row) => [row.subnet.name, row.id, row.subnet.wanIp ?? '', dnsText(m, row)].join(' ')), [rows, query, m])
+	const found = useMemo(() => matching(rows, query, (row) => [row.subnet.name, row.id, row.subnet.ipv6 ?? '', row.subnet.wanIp ?? '', dnsText(m, row)].join(' ')), [rows, query, m])
 	return (
 		<Page title={m.subnets.title} search={<Search label={m.subnets.title} />}>
 			<Card title={m.subnets.title} intro={m.subnets.intro} count={rows?.length} action={<AddButton label={m.subnets.add} onClick={() => openSubnet(m, null)} />}>

@@ -9,24 +9,22 @@ import { fill } from '@shared/text'
 
 import { rpc, useLive } from '../../app'
 import { useI18n } from '../../i18n'
-import { splitEndpoint } from '../../model'
+import { endpointText, splitEndpoint } from '../../model'
 import { DialogForm, useField } from '../../parts/form'
 import { Card } from '../../parts/Page'
 import { useCall } from '../../parts/useCall'
 import { checkPort } from '../../validate'
 import styles from '../../styles/parts.module.css'
 
-const joined = (address: string, port: string) => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`)
-
 function ChangeListen({ before, moved, close }: { before: string | null; moved: (listen: string) => void; close: () => void }) {
 	const { m } = useI18n()
 	const { value: addresses } = useCall<string[]>('web.get-available-ips')
 	const [oldAddress, oldPort] = before ? splitEndpoint(before) : ['0.0.0.0', 8443]
-	const [address, setAddress] = useState(oldAddress.replace(/^\[|\]$/g, ''))
+	const [address, setAddress] = useState(oldAddress)
 	const port = useField(String(oldPort), checkPort)
 	const choices = [...new Set([address, '0.0.0.0', ...(addresses ?? [])])]
 	const save = async () => {
-		const listen = joined(address, port.value.trim())
+		const listen = endpointText(address, port.value.trim())
 		if (listen === before) return
 		await rpc.call('web.set-listen', { listen })
 		moved(listen)
@@ -48,8 +46,7 @@ export function Listen() {
 	const moved = (to: string) => {
 		const [address, port] = splitEndpoint(to)
 		// Every address: the one that this browser came by goes on.
-		const host = /^(0\.0\.0\.0|\[::\])$/.test(address) ? location.hostname : address
-		setMoved(`https://${host}:${port}`)
+		setMoved(`https://${address === '0.0.0.0' || address === '::' ? `${location.hostname}:${port}` : endpointText(address, port)}`)
 		void reload()
 	}
 	return (
