@@ -15,6 +15,8 @@ struct binding {
 	struct list node;
 	struct proxy *proxy;
 	uint8_t kind; /* enum netd_socket_kind */
+	unsigned family;
+	struct ip_address address;
 	unsigned link; /* the interface that was there when it was asked */
 };
 
@@ -28,6 +30,23 @@ void proxy_unref(struct proxy *proxy)
 {
 	if (--proxy->refs == 0)
 		free(proxy);
+}
+
+uint32_t proxy_device(const struct proxy *proxy, const struct ip_address *from)
+{
+	static const uint8_t zero[4];
+	const struct resolver_subnet *subnet = &proxy->subnet;
+	uint32_t mask = ip_v4_mask(subnet->prefix), host;
+
+	if (from->family == AF_INET)
+		return ip_to_v4(from);
+	host = (uint32_t)from->bytes[12] << 24 | (uint32_t)from->bytes[13] << 16 |
+	       (uint32_t)from->bytes[14] << 8 | from->bytes[15];
+	if (subnet->address6.family == 0 || (host & mask) != 0 ||
+	    memcmp(from->bytes, subnet->address6.bytes, 8) != 0 ||
+	    memcmp(from->bytes + 8, zero, sizeof(zero)) != 0)
+		return 0;
+	return (subnet->address & mask) | host;
 }
 
 /* --- binding --- */
@@ -53,7 +72,9 @@ static void note_problem(struct resolver *resolver, const char *problem)
 
 static bool is_served(const struct proxy *proxy)
 {
-	return proxy->udp && proxy->tcp;
+	return proxy->udp[FAMILY_V4] && proxy->tcp[FAMILY_V4] &&
+	       (proxy->subnet.address6.family == 0 ||
+		(proxy->udp[FAMILY_V6] && proxy->tcp[FAMILY_V6]));
 }
 
 static void forget_problem(struct resolver *resolver)
@@ -65,10 +86,11 @@ static void forget_problem(struct resolver *resolver)
 	(void)uv_timer_stop(&resolver->retry);
 }
 
-static void take_socket(struct proxy *proxy, uint8_t kind, int fd)
+static void take_socket(struct proxy *proxy, uint8_t kind, unsigned family, int fd)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
-	int r = kind == NETD_UDP ? udp_server_new(proxy, fd) : tcp_server_new(proxy, fd);
+	int r = kind == NETD_UDP ? udp_server_new(proxy, family, fd)
+				 : tcp_server_new(proxy, family, fd);
 
 	if (r == 0) {
 		forget_problem(proxy->resolver);
@@ -78,19 +100,26 @@ static void take_socket(struct proxy *proxy, uint8_t kind, int fd)
 	note_problem(proxy->resolver, fault.details ? fault.details : "out of memory");
 }
 
+static struct ip_address address_of(const struct proxy *proxy, unsigned family)
+{
+	return family == FAMILY_V6 ? proxy->subnet.address6 : ip_from_v4(proxy->subnet.address);
+}
+
 static void on_bound(void *context, const struct fault *fault, int fd)
 {
 	struct binding *binding = context;
 	struct proxy *proxy = binding->proxy;
 	struct resolver *resolver = proxy->resolver;
-	bool stale = proxy->closed || binding->link != resolver->link;
+	const struct ip_address wanted = address_of(proxy, binding->family);
+	bool stale = proxy->closed || binding->link != resolver->link ||
+		     !ip_equal(&binding->address, &wanted);
 
 	list_remove(&binding->node);
-	proxy->binding &= ~(1U << binding->kind);
+	proxy->binding[binding->family] &= ~(1U << binding->kind);
 	if (fd >= 0 && stale)
 		(void)close(fd);
 	else if (fd >= 0)
-		take_socket(proxy, binding->kind, fd);
+		take_socket(proxy, binding->kind, binding->family, fd);
 	else if (!stale)
 		note_problem(resolver, fault->details ? fault->details : "out of memory");
 	if (stale && !proxy->closed)
@@ -99,18 +128,17 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 	free(binding);
 }
 
-static int ask_to_bind(struct proxy *proxy, uint8_t kind)
+static int ask_to_bind(struct proxy *proxy, uint8_t kind, unsigned family)
 {
 	struct resolver *resolver = proxy->resolver;
-	const struct netd_bind wanted = {
-		.kind = kind,
-		.flags = NETD_BIND_TUNNEL,
-		.endpoint = { .address = ip_from_v4(proxy->subnet.address), .port = PORT }
-	};
+	const struct netd_bind wanted = { .kind = kind,
+					  .flags = NETD_BIND_TUNNEL,
+					  .endpoint = { .address = address_of(proxy, family),
+							.port = PORT } };
 	struct binding *binding;
 	int r;
 
-	if (proxy->binding & 1U << kind)
+	if (wanted.endpoint.address.family == 0 || (proxy->binding[family] & 1U << kind))
 		return 0;
 	binding = calloc(1, sizeof(*binding));
 	if (!binding)
@@ -120,10 +148,13 @@ static int ask_to_bind(struct proxy *proxy, uint8_t kind)
 		free(binding);
 		return r;
 	}
-	*binding =
-		(struct binding){ .proxy = proxy_ref(proxy), .kind = kind, .link = resolver->link };
+	*binding = (struct binding){ .proxy = proxy_ref(proxy),
+				     .kind = kind,
+				     .family = family,
+				     .address = wanted.endpoint.address,
+				     .link = resolver->link };
 	list_append(&resolver->bindings, &binding->node);
-	proxy->binding |= 1U << kind;
+	proxy->binding[family] |= 1U << kind;
 	return 0;
 }
 
@@ -138,21 +169,29 @@ static void follow(struct resolver *resolver)
 	list_foreach(node, &resolver->proxies) {
 		struct proxy *proxy = container_of(node, struct proxy, node);
 
-		if (!proxy->udp && r == 0)
-			r = ask_to_bind(proxy, NETD_UDP);
-		if (!proxy->tcp && r == 0)
-			r = ask_to_bind(proxy, NETD_TCP);
+		for (unsigned family = 0; family < FAMILIES; family++) {
+			if (!proxy->udp[family] && r == 0)
+				r = ask_to_bind(proxy, NETD_UDP, family);
+			if (!proxy->tcp[family] && r == 0)
+				r = ask_to_bind(proxy, NETD_TCP, family);
+		}
 	}
 	if (r < 0)
 		note_problem(resolver, "start-netd cannot be asked to bind now");
 }
 
+static void close_family(struct proxy *proxy, unsigned family)
+{
+	if (proxy->udp[family])
+		udp_server_close(proxy->udp[family]);
+	if (proxy->tcp[family])
+		tcp_server_close(proxy->tcp[family]);
+}
+
 static void close_sockets(struct proxy *proxy)
 {
-	if (proxy->udp)
-		udp_server_close(proxy->udp);
-	if (proxy->tcp)
-		tcp_server_close(proxy->tcp);
+	close_family(proxy, FAMILY_V4);
+	close_family(proxy, FAMILY_V6);
 }
 
 void resolver_follow_link(struct resolver *resolver)
@@ -219,6 +258,11 @@ static bool same_servers(const struct resolver_subnet *a, const struct resolver_
 /* What another server said is not true any more, perhaps. */
 static void update_proxy(struct proxy *proxy, const struct resolver_subnet *subnet)
 {
+	if (!ip_equal(&proxy->subnet.address6, &subnet->address6)) {
+		close_family(proxy, FAMILY_V6);
+		tcp_close_v6(proxy);
+		proxy->subnet.address6 = subnet->address6;
+	}
 	if (same_servers(&proxy->subnet, subnet))
 		return;
 	proxy->subnet = *subnet;

@@ -1,7 +1,9 @@
 /*
  * DNS for the devices of every subnet
  *
- * A proxy for each subnet serves UDP and TCP on its first address, port 53, bound to the tunnel. Names that
+ * A proxy for each subnet serves UDP and TCP on its first address, port 53, bound to the tunnel, and on its
+ * first IPv6 address where it has one. A device is told by its IPv4 address, whichever it asks from: what it
+ * may ask for, and what it may change, is the same for both. Names that
  * are held here are answered from here; other questions go to the servers of the subnet, through a
  * cache. Dynamic updates are handed to the caller. Devices are served in their own subnet only.
  *
@@ -40,6 +42,9 @@ struct resolver_servers {
 struct resolver_subnet {
 	uint32_t address; /* of this machine in it, where it is served */
 	uint8_t prefix; /* length */
+	struct ip_address
+		address6; /* the same of IPv6; family 0: it has none. The network is a /64, and the
+				       address of a device ends in the host part of its IPv4 address */
 	bool own; /* has servers of its own; else those of the machine are asked */
 	uint32_t device; /* the one among them that is in the subnet itself, or 0: its own questions
 			    go to the machine's servers, or they would come back to it */
@@ -57,7 +62,7 @@ struct resolver_options {
 		*resolv_conf; /* files with the machine's servers, of which the first counts that
 					   names any; ends with NULL; borrowed */
 
-	/* An update from a device. @message is borrowed during the call; @request is to be answered once,
+	/* An update from a device, by its IPv4 address. @message is borrowed during the call; @request is to be answered once,
 	 * now or later, but before resolver_free(). */
 	void (*update)(void *context, struct resolver_request *request, uint32_t source,
 		       const uint8_t *message, size_t size);

@@ -12,6 +12,9 @@
 
 #define DOWN_MAX 16
 
+/* Sockets of a subnet: one of each kind for each family. */
+enum { FAMILY_V4, FAMILY_V6, FAMILIES };
+
 struct conf_watch;
 struct udp_server;
 struct tcp_server;
@@ -44,20 +47,23 @@ struct proxy {
 	unsigned refs;
 	bool closed; /* out of service; what waits for an answer gets none */
 	struct resolver_subnet subnet;
-	struct udp_server *udp; /* NULL: not bound */
-	struct tcp_server *tcp;
-	unsigned binding; /* requests under way */
+	struct udp_server *udp[FAMILIES]; /* NULL: not bound */
+	struct tcp_server *tcp[FAMILIES];
+	unsigned binding[FAMILIES]; /* requests under way, a bit for each kind */
 };
 
 struct proxy *proxy_ref(struct proxy *proxy);
 void proxy_unref(struct proxy *proxy);
 
+/* The device that has an address in the subnet, by its IPv4 address; 0: none can have it. */
+uint32_t proxy_device(const struct proxy *proxy, const struct ip_address *from);
+
 /* A client that is to get an answer. Holds on to its proxy, and to the connection. */
 struct client {
 	struct proxy *proxy;
 	struct tcp_connection *tcp; /* NULL: over UDP */
-	uint32_t address;
-	uint16_t port;
+	uint32_t address; /* of the device, by IPv4 */
+	struct endpoint from; /* where the answer goes */
 };
 
 struct client client_ref(const struct client *client);
@@ -86,19 +92,20 @@ uint64_t now_ms(const struct resolver *resolver);
 const struct resolver_servers *servers_for(const struct client *client, uint32_t *ret_view);
 
 /* udp.c; takes @fd, also on failure. */
-int udp_server_new(struct proxy *proxy, int fd);
+int udp_server_new(struct proxy *proxy, unsigned family, int fd);
 void udp_server_close(struct udp_server *udp);
-void udp_server_send(struct udp_server *udp, uint32_t address, uint16_t port,
-		     const uint8_t *message, size_t size);
+void udp_server_send(struct udp_server *udp, const struct endpoint *to, const uint8_t *message,
+		     size_t size);
 void udp_buffers_free(struct udp_buffers *buffers);
 
 /* tcp.c; the same. */
-int tcp_server_new(struct proxy *proxy, int fd);
+int tcp_server_new(struct proxy *proxy, unsigned family, int fd);
 void tcp_server_close(struct tcp_server *tcp);
 void tcp_connection_send(struct tcp_connection *connection, const uint8_t *message, size_t size);
 struct tcp_connection *tcp_connection_ref(struct tcp_connection *connection);
 void tcp_connection_unref(struct tcp_connection *connection);
 void tcp_close_all(struct resolver *resolver, const struct proxy *proxy); /* NULL: of all */
+void tcp_close_v6(const struct proxy *proxy);
 
 /* upstream.c */
 int upstream_new(struct resolver *resolver);

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "dns/data.h"
-#include "resolver/resolver.h"
+#include "resolver/resolver_internal.h"
 
 #include "base/test.h"
 
@@ -587,6 +587,37 @@ static void the_machines_servers_are_followed(void **state)
 	assert_int_equal(ask(b, "b.example.com"), -DNS_SERVFAIL);
 }
 
+/* By its IPv4 address, whichever it has here; what no device of the subnet can have is nobody's. */
+static void a_device_is_told_by_either_address(void **state)
+{
+	static const struct {
+		const char *from;
+		uint32_t device;
+	} cases[] = {
+		{ "10.1.2.3", 0x0a010203 },
+		{ "fd00:1::102:3", 0 },
+		{ "fd00:1::2:3", 0x0a020003 },
+		{ "fd00:1::3", 0x0a000003 },
+		{ "fd00:1:0:0:0:1:0:3", 0 },
+		{ "fd00:1:0:1::3", 0 },
+		{ "fe80::3", 0 },
+		{ "::ffff:10.1.2.3", 0 },
+		{ "fd00:1::ffff:3", 0 },
+		{ "fd00:1:0:0:8000::3", 0 },
+	};
+	struct proxy proxy = { .subnet = { .address = 0x0a010001, .prefix = 14 } };
+	struct ip_address from;
+
+	(void)state;
+	assert_int_equal(ip_parse("fd00:1::3", &from), 0);
+	assert_int_equal(proxy_device(&proxy, &from), 0);
+	assert_int_equal(ip_parse("fd00:1::1", &proxy.subnet.address6), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(ip_parse(cases[i].from, &from), 0);
+		assert_int_equal(proxy_device(&proxy, &from), cases[i].device);
+	}
+}
+
 static void a_flood_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -620,6 +651,7 @@ int main(void)
 		TEST(updates_are_handed_on),
 		TEST(the_machines_servers_are_followed),
 		TEST(a_flood_is_refused),
+		cmocka_unit_test(a_device_is_told_by_either_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

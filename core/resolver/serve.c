@@ -34,8 +34,9 @@ void client_send(const struct client *client, const uint8_t *message, size_t siz
 {
 	if (client->tcp)
 		tcp_connection_send(client->tcp, message, size);
-	else if (client->proxy->udp)
-		udp_server_send(client->proxy->udp, client->address, client->port, message, size);
+	else if (client->proxy->udp[client->from.address.family == AF_INET6])
+		udp_server_send(client->proxy->udp[client->from.address.family == AF_INET6],
+				&client->from, message, size);
 }
 
 const struct resolver_servers *servers_for(const struct client *client, uint32_t *ret_view)

@@ -12,14 +12,15 @@
 
 struct tcp_server {
 	struct proxy *proxy;
+	unsigned family;
 	uv_tcp_t listener;
 };
 
 struct tcp_connection {
 	struct list node;
 	struct proxy *proxy;
-	uint32_t address;
-	uint16_t port;
+	uint32_t address; /* of the device */
+	struct endpoint from;
 	uv_tcp_t stream;
 	uv_timer_t idle;
 	unsigned refs; /* its handles, and those that wait for answers */
@@ -140,7 +141,7 @@ static bool take_messages(struct tcp_connection *connection)
 	const struct client client = { .proxy = connection->proxy,
 				       .tcp = connection,
 				       .address = connection->address,
-				       .port = connection->port };
+				       .from = connection->from };
 	uint8_t *answer = malloc(DNS_MESSAGE_MAX);
 	size_t used = 0;
 	bool sound = answer != NULL;
@@ -239,15 +240,13 @@ static bool is_welcome(struct tcp_connection *connection)
 	struct resolver *resolver = connection->proxy->resolver;
 	struct sockaddr_storage from;
 	int size = sizeof(from);
-	struct endpoint peer;
 
 	if (uv_tcp_getpeername(&connection->stream, (struct sockaddr *)&from, &size) < 0 ||
-	    endpoint_from_sockaddr((struct sockaddr *)&from, &peer) < 0 ||
-	    peer.address.family != AF_INET)
+	    endpoint_from_sockaddr((struct sockaddr *)&from, &connection->from) < 0)
 		return false;
-	connection->address = ip_to_v4(&peer.address);
-	connection->port = peer.port;
-	return count_of(resolver, connection->address) <= RESOLVER_DEVICE_CONNECTIONS_MAX &&
+	connection->address = proxy_device(connection->proxy, &connection->from.address);
+	return connection->address != 0 &&
+	       count_of(resolver, connection->address) <= RESOLVER_DEVICE_CONNECTIONS_MAX &&
 	       resolver->connection_count <= RESOLVER_CONNECTIONS_MAX;
 }
 
@@ -281,7 +280,7 @@ static void on_listener_closed(uv_handle_t *handle)
 	free(container_of(handle, struct tcp_server, listener));
 }
 
-int tcp_server_new(struct proxy *proxy, int fd)
+int tcp_server_new(struct proxy *proxy, unsigned family, int fd)
 {
 	struct tcp_server *tcp = calloc(1, sizeof(*tcp));
 	int r;
@@ -301,7 +300,8 @@ int tcp_server_new(struct proxy *proxy, int fd)
 		return r;
 	}
 	tcp->proxy = proxy_ref(proxy);
-	proxy->tcp = tcp;
+	tcp->family = family;
+	proxy->tcp[family] = tcp;
 	return 0;
 }
 
@@ -309,7 +309,7 @@ void tcp_server_close(struct tcp_server *tcp)
 {
 	struct proxy *proxy = tcp->proxy;
 
-	proxy->tcp = NULL;
+	proxy->tcp[tcp->family] = NULL;
 	uv_close((uv_handle_t *)&tcp->listener, on_listener_closed);
 	proxy_unref(proxy);
 }
@@ -320,6 +320,16 @@ void tcp_close_all(struct resolver *resolver, const struct proxy *proxy)
 		struct tcp_connection *connection = container_of(node, struct tcp_connection, node);
 
 		if (!proxy || connection->proxy == proxy)
+			close_connection(connection);
+	}
+}
+
+void tcp_close_v6(const struct proxy *proxy)
+{
+	list_foreach(node, &proxy->resolver->connections) {
+		struct tcp_connection *connection = container_of(node, struct tcp_connection, node);
+
+		if (connection->proxy == proxy && connection->from.address.family == AF_INET6)
 			close_connection(connection);
 	}
 }

@@ -24,13 +24,13 @@
 
 struct udp_server {
 	struct proxy *proxy;
+	unsigned family;
 	uv_poll_t poll;
 	int fd;
 };
 
 struct answer {
-	uint32_t address;
-	uint16_t port;
+	struct endpoint to;
 	size_t size;
 	uint8_t *message;
 };
@@ -70,27 +70,25 @@ static struct udp_buffers *buffers_new(void)
 
 static bool same_client(const struct answer *a, const struct answer *b)
 {
-	return a->address == b->address && a->port == b->port;
+	return a->to.port == b->to.port && ip_equal(&a->to.address, &b->to.address);
 }
 
 /* Those to one client together, the larger ones first: the order among packets says nothing. */
 static int compare(const void *a, const void *b)
 {
 	const struct answer *first = a, *second = b;
+	int order = ip_compare(&first->to.address, &second->to.address);
 
-	if (first->address != second->address)
-		return first->address < second->address ? -1 : 1;
-	if (first->port != second->port)
-		return first->port < second->port ? -1 : 1;
+	if (order != 0)
+		return order;
+	if (first->to.port != second->to.port)
+		return first->to.port < second->to.port ? -1 : 1;
 	return (first->size < second->size) - (first->size > second->size);
 }
 
 static void queue(struct udp_buffers *b, size_t first, size_t end)
 {
-	const struct udp_path path = {
-		.remote = { .address = ip_from_v4(b->answers[first].address),
-			    .port = b->answers[first].port },
-	};
+	const struct udp_path path = { .remote = b->answers[first].to };
 
 	for (size_t i = first; i < end; i++)
 		b->parts[i] = (struct iovec){ b->answers[i].message, b->answers[i].size };
@@ -117,14 +115,14 @@ static void serve_one(struct udp_server *udp, struct udp_buffers *b, const struc
 		      const uint8_t *message, size_t size)
 {
 	const struct client client = { .proxy = udp->proxy,
-				       .address = ip_to_v4(&from->address),
-				       .port = from->port };
+				       .address = proxy_device(udp->proxy, &from->address),
+				       .from = *from };
 	struct answer *answer;
 
 	if (b->count == BATCH || ANSWERS_SIZE - b->used < SERVE_ANSWER_MAX)
 		send_all(b);
 	answer = &b->answers[b->count];
-	*answer = (struct answer){ client.address, client.port, 0, b->messages + b->used };
+	*answer = (struct answer){ *from, 0, b->messages + b->used };
 	answer->size = serve(&client, message, size, answer->message);
 	if (answer->size == 0)
 		return;
@@ -170,7 +168,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 			break;
 }
 
-int udp_server_new(struct proxy *proxy, int fd)
+int udp_server_new(struct proxy *proxy, unsigned family, int fd)
 {
 	struct udp_server *udp = calloc(1, sizeof(*udp));
 	int size = RECEIVE_BUFFER, on = 1;
@@ -184,8 +182,9 @@ int udp_server_new(struct proxy *proxy, int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	(void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 	udp->fd = fd;
+	udp->family = family;
 	udp->proxy = proxy_ref(proxy);
-	proxy->udp = udp;
+	proxy->udp[family] = udp;
 	(void)uv_poll_start(&udp->poll, UV_READABLE, on_readable);
 	return 0;
 }
@@ -199,19 +198,18 @@ void udp_server_close(struct udp_server *udp)
 {
 	struct proxy *proxy = udp->proxy;
 
-	proxy->udp = NULL;
+	proxy->udp[udp->family] = NULL;
 	uv_close((uv_handle_t *)&udp->poll, on_closed);
 	(void)close(udp->fd);
 	proxy_unref(proxy);
 }
 
-void udp_server_send(struct udp_server *udp, uint32_t address, uint16_t port,
-		     const uint8_t *message, size_t size)
+void udp_server_send(struct udp_server *udp, const struct endpoint *to, const uint8_t *message,
+		     size_t size)
 {
-	const struct sockaddr_in to = { .sin_family = AF_INET,
-					.sin_port = htons(port),
-					.sin_addr.s_addr = htonl(address) };
+	struct sockaddr_storage address;
+	socklen_t address_size = endpoint_to_sockaddr(to, &address);
 
-	(void)sendto(udp->fd, message, size, MSG_DONTWAIT, (const struct sockaddr *)&to,
-		     sizeof(to));
+	(void)sendto(udp->fd, message, size, MSG_DONTWAIT, (const struct sockaddr *)&address,
+		     address_size);
 }

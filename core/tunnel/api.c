@@ -378,9 +378,10 @@ static const struct rpc_method methods[] = {
 	  .summary = "Show the interface, the devices, the forwards and what was repaired",
 	  .description =
 		  "The result has the members version; revision, of the document; interface (name, "
-		  "backend, up, mtu, listenPort, publicKey); network (inSync, and in problem why not); "
+		  "backend, up, mtu, listenPort, publicKey); addresses, of this server; network (inSync, and "
+		  "in problem why not); "
 		  "drift (found, repaired, last, lastAt: what others changed); web (listening, problem, "
-		  "url); devices (subnet, ip, name, kind, publicKey, online, endpoint, lastHandshake, "
+		  "url); subnets (subnet, name, wanIp, ipv6, devices: how many); devices (subnet, ip, ipv6, name, kind, publicKey, online, endpoint, lastHandshake, "
 		  "rxBytes, txBytes); and forwards (source, target, count, label, state, rxBytes, "
 		  "txBytes). Received is what came from the device, sent what went to it.",
 	  .output = RPC_TABLE,

@@ -229,12 +229,51 @@ static int read_list(const struct job *job, json_t **ret, struct fault *fault)
 	return r < 0 ? r : redact_value(text_string(&pointer), subnet.value, ret);
 }
 
+/* Each device of a subnet with IPv6 has its address in the list, which the document does not hold. Takes @list. */
+static json_t *with_ipv6(const struct job *job, json_t *list)
+{
+	json_t *copy = json_copy(list), *clients = json_object(), *client;
+	struct document_subnet subnet;
+	struct ip_prefix network;
+	const char *ip;
+	uint32_t address;
+	CLEANUP(fault_done) struct fault fault = { 0 };
+	bool good = copy && clients &&
+		    find_subnet(job_document(job), rpc_params(job->call), &subnet, &fault) == 0 &&
+		    document_ipv6(&subnet, &network);
+
+	json_object_foreach(json_object_get(list, "clients"), ip, client) {
+		struct ip_address ipv6;
+		char text[IP_TEXT_MAX];
+		json_t *row;
+
+		if (!good || ip_v4_parse(ip, &address) < 0)
+			continue;
+		row = json_copy(client);
+		ipv6 = document_ipv6_of(&subnet, &network, address);
+		good = json_object_set_new(row, "ipv6", json_string(ip_format(&ipv6, text))) == 0;
+		if (json_object_set_new(clients, ip, row) < 0)
+			good = false;
+	}
+	json_decref(list);
+	good = good && json_object_set(copy, "clients", clients) == 0;
+	json_decref(clients);
+	if (good)
+		return copy;
+	json_decref(copy);
+	return NULL;
+}
+
 static void run_list(struct job *job)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	json_t *result = NULL;
 	int r = read_list(job, &result, &fault);
 
+	if (r == 0 && json_object_get(result, "ipv6")) {
+		result = with_ipv6(job, result);
+		r = result ? 0 : -ENOMEM;
+	}
 	if (r < 0)
 		(void)fault_set_errno(&fault, r, FAULT_UNKNOWN, "reading the document");
 	job_done(job, result, &fault);

@@ -734,17 +734,84 @@ char *live_whole(const struct live *live)
 	return text_take(&whole);
 }
 
+/* A text, or null where it is empty. */
+static json_t *text_or_null(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+static json_t *report_addresses(const json_t *document)
+{
+	json_t *list = json_array();
+
+	if (list && wan_list(document, list) < 0) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+static json_t *report_subnets(const json_t *document)
+{
+	json_t *subnets = json_object_get(json_object_get(document, "wg"), "subnets");
+	json_t *list = json_array();
+	struct document_subnet subnet;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(subnets, key, value) {
+		char ipv6[IP_TEXT_MAX] = "";
+		struct ip_prefix network;
+		json_t *row;
+
+		if (document_subnet(document, key, &subnet) && document_ipv6(&subnet, &network))
+			(void)ip_prefix_format(&network, ipv6);
+		row = json_pack("{s:s, s:O, s:O?, s:o, s:I}", "subnet", key, "name",
+				json_object_get(value, "name"), "wanIp",
+				json_object_get(value, "wanIp"), "ipv6", text_or_null(ipv6),
+				"devices",
+				(json_int_t)json_object_size(json_object_get(value, "clients")));
+		if (json_array_append_new(list, row) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+/* The IPv6 address of a device, or "". */
+static const char *device_ipv6(const struct document_subnet *subnet, const char *ip,
+			       char to[IP_TEXT_MAX])
+{
+	struct ip_prefix network;
+	struct ip_address address;
+	uint32_t value;
+
+	to[0] = '\0';
+	if (ip_v4_parse(ip, &value) == 0 && document_ipv6(subnet, &network)) {
+		address = document_ipv6_of(subnet, &network, value);
+		(void)ip_format(&address, to);
+	}
+	return to;
+}
+
 static json_t *report_devices(const struct live *live, const json_t *document)
 {
 	json_t *subnets = json_object_get(json_object_get(document, "wg"), "subnets");
 	json_t *list = json_array();
-	const json_t *subnet, *client;
+	const json_t *value, *client;
+	struct document_subnet subnet;
+	char ipv6[IP_TEXT_MAX];
 	const char *key, *ip;
 
-	json_object_foreach(subnets, key, subnet) {
-		json_object_foreach(json_object_get(subnet, "clients"), ip, client) {
+	json_object_foreach(subnets, key, value) {
+		if (!document_subnet(document, key, &subnet))
+			continue;
+		json_object_foreach(json_object_get(value, "clients"), ip, client) {
 			const struct device *device = map_get(&live->devices, ip, strlen(ip));
-			json_t *row = json_pack("{s:s, s:s, s:O, s:O}", "subnet", key, "ip", ip,
+			json_t *row = json_pack("{s:s, s:s, s:o, s:O, s:O}", "subnet", key, "ip",
+						ip, "ipv6",
+						text_or_null(device_ipv6(&subnet, ip, ipv6)),
 						"name", json_object_get(client, "name"), "kind",
 						json_object_get(client, "kind"));
 			json_t *members = device ? device_members(device) : NULL;
@@ -828,6 +895,8 @@ json_t *live_report(const struct live *live, const struct tunnel *tunnel)
 				   (json_int_t)store_revision(tunnel->store));
 
 	if (json_object_update(report, live->parts) == 0 &&
+	    json_object_set_new(report, "addresses", report_addresses(document)) == 0 &&
+	    json_object_set_new(report, "subnets", report_subnets(document)) == 0 &&
 	    json_object_set_new(report, "devices", report_devices(live, document)) == 0 &&
 	    json_object_set_new(report, "forwards", report_forwards(live, document)) == 0)
 		return report;

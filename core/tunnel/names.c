@@ -272,6 +272,7 @@ static void on_subnets(void *context, uint64_t revision, const json_t *patch)
 	cleanup_free struct resolver_subnet *subnets =
 		calloc(json_object_size(all) + 1, sizeof(*subnets));
 	struct document_subnet subnet;
+	struct ip_prefix network;
 	size_t count = 0;
 	const char *key;
 	const json_t *value;
@@ -281,6 +282,9 @@ static void on_subnets(void *context, uint64_t revision, const json_t *patch)
 			continue;
 		subnets[count] = (struct resolver_subnet){ .address = subnet.server,
 							   .prefix = subnet.prefix };
+		if (document_ipv6(&subnet, &network))
+			subnets[count].address6 =
+				document_ipv6_of(&subnet, &network, subnet.server);
 		read_servers(json_object_get(value, "dns"), &subnets[count++]);
 	}
 	if (!subnets || resolver_set_subnets(names->resolver, subnets, count) < 0)

@@ -36,7 +36,7 @@ static void show_public_key(const json_t *client, char to[BASE64_SIZE(X25519_KEY
 
 void show_devices(const json_t *result, const json_t *params, struct text *to)
 {
-	static const char *const columns[] = { "NAME", "IP", "PUBLIC KEY" };
+	static const char *const columns[] = { "NAME", "IP", "PUBLIC KEY", "IPV6" };
 	json_t *clients = json_object_get(result, "clients");
 	size_t count = 0, size = json_object_size(clients);
 	cleanup_free const char **ips = calloc(size + 1, sizeof(*ips));
@@ -50,13 +50,15 @@ void show_devices(const json_t *result, const json_t *params, struct text *to)
 		ips[count++] = ip;
 	if (count > 0)
 		qsort(ips, count, sizeof(*ips), compare_addresses);
-	grid_header(&grid, columns, ARRAY_SIZE(columns));
+	grid_header(&grid, columns,
+		    ARRAY_SIZE(columns) - (json_object_get(result, "ipv6") ? 0 : 1));
 	for (size_t i = 0; i < count; i++) {
 		char key[BASE64_SIZE(X25519_KEY_SIZE)];
 
 		client = json_object_get(clients, ips[i]);
 		show_public_key(client, key);
-		grid_row(&grid, (const char *const[]){ member(client, "name"), ips[i], key });
+		grid_row(&grid, (const char *const[]){ member(client, "name"), ips[i], key,
+						       member(client, "ipv6") });
 	}
 	grid_write(&grid, to);
 }
@@ -134,6 +136,17 @@ static void show_web(const json_t *web, struct text *to)
 		text_printf(to, "Warning     %s\n", warning);
 }
 
+static void show_addresses(const json_t *addresses, struct text *to)
+{
+	const json_t *address;
+	size_t i;
+
+	text_append(to, "Addresses   ");
+	json_array_foreach(addresses, i, address)
+		text_printf(to, "%s%s", i > 0 ? ", " : "", json_string_value(address));
+	text_append(to, json_array_size(addresses) > 0 ? "\n" : "none\n");
+}
+
 static void show_interface(const json_t *result, struct text *to)
 {
 	const json_t *link = json_object_get(result, "interface");
@@ -154,6 +167,7 @@ static void show_interface(const json_t *result, struct text *to)
 		    (long long)json_integer_value(json_object_get(link, "listenPort")),
 		    (long long)json_integer_value(json_object_get(link, "mtu")));
 	text_printf(to, "Public key  %s\n", member(link, "publicKey"));
+	show_addresses(json_object_get(result, "addresses"), to);
 	text_printf(
 		to, "Network     %s%s\n",
 		json_is_true(json_object_get(network, "inSync")) ? "as wanted" : "NOT as wanted: ",
@@ -170,16 +184,48 @@ static void show_interface(const json_t *result, struct text *to)
 	text_append(to, "\n\n");
 }
 
+/* The last column of a table, which is left out where it would say nothing. */
+static bool any_has_ipv6(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		if (json_is_string(json_object_get(row, "ipv6")))
+			return true;
+	return false;
+}
+
+static void show_subnet_states(const json_t *result, struct text *to)
+{
+	static const char *const columns[] = { "SUBNET", "NAME", "DEVICES", "WAN IP", "IPV6" };
+	const json_t *subnets = json_object_get(result, "subnets"), *subnet;
+	CLEANUP(grid_done) struct grid grid = { 0 };
+	size_t i;
+
+	grid_header(&grid, columns, ARRAY_SIZE(columns) - (any_has_ipv6(subnets) ? 0 : 1));
+	json_array_foreach(subnets, i, subnet) {
+		char count[24];
+
+		(void)snprintf(count, sizeof(count), "%lld",
+			       (long long)json_integer_value(json_object_get(subnet, "devices")));
+		grid_row(&grid, (const char *const[]){
+					member(subnet, "subnet"), member(subnet, "name"), count,
+					member(subnet, "wanIp"), member(subnet, "ipv6") });
+	}
+	grid_write(&grid, to);
+}
+
 static void show_device_states(const json_t *result, struct text *to)
 {
 	static const char *const columns[] = { "DEVICE",   "IP",       "STATE", "LAST HANDSHAKE",
-					       "ENDPOINT", "RECEIVED", "SENT" };
+					       "ENDPOINT", "RECEIVED", "SENT",	"IPV6" };
+	const json_t *devices = json_object_get(result, "devices"), *device;
 	CLEANUP(grid_done) struct grid grid = { 0 };
-	const json_t *device;
 	size_t i;
 
-	grid_header(&grid, columns, ARRAY_SIZE(columns));
-	json_array_foreach(json_object_get(result, "devices"), i, device) {
+	grid_header(&grid, columns, ARRAY_SIZE(columns) - (any_has_ipv6(devices) ? 0 : 1));
+	json_array_foreach(devices, i, device) {
 		bool online = json_is_true(json_object_get(device, "online"));
 		char rx[32], tx[32];
 
@@ -188,7 +234,8 @@ static void show_device_states(const json_t *result, struct text *to)
 		grid_row(&grid, (const char *const[]){ member(device, "name"), member(device, "ip"),
 						       online ? "online" : "offline",
 						       member(device, "lastHandshake"),
-						       member(device, "endpoint"), rx, tx });
+						       member(device, "endpoint"), rx, tx,
+						       member(device, "ipv6") });
 	}
 	grid_write(&grid, to);
 }
@@ -221,6 +268,8 @@ static void show_forward_states(const json_t *result, struct text *to)
 void show_status(const json_t *result, const json_t *params, struct text *to)
 {
 	show_interface(result, to);
+	show_subnet_states(result, to);
+	text_append_char(to, '\n');
 	show_device_states(result, to);
 	text_append_char(to, '\n');
 	show_forward_states(result, to);

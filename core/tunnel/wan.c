@@ -251,3 +251,30 @@ bool wan6_is_own(const json_t *document, const struct ip_address *address)
 	each_of_family(document, AF_INET6, visit_own6, &own);
 	return own.found;
 }
+
+struct listing {
+	json_t *to;
+	int r;
+};
+
+static bool visit_listed(const json_t *ip_info, const struct ip_address *address, void *context)
+{
+	struct listing *listing = context;
+	char text[IP_TEXT_MAX];
+
+	if (address->family == AF_INET6 && !wan6_is_host(address))
+		return false;
+	if (json_array_append_new(listing->to, json_string(ip_format(address, text))) < 0)
+		listing->r = -ENOMEM;
+	return listing->r < 0;
+}
+
+int wan_list(const json_t *document, json_t *to)
+{
+	struct listing listing = { .to = to };
+
+	each_of_family(document, AF_INET, visit_listed, &listing);
+	if (listing.r == 0)
+		each_of_family(document, AF_INET6, visit_listed, &listing);
+	return listing.r;
+}

@@ -56,3 +56,6 @@ int wan_fault(const json_t *document, enum fault_kind kind, struct fault *fault)
 bool wan6_is_host(const struct ip_address *address);
 bool wan6_default(const json_t *document, struct ip_address *ret);
 bool wan6_is_own(const json_t *document, const struct ip_address *address);
+
+/* Appends the addresses that this machine has, of both families, but those of its own link alone. 0 or -ENOMEM. */
+int wan_list(const json_t *document, json_t *to);

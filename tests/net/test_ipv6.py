@@ -1,5 +1,6 @@
 """IPv6 in the tunnel: addresses of devices, egress, isolation, forwards and pinholes, restarts, drift."""
 
+import base64
 import json
 import re
 import socket
@@ -11,6 +12,7 @@ from lab import PATIENCE, CommandFailed, Lab, wait_until
 from pcp_client import (ADDRESS_MISMATCH, CANNOT_PROVIDE_EXTERNAL, NO_RESOURCES, NOT_AUTHORIZED,
                         SUCCESS, UDP, PcpClient, mapped, option)
 from product import INTERFACE, RpcError
+from test_dns import KEY_NAME, dig, update_key
 from traffic import Conversation, Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, join_by_wg_quick
 
@@ -86,7 +88,7 @@ def joined(lab, tunnel):
 @pytest.fixture
 def world(joined):
     joined.tunnel.call("db.apply", expr=f".wg = {json.dumps(joined.wg)} | .portForwards = {{}}"
-                                        " | del(.portForwards6)")
+                                        " | .dnsRecords = [] | del(.portForwards6)")
     return joined
 
 
@@ -229,6 +231,84 @@ def test_db_apply_names_the_fault(world):
         with pytest.raises(RpcError) as refused:
             world.tunnel.call("db.apply", expr=f'.wg.subnets."{HOME}".ipv6 = {ipv6}')
         assert "/ipv6: must be an IPv6 network of /64" in refused.value.details
+
+
+def test_status_and_lists_tell_the_addresses(world):
+    status = world.tunnel.call("status")
+    assert {Lab.VPS, Lab.VPS6} <= set(status["addresses"])
+    assert not any(address.startswith("fe80") for address in status["addresses"])
+    networks = {row["subnet"]: row["ipv6"] for row in status["subnets"]}
+    assert networks == {HOME: world.network(HOME) + "/64", GUESTS: world.network(GUESTS) + "/64",
+                        GLOBAL: PREFIX + "/64"}
+    assert {row["ip"]: row["ipv6"] for row in status["devices"]} == {
+        "10.59.37.2": world.address("server"), "10.59.37.3": world.address("phone"),
+        "10.60.0.2": world.address("laptop"), "10.61.0.2": world.address("box")}
+    text = world.tunnel.cli("status")
+    for expected in (Lab.VPS6, PREFIX + "/64", world.address("box"), world.address("phone")):
+        assert expected in text
+    assert world.address("box") in world.tunnel.cli("device", "list", GLOBAL)
+    listed = json.loads(world.tunnel.cli("device", "list", GLOBAL, "--format", "json"))
+    assert listed["clients"]["10.61.0.2"]["ipv6"] == world.address("box")
+    world.call("subnet.set-ipv6", GLOBAL, ipv6="off")
+    assert "ipv6" not in world.call("device.list", GLOBAL)["clients"]["10.61.0.2"]
+    assert "IPV6" not in world.tunnel.cli("device", "list", GLOBAL)
+
+
+# DNS
+
+def test_names_by_ipv6(world):
+    """At the server's IPv6 address too, over UDP and TCP, to devices of the subnet alone."""
+    gate, other = world.network(HOME) + "1", world.network(GUESTS) + "1"
+    world.tunnel.call("dns.add", name="box.example.com", type="AAAA", value=world.address("box"))
+    for transport in ("+notcp", "+tcp"):
+        assert dig(world.server, gate, "box.example.com", "AAAA", transport) == [world.address("box")]
+    assert dig(world.box, PREFIX + "1", "box.example.com", "AAAA") == [world.address("box")]
+    assert dig(world.laptop, other, "box.example.com", "AAAA") == [world.address("box")]
+    assert dig(world.laptop, gate, "box.example.com", "AAAA")[0].startswith("status")
+    assert unreachable(world.stranger, PREFIX + "1", 53)
+    world.call("subnet.set-ipv6", HOME, ipv6="off")
+    assert dig(world.server, "10.59.37.1", "box.example.com", "AAAA") == [world.address("box")]
+    assert f"[{gate}]" not in world.vps.run("ss", "-Hlntu", "sport = :53").replace("%" + INTERFACE, "")
+    world.tunnel.call("db.apply", expr=f".wg = {json.dumps(world.wg)}")
+    wait_until(lambda: dig(world.server, gate, "box.example.com", "AAAA") == [world.address("box")],
+               "names are served again")
+    wait_until(lambda: world.tunnel.call("status")["dns"] == {"problem": None}, "no problem is left")
+
+
+@pytest.mark.parametrize("program", ["nsupdate", "knsupdate"])
+def test_updates_by_ipv6(world, program):
+    """A device is the same by both families: its key, its permission, its names."""
+    gate = world.network(HOME) + "1"
+    key = base64.b64encode(update_key(world, "10.59.37.2")).decode()
+
+    def update(host, change):
+        return host.try_run(program, "-y", f"hmac-sha256:{KEY_NAME}:{key}", timeout_s=60 * PATIENCE,
+                            input=f"server {gate}\nzone example.com\n{change}\nsend\n")[0]
+
+    assert update(world.server, "update add six.example.com 60 AAAA fd00::6") == 0
+    records = world.tunnel.call("dns.list")
+    assert [(r["name"], r["source"]) for r in records] == [("six.example.com", "10.59.37.2")]
+    assert dig(world.phone, gate, "six.example.com", "AAAA") == ["fd00::6"]
+    assert update(world.phone, "update add phone.example.com 60 AAAA fd00::7") != 0
+    world.call("device.set-dns-injection", HOME, ip="10.59.37.2", enabled=False)
+    assert world.tunnel.call("dns.list") == []
+    assert update(world.server, "update add six.example.com 60 AAAA fd00::6") != 0
+
+
+def test_connections_of_both_families_are_one_devices(world):
+    """Who holds all that a device may hold by IPv6 gets no other by IPv4; others do."""
+    gate = world.network(HOME) + "1"
+    world.tunnel.call("dns.add", name="home.example.com", type="A", value="10.59.37.2")
+
+    def answer(host):
+        return dig(host, "10.59.37.1", "home.example.com", "A", "+tcp", "+tries=1")
+
+    holders = [world.phone.connect(gate, 53, 10 * PATIENCE) for _ in range(16)]
+    wait_until(lambda: answer(world.phone)[0].startswith("status"), "the device has its share")
+    assert answer(world.server) == ["10.59.37.2"]
+    for holder in holders:
+        holder.close()
+    wait_until(lambda: answer(world.phone) == ["10.59.37.2"], "it may connect again")
 
 
 # Forwards and pinholes
