@@ -109,6 +109,8 @@ static int check_link(const struct net_item *item, struct fault *fault)
 		return refuse(fault, "link: listen port is 0");
 	if (item->link.mtu != 0 && item->link.mtu < LINK_MTU_MIN)
 		return refuse(fault, "link: MTU is below 576");
+	if (item->link.ipv6 && item->link.mtu != 0 && item->link.mtu < NET_MTU6_MIN)
+		return refuse(fault, "link: MTU is below 1280, which IPv6 needs");
 	if (item->link.ipv6 > 1)
 		return refuse(fault, "link: IPv6 is neither on nor off");
 	return 0;

@@ -22,6 +22,7 @@
 	0x540001 /* of sockets that speak to devices from their clients' addresses */
 #define NET_ADDRESS6_SIZE 16
 #define NET_SUBNET6_PREFIX 64 /* length; of every one */
+#define NET_MTU6_MIN 1280 /* of an interface that speaks IPv6 */
 #define NET_ITEMS_MAX 262144 /* in one set */
 #define NET_FORWARD_PORTS_MAX 1048576 /* external ports of all forwards together */
 
@@ -43,7 +44,7 @@ struct net_item {
 		struct {
 			uint8_t private_key[NET_KEY_SIZE];
 			uint16_t listen_port;
-			uint16_t mtu; /* 0: that of the default route less 80 */
+			uint16_t mtu; /* 0: that of the default route less 80, and enough for IPv6 */
 			uint8_t ipv6; /* 1: some device has an IPv6 address; 0: IPv6 is closed */
 		} link;
 		struct {

@@ -7,7 +7,9 @@
 #include "base/ip.h"
 #include "base/secret.h"
 
-#define SET_MAX (3 * (size_t)NET_FORWARD_PORTS_MAX + 4 * (size_t)NET_ITEMS_MAX + 16)
+#define SET_MAX                                                                                    \
+	(3 * (size_t)NET_FORWARD_PORTS_MAX + 5 * (size_t)NET_ITEMS_MAX +                           \
+	 16) /* five of a NET_SUBNET6 */
 
 void fact_set_done(struct fact_set *set)
 {
@@ -249,6 +251,15 @@ static void append(struct fact_set *set, struct fact fact)
 	fact_set_append(set, &fact);
 }
 
+/* The kernel takes IPv6 away from an interface with less than its smallest MTU (RFC 8200 section 5). Where the
+ * way takes less, the packets outside go in two. */
+static uint32_t link_mtu(const struct net_item *item, uint32_t mtu)
+{
+	if (item->link.mtu)
+		return item->link.mtu;
+	return item->link.ipv6 && mtu < NET_MTU6_MIN ? NET_MTU6_MIN : mtu;
+}
+
 static void expand_link(const struct net_item *item, uint32_t mtu, struct fact_set *set)
 {
 	bool ipv6 = item->link.ipv6;
@@ -261,7 +272,7 @@ static void expand_link(const struct net_item *item, uint32_t mtu, struct fact_s
 	append(set, (struct fact){ .kind = FACT_RETURN_ROUTE });
 	if (ipv6)
 		append(set, (struct fact){ .kind = FACT_FORWARDING6 });
-	append(set, fact_of_link_state(true, item->link.mtu ? item->link.mtu : mtu, ipv6));
+	append(set, fact_of_link_state(true, link_mtu(item, mtu), ipv6));
 	append(set, fact_of_wg_device(item->link.private_key, item->link.listen_port));
 }
 

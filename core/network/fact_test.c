@@ -45,6 +45,30 @@ static void a_link_has_the_default_mtu_unless_it_says_one(void **state)
 	assert_has(&second, fact_of_link_state(true, 1280, false));
 }
 
+static void a_link_has_enough_for_ipv6(void **state)
+{
+	static const struct {
+		uint32_t mtu;
+		bool ipv6;
+		uint32_t wanted;
+	} cases[] = { { 1420, true, 1420 },
+		      { 1280, true, 1280 },
+		      { 1220, true, 1280 },
+		      { 1220, false, 1220 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct net_item item = { .kind = NET_LINK,
+					 .link = { { 1 }, 51820, 0, cases[i].ipv6 } };
+		const struct net_set items = { .items = &item, .count = 1 };
+		CLEANUP(fault_done) struct fault fault = { 0 };
+		CLEANUP(fact_set_done) struct fact_set set = { 0 };
+
+		assert_int_equal(facts_expand(&items, cases[i].mtu, &set, &fault), 0);
+		assert_has(&set, fact_of_link_state(true, cases[i].wanted, cases[i].ipv6));
+	}
+}
+
 static void items_become_what_the_kernel_holds(void **state)
 {
 	static const struct net_item items[] = {
@@ -194,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_link_has_the_default_mtu_unless_it_says_one),
+		cmocka_unit_test(a_link_has_enough_for_ipv6),
 		cmocka_unit_test(items_become_what_the_kernel_holds),
 		cmocka_unit_test(items_of_ipv6_become_facts_of_their_own),
 		cmocka_unit_test(a_range_becomes_its_ports),

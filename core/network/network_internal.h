@@ -21,6 +21,8 @@ struct sweep {
 	bool everything; /* or only those of one external port */
 	struct ip_address external;
 	uint16_t external_port;
+	uint8_t (*wanted6)[NET_ADDRESS6_SIZE]; /* while it runs: IPv6 addresses that are wanted */
+	size_t wanted6_count;
 	uint64_t since_ns; /* the oldest note */
 	uint64_t last_ns; /* the newest note */
 };

@@ -234,19 +234,55 @@ static bool is_our_address(const struct net_set *wanted, const struct ip_address
 	       wanted->items[at].subnet.address == like.subnet.address;
 }
 
-/* An IPv6 address of a device, or of this machine among devices: looks at all of them. */
-static bool is_wanted6(const struct net_set *wanted, const struct ip_address *address)
+static int compare6(const void *a, const void *b)
 {
-	for (size_t i = 0; i < wanted->count; i++) {
-		const struct net_item *item = &wanted->items[i];
+	return memcmp(a, b, NET_ADDRESS6_SIZE);
+}
 
-		if ((item->kind == NET_DEVICE &&
-		     memcmp(item->device.address6, address->bytes, NET_ADDRESS6_SIZE) == 0) ||
-		    (item->kind == NET_SUBNET6 &&
-		     memcmp(item->subnet6.address, address->bytes, NET_ADDRESS6_SIZE) == 0))
-			return true;
+/* The IPv6 address of a device, or of this machine among devices; NULL: the item has none. */
+static const uint8_t *address6_of(const struct net_item *item)
+{
+	if (item->kind == NET_SUBNET6)
+		return item->subnet6.address;
+	if (item->kind == NET_DEVICE && net_has_address6(item->device.address6))
+		return item->device.address6;
+	return NULL;
+}
+
+/* Those that are wanted, sorted: each connection of the kernel's table is looked up in them. */
+static int list_wanted6(struct network *network)
+{
+	const struct net_set *wanted = &network->wanted;
+	struct sweep *sweep = &network->sweep;
+	size_t count = 0;
+
+	for (size_t i = 0; i < wanted->count; i++)
+		count += address6_of(&wanted->items[i]) != NULL;
+	sweep->wanted6 = calloc(count + 1, NET_ADDRESS6_SIZE);
+	if (!sweep->wanted6)
+		return -ENOMEM;
+	for (size_t i = 0; i < wanted->count; i++) {
+		const uint8_t *address = address6_of(&wanted->items[i]);
+
+		if (address)
+			memcpy(sweep->wanted6[sweep->wanted6_count++], address, NET_ADDRESS6_SIZE);
 	}
-	return false;
+	qsort(sweep->wanted6, sweep->wanted6_count, NET_ADDRESS6_SIZE, compare6);
+	return 0;
+}
+
+static void forget_wanted6(struct sweep *sweep)
+{
+	free(sweep->wanted6);
+	sweep->wanted6 = NULL;
+	sweep->wanted6_count = 0;
+}
+
+static bool is_wanted6(const struct sweep *sweep, const struct ip_address *address)
+{
+	return sweep->wanted6_count > 0 &&
+	       bsearch(address->bytes, sweep->wanted6, sweep->wanted6_count, NET_ADDRESS6_SIZE,
+		       compare6);
 }
 
 static bool is_gone(const struct network *network, const struct ip_address *address)
@@ -256,7 +292,7 @@ static bool is_gone(const struct network *network, const struct ip_address *addr
 	if (!is_ours(&network->sweep, address))
 		return false;
 	if (address->family == AF_INET6)
-		return !is_wanted6(wanted, address);
+		return !is_wanted6(&network->sweep, address);
 	return !is_device(wanted, address) && !is_our_address(wanted, address);
 }
 
@@ -327,7 +363,11 @@ int sweep_run(struct network *network)
 
 	if (!sweep->pending)
 		return 0;
-	r = sweep->everything ? flush_all(network) : flush_one(network);
+	if (network->ipv6)
+		r = list_wanted6(network);
+	if (r == 0)
+		r = sweep->everything ? flush_all(network) : flush_one(network);
+	forget_wanted6(sweep);
 	sweep->pending = sweep->everything = false;
 	if (r == 0) {
 		/* Connections of removed subnets are gone: the addresses may be another's now. */

@@ -419,10 +419,8 @@ int document_check(json_t *document, struct fault *fault)
 	if (r == 0)
 		r = check_subnets(document, fault);
 	if (r == 0)
-		r = check_forwards(document, fault);
-	if (r == 0)
 		r = forwards6_check(document, fault);
-	return r;
+	return r < 0 ? r : check_forwards(document, fault);
 }
 
 json_t *document_fresh(void)

@@ -345,13 +345,17 @@ static void parts_differ_as_wholes_do(void **state)
 /* Against an array of 65,536 flags. */
 static void taken_ports_agree_with_an_array(void **state)
 {
-	static bool taken[UINT16_MAX + 1];
+	/* The last begins with the bytes of the first. */
+	static const char *const addresses[] = { "198.18.0.7", "[2001:db8::7]", "[c612:7::]" };
+	static bool all_taken[ARRAY_SIZE(addresses)][UINT16_MAX + 1];
 	CLEANUP(forward_ports_free) struct forward_ports *ports = NULL;
 	unsigned seed = 7;
 
 	(void)state;
 	assert_int_equal(forward_ports_new(&ports), 0);
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 15000; i++) {
+		size_t which = (size_t)i % ARRAY_SIZE(addresses);
+		bool *taken = all_taken[which];
 		uint32_t first = 1 + (uint32_t)rand_r(&seed) % UINT16_MAX;
 		uint32_t count = 1 + (uint32_t)rand_r(&seed) % 20;
 		bool conflict = false, fits = first + count - 1 <= UINT16_MAX;
@@ -359,9 +363,9 @@ static void taken_ports_agree_with_an_array(void **state)
 		json_t *value;
 		int r;
 
-		(void)snprintf(key, sizeof(key), "198.18.0.7:%u", first);
-		value = json_pack("{s:s, s:s, s:i}", "kind", "dnat", "target", "10.59.37.2:1",
-				  "count", (int)count);
+		(void)snprintf(key, sizeof(key), "%s:%u", addresses[which], first);
+		value = json_pack("{s:s, s:s, s:i}", "kind", "dnat", "target",
+				  which == 0 ? "10.59.37.2:1" : "[fd00::2]:1", "count", (int)count);
 		for (uint32_t p = first; p < first + count && fits; p++)
 			conflict |= taken[p];
 		r = forward_ports_take(ports, key, value, NULL);

@@ -3,45 +3,61 @@
 #include "base/ip.h"
 #include "base/map.h"
 #include "tunnel/document.h"
+#include "tunnel/forwards6.h"
 
 #define WORD_BITS 64
 
+#define PAGE_PORTS 1024
+#define PAGE_WORDS (PAGE_PORTS / WORD_BITS)
+
+/* Pages are made with the first port in them: a device with a pinhole has an address of its own, and few ports. */
 struct ports_of_address {
-	uint64_t taken[(UINT16_MAX + 1) / WORD_BITS];
+	uint64_t *pages[(UINT16_MAX + 1) / PAGE_PORTS];
 };
 
 struct forward_ports {
-	struct map addresses; /* uint32_t -> struct ports_of_address */
+	struct map addresses; /* bytes of the address -> struct ports_of_address */
 };
 
 /* The span of an entry on its external address. An SNI entry spans one port. */
 struct span {
-	uint32_t address;
+	struct ip_address address;
 	uint32_t first;
 	uint32_t count;
 };
 
+static int check_span(const struct span *span, uint32_t target_port, struct fault *fault)
+{
+	if (span->count == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
+	if (span->first + span->count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from external port %u on pass 65535", span->count,
+				 span->first);
+	if (target_port + span->count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from target port %u on pass 65535", span->count,
+				 target_port);
+	return 0;
+}
+
 static int entry_span(const char *key, const json_t *value, struct span *ret, struct fault *fault)
 {
+	struct document_forward6 forward6;
 	struct document_forward forward;
 	struct endpoint external;
 
 	if (endpoint_parse(key, &external) < 0)
 		return -EINVAL;
-	*ret = (struct span){ ip_to_v4(&external.address), external.port, 1 };
-	if (!document_forward(key, value, &forward))
-		return 0;
-	ret->count = forward.count;
-	if (forward.count == 0)
-		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
-	if (ret->first + ret->count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from external port %u on pass 65535", ret->count,
-				 ret->first);
-	if ((uint32_t)forward.target_port + ret->count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from target port %u on pass 65535", ret->count,
-				 forward.target_port);
+	*ret = (struct span){ external.address, external.port, 1 };
+	if (document_forward(key, value, &forward)) {
+		ret->count = forward.count;
+		return check_span(ret, forward.target_port, fault);
+	}
+	if (document_forward6(key, value, &forward6)) {
+		ret->count = forward6.count;
+		return check_span(ret, forward6.target_port, fault);
+	}
 	return 0;
 }
 
@@ -57,7 +73,11 @@ int forward_ports_new(struct forward_ports **ret)
 
 static void free_ports(void *value, void *context)
 {
-	free(value);
+	struct ports_of_address *of = value;
+
+	for (size_t i = 0; i < ARRAY_SIZE(of->pages); i++)
+		free(of->pages[i]);
+	free(of);
 }
 
 void forward_ports_clear(struct forward_ports *ports)
@@ -75,19 +95,44 @@ struct forward_ports *forward_ports_free(struct forward_ports *ports)
 	return NULL;
 }
 
-static int ports_of(struct forward_ports *ports, uint32_t address, struct ports_of_address **ret)
+static struct ports_of_address *find_ports(const struct forward_ports *ports,
+					   const struct ip_address *address)
 {
-	struct ports_of_address *of = map_get(&ports->addresses, &address, sizeof(address));
+	return map_get(&ports->addresses, address->bytes, address->family == AF_INET ? 4 : 16);
+}
+
+/* With pages for all ports of the span. */
+static int ports_of(struct forward_ports *ports, const struct span *span,
+		    struct ports_of_address **ret)
+{
+	const struct ip_address *address = &span->address;
+	struct ports_of_address *of = find_ports(ports, address);
 
 	if (!of) {
 		of = calloc(1, sizeof(*of));
-		if (!of || map_set(&ports->addresses, &address, sizeof(address), of, NULL) < 0) {
+		if (!of || map_set(&ports->addresses, address->bytes,
+				   address->family == AF_INET ? 4 : 16, of, NULL) < 0) {
 			free(of);
 			return -ENOMEM;
 		}
 	}
+	for (uint32_t page = span->first / PAGE_PORTS;
+	     page <= (span->first + span->count - 1) / PAGE_PORTS; page++) {
+		if (!of->pages[page])
+			of->pages[page] = calloc(PAGE_WORDS, sizeof(uint64_t));
+		if (!of->pages[page])
+			return -ENOMEM;
+	}
 	*ret = of;
 	return 0;
+}
+
+/* NULL: the port is in no page. */
+static uint64_t *port_word(const struct ports_of_address *of, uint32_t port)
+{
+	uint64_t *page = of->pages[port / PAGE_PORTS];
+
+	return page ? &page[port % PAGE_PORTS / WORD_BITS] : NULL;
 }
 
 static uint64_t port_bit(uint32_t port)
@@ -103,14 +148,14 @@ int forward_ports_take(struct forward_ports *ports, const char *key, const json_
 	int r = entry_span(key, value, &span, fault);
 
 	if (r == 0)
-		r = ports_of(ports, span.address, &of);
+		r = ports_of(ports, &span, &of);
 	if (r < 0)
 		return r;
 	for (uint32_t p = span.first; p < span.first + span.count; p++)
-		if (of->taken[p / WORD_BITS] & port_bit(p))
+		if (*port_word(of, p) & port_bit(p))
 			return 1;
 	for (uint32_t p = span.first; p < span.first + span.count; p++)
-		of->taken[p / WORD_BITS] |= port_bit(p);
+		*port_word(of, p) |= port_bit(p);
 	return 0;
 }
 
@@ -121,14 +166,15 @@ void forward_ports_release(struct forward_ports *ports, const char *key, const j
 
 	if (entry_span(key, value, &span, NULL) < 0)
 		return;
-	of = map_get(&ports->addresses, &span.address, sizeof(span.address));
+	of = find_ports(ports, &span.address);
 	for (uint32_t p = span.first; of && p < span.first + span.count; p++)
-		of->taken[p / WORD_BITS] &= ~port_bit(p);
+		if (port_word(of, p))
+			*port_word(of, p) &= ~port_bit(p);
 }
 
 const char *forward_ports_conflict(const json_t *document, const char *key, const json_t *value)
 {
-	json_t *all = json_object_get(document, "portForwards");
+	json_t *all = json_object_get(document, forwards6_is(key) ? FORWARDS6 : "portForwards");
 	struct span span, other;
 	const json_t *other_value;
 	const char *other_key;
@@ -139,16 +185,17 @@ const char *forward_ports_conflict(const json_t *document, const char *key, cons
 		if (strcmp(other_key, key) == 0 && other_value == value)
 			continue;
 		if (entry_span(other_key, other_value, &other, NULL) == 0 &&
-		    other.address == span.address && other.first < span.first + span.count &&
-		    span.first < other.first + other.count)
+		    ip_equal(&other.address, &span.address) &&
+		    other.first < span.first + span.count && span.first < other.first + other.count)
 			return other_key;
 	}
 	return NULL;
 }
 
-int forward_ports_add_all(struct forward_ports *ports, const json_t *document, struct fault *fault)
+static int add_member(struct forward_ports *ports, const json_t *document, const char *member,
+		      struct fault *fault)
 {
-	json_t *all = json_object_get(document, "portForwards");
+	json_t *all = json_object_get(document, member);
 	const json_t *value;
 	const char *key;
 
@@ -159,7 +206,7 @@ int forward_ports_add_all(struct forward_ports *ports, const json_t *document, s
 
 		if (r == 0)
 			continue;
-		document_pointer(&path, "portForwards", key, NULL);
+		document_pointer(&path, member, key, NULL);
 		if (r == 1)
 			return fault_set(fault, FAULT_DESERIALIZATION, "%s: shares a port with %s",
 					 text_string(&path),
@@ -170,4 +217,11 @@ int forward_ports_add_all(struct forward_ports *ports, const json_t *document, s
 		return r;
 	}
 	return 0;
+}
+
+int forward_ports_add_all(struct forward_ports *ports, const json_t *document, struct fault *fault)
+{
+	int r = add_member(ports, document, "portForwards", fault);
+
+	return r < 0 ? r : add_member(ports, document, FORWARDS6, fault);
 }

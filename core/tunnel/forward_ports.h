@@ -1,7 +1,7 @@
 /*
  * Which external ports are taken
  *
- * One bit for each port of each external address, so that a new forward is checked against all others
+ * One bit for each port of each external address of either family, so that a new forward is checked against all others
  * without looking at them. Follows the document: the owner adds and removes entries as they come and
  * go. Disabled forwards hold their ports too.
  */
@@ -22,7 +22,7 @@ DEFINE_CLEANUP(struct forward_ports *, forward_ports_free);
 void forward_ports_clear(struct forward_ports *ports);
 
 /*
- * Takes the ports of an entry of /portForwards. Returns 0, 1 where one of them is taken (and nothing
+ * Takes the ports of an entry of /portForwards, or of /portForwards6. Returns 0, 1 where one of them is taken (and nothing
  * changes), -ENOMEM, or -EPROTO with a fault where the range leaves 1 to 65535.
  */
 int forward_ports_take(struct forward_ports *ports, const char *key, const json_t *value,

@@ -1,34 +1,11 @@
 #include "tunnel/forwards6.h"
 
+#include "tunnel/forward_ports.h"
 #include "tunnel/wan.h"
 
 static json_t *all_of(const json_t *document)
 {
 	return json_object_get(document, FORWARDS6);
-}
-
-static bool shares_a_port(const struct document_forward6 *a, const struct document_forward6 *b)
-{
-	return ip_equal(&a->external, &b->external) &&
-	       (uint32_t)a->external_port < (uint32_t)b->external_port + b->count &&
-	       (uint32_t)b->external_port < (uint32_t)a->external_port + a->count;
-}
-
-const char *forwards6_conflict(const json_t *document, const char *key, const json_t *value)
-{
-	struct document_forward6 forward, other;
-	const json_t *other_value;
-	const char *other_key;
-
-	if (!document_forward6(key, value, &forward))
-		return NULL;
-	json_object_foreach(all_of(document), other_key, other_value) {
-		if (strcmp(key, other_key) != 0 &&
-		    document_forward6(other_key, other_value, &other) &&
-		    shares_a_port(&forward, &other))
-			return other_key;
-	}
-	return NULL;
 }
 
 int forwards6_put(struct job *job, const char *key, json_t *value, struct fault *fault)
@@ -37,18 +14,21 @@ int forwards6_put(struct job *job, const char *key, json_t *value, struct fault 
 	json_t *first;
 	int r;
 
-	if (forwards6_conflict(job_document(job), key, value)) {
-		json_decref(value);
-		return 1;
-	}
 	document_pointer(&pointer, FORWARDS6, NULL);
 	if (!all_of(job_document(job))) {
-		first = json_pack("{s:o}", key, value);
-		return first ? job_put(job, text_string(&pointer), first, fault) : -ENOMEM;
+		first = json_object();
+		if (json_object_set_new(first, key, value) < 0) {
+			json_decref(first);
+			return -ENOMEM;
+		}
+		return job_put(job, text_string(&pointer), first, fault);
 	}
 	document_pointer(&pointer, key, NULL);
 	r = text_error(&pointer);
-	return r < 0 ? r : job_put(job, text_string(&pointer), value, fault);
+	if (r == 0)
+		return job_put(job, text_string(&pointer), value, fault);
+	json_decref(value);
+	return r;
 }
 
 int forwards6_remove(struct job *job, const char *key)
@@ -155,14 +135,13 @@ int forwards6_add(struct job *job, const json_t *params, const struct endpoint *
 			  "auto", false);
 	if (!entry)
 		return -ENOMEM;
-	if (forwards6_conflict(job_document(job), key, entry)) {
+	r = forwards6_put(job, key, json_incref(entry), fault);
+	if (r == 1)
 		r = fault_set(fault, FAULT_INVALID_REQUEST,
 			      "externalPort: %s overlaps the port forward %s", key,
-			      forwards6_conflict(job_document(job), key, entry));
-		json_decref(entry);
-		return r;
-	}
-	return forwards6_put(job, key, entry, fault);
+			      forward_ports_conflict(job_document(job), key, entry));
+	json_decref(entry);
+	return r;
 }
 
 /* Removes the entries that @chosen names. They are looked for in a copy, which stays as it is. */
@@ -291,7 +270,6 @@ int forwards6_check(const json_t *document, struct fault *fault)
 		struct document_forward6 forward;
 		struct endpoint endpoint = { 0 };
 		char spelled[IP_TEXT_MAX];
-		const char *other;
 
 		document_pointer(&path, FORWARDS6, key, NULL);
 		if (!document_forward6(key, entry, &forward))
@@ -302,14 +280,17 @@ int forwards6_check(const json_t *document, struct fault *fault)
 		if (strcmp(endpoint_format(&endpoint, spelled), key) != 0)
 			return fault_set(fault, FAULT_DESERIALIZATION, "%s: must be spelled %s",
 					 text_string(&path), spelled);
+		endpoint.address = forward.target;
+		endpoint.port = forward.target_port;
+		if (strcmp(endpoint_format(&endpoint, spelled),
+			   json_string_value(json_object_get(entry, "target"))) != 0)
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s/target: must be spelled %s", text_string(&path),
+					 spelled);
 		if (check_ports(forward.external_port, forward.target_port, forward.count, &inner) <
 		    0)
 			return fault_set(fault, FAULT_DESERIALIZATION, "%s/%s", text_string(&path),
 					 inner.details);
-		other = forwards6_conflict(document, key, entry);
-		if (other)
-			return fault_set(fault, FAULT_DESERIALIZATION, "%s: shares a port with %s",
-					 text_string(&path), other);
 	}
 	return 0;
 }

@@ -5,7 +5,7 @@
  * this machine's, the port leads to the device; where it is the device's own, the entry is a pinhole: what
  * the firewall lets through to it. The member is there with its first entry only, so that who knows nothing
  * of IPv6 reads the same document as ever. Entries go with their device, and follow it to the new network
- * of its subnet. Conflicts are found by looking at all entries.
+ * of its subnet. Which ports are taken is with those of IPv4 (forward_ports.h).
  */
 #pragma once
 
@@ -39,8 +39,5 @@ int forwards6_follow(struct job *job, const struct ip_prefix *from, const struct
 /* Closes what a device opened by itself; what the owner disabled stays as it is. */
 int forwards6_close_automatic(struct job *job, uint32_t device);
 
-/* The key of another entry that shares a port, or NULL. */
-const char *forwards6_conflict(const json_t *document, const char *key, const json_t *value);
-
-/* Holds all entries of a document against each other. 0, or -EPROTO with a fault. */
+/* Whether all entries of a document are in order, each for itself. 0, or -EPROTO with a fault. */
 int forwards6_check(const json_t *document, struct fault *fault);

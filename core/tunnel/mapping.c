@@ -154,6 +154,16 @@ static int renew(const struct mapping *m, const json_t *entry)
 	return r == 1 ? MAPPING_TAKEN : r;
 }
 
+/* Of IPv6: whether an entry leads to the asker. Most are told by their text, without reading it. */
+static bool leads_to_asker6(const struct mapping *m, const char *key, const json_t *entry,
+			    struct document_forward6 *ret)
+{
+	const char *target = json_string_value(json_object_get(entry, "target"));
+
+	return target && strncmp(target, m->target6_text, m->target6_size) == 0 &&
+	       document_forward6(key, entry, ret) && ip_equal(&ret->target, &m->target6);
+}
+
 /* Those of IPv6 are counted for themselves. */
 static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *ret_ports)
 {
@@ -164,8 +174,7 @@ static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *re
 	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
 		struct document_forward6 forward;
 
-		if (!mapping_is_automatic(entry) || !document_forward6(key, entry, &forward) ||
-		    !ip_equal(&forward.target, &m->target6))
+		if (!mapping_is_automatic(entry) || !leads_to_asker6(m, key, entry, &forward))
 			continue;
 		*ret_forwards += 1;
 		*ret_ports += forward.count;
@@ -247,9 +256,8 @@ static uint16_t port_it_has6(const struct mapping *m, const struct ip_address *e
 	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
 		struct document_forward6 forward;
 
-		if (document_forward6(key, entry, &forward) &&
-		    ip_equal(&forward.external, external) &&
-		    ip_equal(&forward.target, &m->target6) && forward.count == m->request->count &&
+		if (leads_to_asker6(m, key, entry, &forward) &&
+		    ip_equal(&forward.external, external) && forward.count == m->request->count &&
 		    forward.target_port == m->request->internal_port)
 			return forward.external_port;
 	}
@@ -259,6 +267,7 @@ static uint16_t port_it_has6(const struct mapping *m, const struct ip_address *e
 /* The device's IPv6 address. Whether it has one. */
 static bool find_target6(struct mapping *m)
 {
+	char text[IP_TEXT_MAX];
 	struct document_subnet subnet;
 	struct ip_prefix network;
 
@@ -266,6 +275,10 @@ static bool find_target6(struct mapping *m)
 	    !document_ipv6(&subnet, &network))
 		return false;
 	m->target6 = document_ipv6_of(&subnet, &network, m->request->device);
+	/* "[2001:db8::2]:", as it begins in the document. */
+	(void)snprintf(m->target6_text, sizeof(m->target6_text),
+		       "[%s]:", ip_format(&m->target6, text));
+	m->target6_size = strlen(m->target6_text);
 	return true;
 }
 
@@ -423,8 +436,7 @@ static int remove_chosen6(struct mapping *m, enum choice choice, bool *ret_found
 		struct document_forward6 forward;
 		struct forward_reference reference = { .automatic = mapping_is_automatic(entry) };
 
-		if (r < 0 || !document_forward6(key, entry, &forward) ||
-		    !ip_equal(&forward.target, &m->target6))
+		if (r < 0 || !leads_to_asker6(m, key, entry, &forward))
 			continue;
 		reference.target_port = forward.target_port;
 		if (!is_chosen(m, &reference, entry, choice))

@@ -15,6 +15,8 @@ struct mapping {
 	struct lease_clock now;
 	char key[IP_TEXT_MAX]; /* of the forward */
 	struct ip_address target6; /* of a request of IPv6 */
+	char target6_text[IP_TEXT_MAX + 4]; /* how targets of the asker begin */
+	size_t target6_size;
 	bool shared; /* `key` is a port that is shared by host name, and ... */
 	unsigned made; /* ... bit N: name N of the request was not there before */
 	struct fault *fault;

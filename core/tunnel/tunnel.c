@@ -8,6 +8,7 @@
 #include "tunnel/desired.h"
 #include "tunnel/forward_index.h"
 #include "tunnel/forward_ports.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/migrations.h"
@@ -224,13 +225,32 @@ const json_t *job_document(const struct job *job)
 	return store_document(job->tunnel->store);
 }
 
-/* The key of an entry of /portForwards that @pointer points to as a whole, or false. */
+/* The key of an entry of /portForwards or /portForwards6 that @pointer points to as a whole, or false. */
 static bool forward_entry(const char *pointer, struct text *key)
 {
 	CLEANUP(text_done) struct text parent = { 0 };
 
 	return pointer_split(pointer, &parent, key) == 0 &&
-	       strcmp(text_string(&parent), "/portForwards") == 0;
+	       (strcmp(text_string(&parent), "/portForwards") == 0 ||
+		strcmp(text_string(&parent), "/" FORWARDS6) == 0);
+}
+
+/* The first forward of IPv6 comes with the member that holds them, the last goes with it. */
+static int move_ports6(struct job *job, const json_t *value, struct fault *fault)
+{
+	json_t *old = (json_t *)store_get(job->tunnel->store, "/" FORWARDS6);
+	struct forward_ports *ports = job->tunnel->ports;
+	const json_t *entry;
+	const char *key;
+	int r = 0;
+
+	job->ports_touched = true;
+	json_object_foreach(old, key, entry)
+		forward_ports_release(ports, key, entry);
+	json_object_foreach((json_t *)value, key, entry)
+		if (r == 0)
+			r = forward_ports_take(ports, key, entry, fault);
+	return r;
 }
 
 /* Keeps the record of taken ports in step. Returns 1 where a port of the new value is taken. */
@@ -242,7 +262,11 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 	const json_t *old;
 	int r = 0;
 
-	if (job->whole || !forward_entry(pointer, &key))
+	if (job->whole)
+		return 0;
+	if (strcmp(pointer, "/" FORWARDS6) == 0)
+		return move_ports6(job, value, fault);
+	if (!forward_entry(pointer, &key))
 		return 0;
 	job->ports_touched = true;
 	old = store_get(job->tunnel->store, pointer);
