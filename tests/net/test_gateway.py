@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import socket
 import struct
@@ -16,11 +17,14 @@ from conftest import SUBNET
 from kernel import differences
 from lab import PATIENCE, Lab, wait_until
 from pcp_client import (ADDRESS_MISMATCH, CANNOT_PROVIDE_EXTERNAL, NO_RESOURCES, NOT_AUTHORIZED,
-                        SUCCESS, TCP, UDP, PcpClient, port_set)
+                        SUCCESS, TCP, UDP, USER_EX_QUOTA, PcpClient, mapped, names_option, port_set)
 from product import is_sanitized
 from traffic import ask_tcp, ask_udp
 
 SERVER, PHONE, ROUTER = "10.59.37.2", "10.59.37.3", "10.59.37.1"
+
+with open(f"{product.ROOT}/tests/corpus/client_hello_fuzz/chromium", "rb") as found:
+    CHROMIUM = found.read()
 
 
 @pytest.fixture
@@ -70,13 +74,16 @@ def test_a_device_opens_a_port_to_itself(world, server):
 def test_what_it_had_open_survives_kill_and_restart(world, server):
     assert server.map(7000, 7000).result == SUCCESS
     assert server.map(7001, 7001, lifetime=1).result == SUCCESS
+    world.forward(7002, f"{SERVER}:7002", label="mine")
+    manual = forward(world, 7002)
     epoch = server.announce().epoch
     world.tunnel.kill()
     assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
     time.sleep(1.5)  # the lease of the other ends while nobody is there
     world.tunnel.start()
     assert forward(world, 7001) is None
-    assert forward(world, 7000)["auto"]
+    assert forward(world, 7000)["auto"] and forward(world, 7002) == manual
+    assert ask_tcp(world.stranger, Lab.VPS, 7002) == ("server", Lab.STRANGER)
     assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
     assert server.announce().epoch >= epoch, "nothing was lost, and nothing has to be asked anew"
     assert not differences(world.tunnel)
@@ -99,6 +106,48 @@ def test_ranges(world, server):
     assert server.map(9000, 7002).result == NO_RESOURCES, "a part of it is not to be had"
     # It is the one entry of the document that the owner sees.
     assert forward(world, 7000)["count"] == 4
+
+
+def test_a_device_has_its_share(world, server, phone):
+    """8192 ports; what it renews, and others, are not concerned."""
+    for first in range(10000, 10000 + 8 * 1024, 1024):
+        assert server.map(first, first, options=port_set(1024, first)).result == SUCCESS
+    assert server.map(7000, 7000).result == USER_EX_QUOTA
+    assert forward(world, 7000) is None
+    assert server.map(10000, 10000, options=port_set(1024, 10000)).result == SUCCESS
+    with PcpClient(phone, PHONE, ROUTER) as other:
+        assert other.map(7000, 7000).result == SUCCESS
+    assert server.map(10000, 0, lifetime=0, options=port_set(1024, 10000)).result == SUCCESS
+    assert server.map(7001, 7001).result == SUCCESS
+
+
+def test_vectors(world, server):
+    """Bytes of tunnel.md A.3; what is not asked for by a client of ours is asked for byte by byte."""
+    def ask(text):
+        answer = server.ask(bytes.fromhex(text))
+        return (answer[:8] + answer[12:]).hex()  # without the epoch
+
+    client = "00000000000000000000ffff0a3b2502"
+    nonce = "000102030405060708090a0b"
+    to = mapped(Lab.VPS).hex()
+    zero = "00" * 12
+    assert ask(f"0200000000000000{client}") == f"0280000000000000{zero}e100000453393b01"
+    assert ask(f"020100000000003c{client}{nonce}0600000001bb01bb{mapped('0.0.0.0').hex()}"
+               "82000005000a01bb00000000") == (
+        f"028100000000003c{zero}{nonce}0600000001bb01bb{to}82000005000a01bb00000000")
+    assert forward(world, 443)["count"] == 10
+    # Another version, opcode, an option that has to be known, one that is too short.
+    assert ask(f"0300000000000000{client}")[:8] == "02800001"
+    assert ask(f"0203000000000000{client}")[:8] == "02830004"
+    request = f"020100000000003c{client}{nonce}0600000001bb01bb{mapped('0.0.0.0').hex()}"
+    assert ask(request + "05000000")[:8] == "02810005"
+    assert ask(request + "82000004000a01bb")[:8] == "02810006"
+    # HOSTNAME, where it is understood and where not, and NAT-PMP.
+    assert ask(request.replace("0600000001bb01bb", "1100000001bc01bc") +
+               "e000000f6769742e6578616d706c652e636f6d00")[:8] == "028100c1"
+    assert ask(request + "e000000f6769742e6578616d706c652e636f6d00")[:8] == "028100c0"
+    server.socket.send(bytes(2))
+    assert server.socket.recv(100)[8:] == socket.inet_aton(Lab.VPS)
 
 
 def test_nobody_gets_what_another_has(world, server, phone):
@@ -133,7 +182,7 @@ def test_permission(world, server):
     assert not differences(world.tunnel)
 
 
-def test_the_owner_decides(world, server):
+def test_the_owner_decides(world, server, igd):
     call = world.tunnel.call
     source = f"{Lab.VPS}:7000"
     nonce = bytes(12)
@@ -145,12 +194,17 @@ def test_the_owner_decides(world, server):
     server.map(7000, 0, lifetime=0, nonce=nonce)
     server.map(7000, 7000, nonce=nonce)
     assert forward(world, 7000)["enabled"] is False, "not by closing and opening it either"
+    natpmpc(world.server, "-a", "7000", "7000", "tcp", "600")
+    upnpc(igd, "-a", SERVER, "7000", "7000", "TCP", "600")
+    assert forward(world, 7000)["enabled"] is False, "nor by asking in another way"
 
     world.tunnel.cli("port-forward", "set-enabled", source, "--enabled")
     world.tunnel.cli("port-forward", "pin", source)
     assert forward(world, 7000) == {"kind": "dnat", "target": f"{SERVER}:7000", "label": "PCP",
                                     "enabled": True, "count": 1, "auto": False}
     server.map(7000, 0, lifetime=0, nonce=nonce)
+    natpmpc(world.server, "-a", "0", "0", "tcp", "0")  # all of them
+    assert "606" in igd.try_run("upnpc", "-u", ROOT, "-d", "7000", "TCP")[1]
     assert ask_tcp(world.stranger, Lab.VPS, 7000) == ("server", Lab.STRANGER)
     call("port-forward.remove", source=source)
     assert forward(world, 7000) is None
@@ -233,6 +287,20 @@ def actions_of(host):
     return send
 
 
+def hellos_of(host):
+    """Half a ClientHello, none at all, or anything; over the internet."""
+    held = []
+
+    def send(number):
+        connection = host.connect(Lab.VPS, 443, PATIENCE)
+        held.append(connection)
+        connection.send((CHROMIUM[:1000], b"", os.urandom(2000))[number % 3])
+        if len(held) > 200:
+            held.pop(0).close()
+
+    return send
+
+
 FLOODS = {
     "pcp": mappings_of,
     "ssdp": lambda host: datagrams(host, 1900, lambda number: (
@@ -242,6 +310,7 @@ FLOODS = {
     "dns": lambda host: datagrams(host, 53, lambda number: (
         struct.pack(">HHHHHH", number & 0xffff, 0x100, 1, 0, 0, 0) +
         b"\x08%08x\x07example\0\0\1\0\1" % number)),
+    "hello": hellos_of,
 }
 
 
@@ -254,6 +323,7 @@ def memory_kib(tunnel, name):
 def test_a_flood_leaves_others_alone(world, server, phone, igd, kind):
     """Other devices, forwards and the API are served while it lasts, and memory stays bounded."""
     assert server.map(7000, 7000).result == SUCCESS
+    assert server.map(443, 443, options=names_option("git.example.com")).result == SUCCESS
     before = memory_kib(world.tunnel, "VmRSS")
     with open(f"/proc/{world.tunnel.process.pid}/clear_refs", "w", encoding="ascii") as file:
         file.write("5")  # the peak begins anew
@@ -263,10 +333,12 @@ def test_a_flood_leaves_others_alone(world, server, phone, igd, kind):
             assert server.map(port, port).result == SUCCESS
             assert ask_tcp(world.stranger, Lab.VPS, 7000, 10 * PATIENCE) == ("server", Lab.STRANGER)
             assert get(igd, "/rootDesc.xml")[0] == 200
+            begin = time.monotonic()
             assert world.tunnel.call("status")["network"]["inSync"]
+            assert time.monotonic() - begin < 5 * PATIENCE
         rounds = flood.rounds
         wait_until(lambda: flood.rounds > rounds, "it goes on")
-    mine = [e for e in world.tunnel.forwards().values() if e["target"].startswith(PHONE)]
+    mine = [e for e in world.tunnel.forwards().values() if e.get("target", "").startswith(PHONE)]
     assert len(mine) <= 1024
     assert memory_kib(world.tunnel, "VmHWM") - before < 24 * 1024 or is_sanitized()
 

@@ -425,7 +425,11 @@ def test_a_device_gets_names_by_itself(world, pcp):
     assert pcp.map(443, 443, lifetime=1, options=names_option("short.example.com")).result == SUCCESS
     wait_until(lambda: "short.example.com" not in world.tunnel.forwards()[KEY]["routes"],
                "the lease is over", 20)
+    assert pcp.map(443, 443, options=names_option("b.example")).result == SUCCESS
+    assert ask(world.stranger, "b.example")
     world.tunnel.call("device.set-auto-port-forward", subnet=SUBNET, ip=SERVER, enabled=False)
+    assert set(world.tunnel.forwards()[KEY]["routes"]) == {"git.example.com", "*.git.example.com"}
+    assert ask(world.stranger, "b.example") is None
     assert pcp.map(443, 443, options=names_option("a.example")).result == NOT_AUTHORIZED
 
 
