@@ -16,8 +16,9 @@ struct workers {
 	const struct workers_ops *ops;
 	void *context;
 
-	/* To the workers. As many may wait as there are places, so that none is written before it was read. */
-	struct wg_answer *ring[WG_ANSWERS_MAX];
+	/* To the workers. No more are out than there are places: of those that nobody has claimed, none is
+	 * written over. */
+	struct wg_answer *_Atomic ring[WG_ANSWERS_MAX];
 	size_t put; /* by the owner alone */
 	sem_t waiting; /* answers in the ring that no worker has claimed */
 
@@ -84,16 +85,25 @@ static void wait_for(sem_t *semaphore)
 static size_t claim(struct workers *workers, struct wg_answer **answers)
 {
 	size_t count = 1;
-	size_t first;
+	size_t first, i;
 
 	wait_for(&workers->waiting);
 	if (atomic_load_explicit(&workers->stopping, memory_order_relaxed))
 		return 0;
 	while (count < WORKERS_BATCH && sem_trywait(&workers->waiting) == 0)
 		count++;
-	first = atomic_fetch_add_explicit(&workers->claimed, count, memory_order_acq_rel);
-	for (size_t i = 0; i < count; i++)
-		answers[i] = workers->ring[(first + i) % WG_ANSWERS_MAX];
+	/*
+	 * Read first, then claimed: once they are claimed, others may come and go around the whole ring
+	 * before this thread runs again.
+	 */
+	first = atomic_load_explicit(&workers->claimed, memory_order_acquire);
+	do {
+		for (i = 0; i < count; i++)
+			answers[i] = atomic_load_explicit(
+				&workers->ring[(first + i) % WG_ANSWERS_MAX], memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak_explicit(&workers->claimed, &first, first + count,
+							memory_order_acq_rel,
+							memory_order_acquire));
 	return count;
 }
 
@@ -196,7 +206,8 @@ int workers_start(struct workers *workers)
 
 void workers_compute(struct workers *workers, struct wg_answer *answer)
 {
-	workers->ring[workers->put++ % WG_ANSWERS_MAX] = answer;
+	atomic_store_explicit(&workers->ring[workers->put++ % WG_ANSWERS_MAX], answer,
+			      memory_order_relaxed);
 	(void)sem_post(&workers->waiting); /* wakes a worker if one sleeps */
 }
 

@@ -47,8 +47,8 @@ def test_the_data_plane_has_no_privilege_and_a_filter(tunnel):
         pytest.skip("the kernel is the data plane here")
     pids = tunnel.host.processes("start-wg")
     assert pids
-    for pid in pids:
-        status = status_of(pid)
+    for status in [status_of(f"{pid}/task/{thread}")
+                   for pid in pids for thread in os.listdir(f"/proc/{pid}/task")]:
         for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(status[capabilities], 16) == 0
         assert status["NoNewPrivs"] == "1"
