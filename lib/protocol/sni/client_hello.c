@@ -143,6 +143,15 @@ static void join(struct message *message, const uint8_t *bytes, size_t size)
 	message->size += size;
 }
 
+/* How much of the message is missing, at least: its size is in its head. */
+static size_t left_of(const struct message *message)
+{
+	size_t wanted = message->size < MESSAGE_HEAD_SIZE ? MESSAGE_HEAD_SIZE
+							  : message_size(message->bytes);
+
+	return message->size < wanted ? wanted - message->size : 0;
+}
+
 static enum client_hello_result more(struct client_hello *ret, size_t needed)
 {
 	ret->needed = needed;
@@ -184,12 +193,13 @@ enum client_hello_result client_hello_read(const uint8_t *data, size_t size,
 		size = CLIENT_HELLO_MAX;
 	for (;;) {
 		const uint8_t *record = data + at;
-		size_t here = size - at, length, wanted;
+		size_t here = size - at, length, rest;
 
 		if (!is_record(record, here))
 			return CLIENT_HELLO_NONE;
+		rest = left_of(&message);
 		if (here < RECORD_HEAD_SIZE)
-			return more(ret, at + RECORD_HEAD_SIZE);
+			return more(ret, at + RECORD_HEAD_SIZE + rest);
 		length = (size_t)record[3] << 8 | record[4];
 		if (here > RECORD_HEAD_SIZE) {
 			size_t came = here - RECORD_HEAD_SIZE;
@@ -198,17 +208,15 @@ enum client_hello_result client_hello_read(const uint8_t *data, size_t size,
 			if (!is_hello(&message))
 				return CLIENT_HELLO_NONE;
 		}
-		wanted = message.size < MESSAGE_HEAD_SIZE ? MESSAGE_HEAD_SIZE
-							  : message_size(message.bytes);
-		if (message.size >= MESSAGE_HEAD_SIZE && message.size >= wanted)
+		rest = left_of(&message);
+		if (rest == 0 && message.size >= MESSAGE_HEAD_SIZE)
 			return read_hello(message.bytes + MESSAGE_HEAD_SIZE,
-					  wanted - MESSAGE_HEAD_SIZE, ret);
+					  message_size(message.bytes) - MESSAGE_HEAD_SIZE, ret);
 		if (here - RECORD_HEAD_SIZE < length) {
-			/* The rest of this record, or of the message where that ends before. */
-			size_t rest = wanted - message.size;
+			/* Where the rest goes beyond this record, the next one has a head. */
 			size_t left = length - (here - RECORD_HEAD_SIZE);
 
-			return more(ret, size + (rest < left ? rest : left));
+			return more(ret, size + rest + (left < rest ? RECORD_HEAD_SIZE : 0));
 		}
 		at += RECORD_HEAD_SIZE + length;
 	}

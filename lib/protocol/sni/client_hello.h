@@ -7,7 +7,8 @@
  * counts, which is the only one to be seen. Nothing else of the hello is judged: it goes on to the
  * server as it came.
  *
- * Does no I/O and keeps nothing: with more bytes, it is asked again from the first on.
+ * Does no I/O and keeps nothing: with more bytes, it is asked again from the first on. Who waits for as many
+ * as it needs asks CLIENT_HELLO_READS_MAX times at most, however small the records are.
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #define CLIENT_HELLO_MAX                                                                           \
 	16384 /* bytes from the first to the end of the hello, record headers included */
 #define CLIENT_HELLO_NAME_MAX 256 /* with the NUL */
+#define CLIENT_HELLO_READS_MAX 64
 
 enum client_hello_result {
 	CLIENT_HELLO_NAMED,
@@ -27,7 +29,7 @@ enum client_hello_result {
 
 struct client_hello {
 	char name[CLIENT_HELLO_NAME_MAX]; /* in lower case, without a dot at the end; else "" */
-	size_t needed; /* of CLIENT_HELLO_MORE: with fewer bytes there is nothing new to tell */
+	size_t needed; /* of CLIENT_HELLO_MORE: with fewer bytes it cannot be whole */
 };
 
 /* Returns an enum client_hello_result; it cannot fail. */

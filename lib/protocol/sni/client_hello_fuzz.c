@@ -1,6 +1,6 @@
 /*
  * The first bytes of a connection from anybody. What is read obeys its bounds; what is told of a begin
- * holds for the whole; and a hello says the same in records of any size.
+ * holds for the whole; a hello says the same in records of any size, and takes few looks.
  */
 #include <assert.h>
 #include <string.h>
@@ -35,6 +35,19 @@ static void check_begins(const uint8_t *data, size_t size, const struct client_h
 	}
 }
 
+/* Who waits for what is needed is done after few looks, and not before the hello is whole. */
+static void check_looks(const uint8_t *data, size_t size)
+{
+	struct client_hello hello;
+	size_t have = 0, looks = 0;
+
+	while (client_hello_read(data, have, &hello) == CLIENT_HELLO_MORE) {
+		have = hello.needed;
+		assert(have <= size && ++looks < CLIENT_HELLO_READS_MAX);
+	}
+	assert(hello.name[0] != '\0');
+}
+
 /* The bytes as a message, in records of @each: the name does not depend on that. */
 static enum client_hello_result read_framed(const uint8_t *data, size_t size, size_t each,
 					    struct client_hello *ret)
@@ -62,8 +75,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	result = client_hello_read(data, size, &hello);
 	check_read(result, &hello, size);
-	if (result == CLIENT_HELLO_NAMED)
+	if (result == CLIENT_HELLO_NAMED) {
 		check_begins(data, size, &hello);
+		check_looks(data, size);
+	}
 	if (size <= 5 || size > 2000)
 		return 0;
 	/* As a message of its own: the record's head is cut off. */

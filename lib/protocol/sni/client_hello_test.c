@@ -158,6 +158,28 @@ static void it_may_come_in_pieces_and_records(void **state)
 	}
 }
 
+/* Of one that takes as many bytes as there may be, all in records of one: few looks are enough. */
+static void small_records_cost_no_more_looks(void **state)
+{
+	static const size_t records[] = { 16384, 100, 2, 1 };
+	struct client_hello read;
+	struct hello hello;
+
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		size_t size = 0, looks = 0;
+
+		make(&hello, "slow.example.com", records[i] == 1 ? 2400 : 4000, records[i]);
+		while (client_hello_read(hello.bytes, size, &read) == CLIENT_HELLO_MORE) {
+			assert_true(read.needed > size && read.needed <= hello.size);
+			size = read.needed;
+			looks++;
+		}
+		assert_int_equal(size, hello.size);
+		assert_string_equal(read.name, "slow.example.com");
+		assert_true(looks < CLIENT_HELLO_READS_MAX);
+	}
+}
+
 static void what_follows_does_not_matter(void **state)
 {
 	struct client_hello read;
@@ -241,6 +263,7 @@ int main(void)
 		cmocka_unit_test(names_are_read_in_lower_case),
 		cmocka_unit_test(what_no_host_is_called_is_no_name),
 		cmocka_unit_test(it_may_come_in_pieces_and_records),
+		cmocka_unit_test(small_records_cost_no_more_looks),
 		cmocka_unit_test(what_follows_does_not_matter),
 		cmocka_unit_test(what_is_not_a_hello_is_told_early),
 		cmocka_unit_test(long_ones_are_bounded),
