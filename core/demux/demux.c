@@ -45,6 +45,9 @@ static void share_descriptors(struct demux *demux)
 				      ? (size_t)limit.rlim_cur - DESCRIPTORS_RESERVED
 				      : (size_t)limit.rlim_cur / 2;
 	demux->connections_max = descriptors / 3;
+	demux->source_connections_max = demux->connections_max / DEMUX_SOURCE_SHARE;
+	if (demux->source_connections_max < DEMUX_SOURCE_CONNECTIONS_MIN)
+		demux->source_connections_max = DEMUX_SOURCE_CONNECTIONS_MIN;
 	demux->pool.pipes_max = (descriptors - 2 * demux->connections_max) / 2;
 }
 
@@ -73,7 +76,7 @@ static int watch(struct demux *demux, int fd, struct source *source)
 	return epoll_ctl(demux->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-int demux_new(int channel, struct demux **ret)
+int demux_new(int channel, const char *link, struct demux **ret)
 {
 	struct demux *demux = calloc(1, sizeof(*demux));
 	int r = 0;
@@ -84,6 +87,7 @@ int demux_new(int channel, struct demux **ret)
 	}
 	(void)pthread_mutex_init(&demux->lock, NULL);
 	pool_init(&demux->pool, channel);
+	(void)snprintf(demux->link, sizeof(demux->link), "%s", link);
 	list_init(&demux->changed);
 	list_init(&demux->retired);
 	list_init(&demux->ports);
@@ -147,15 +151,17 @@ void demux_stats(const struct demux *demux, struct demux_stats *ret)
 	};
 }
 
-int demux_port_new(struct demux *demux, struct demux_port **ret)
+int demux_port_new(struct demux *demux, enum demux_port_kind kind, struct demux_port **ret)
 {
 	struct demux_port *port = calloc(1, sizeof(*port));
 
 	if (!port)
 		return -ENOMEM;
-	*port = (struct demux_port){
-		.source = { SOURCE_LISTENER }, .demux = demux, .listener = -EBADF, .next = -EBADF
-	};
+	*port = (struct demux_port){ .source = { SOURCE_LISTENER },
+				     .demux = demux,
+				     .kind = kind,
+				     .listener = -EBADF,
+				     .next = -EBADF };
 	list_init(&port->node);
 	list_init(&port->changed);
 	*ret = port;
@@ -207,7 +213,7 @@ int demux_set_options(int fd)
 		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
 		{ IPPROTO_TCP, TCP_KEEPIDLE, DEMUX_KEEPALIVE_S },
 		{ IPPROTO_TCP, TCP_KEEPINTVL, 10 },
-		{ IPPROTO_TCP, TCP_KEEPCNT, 6 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, DEMUX_UNANSWERED_S * 1000 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
@@ -219,12 +225,9 @@ int demux_set_options(int fd)
 
 int demux_port_listen(struct demux_port *port, int fd)
 {
-	struct sockaddr_in address = { 0 };
-	socklen_t size = sizeof(address);
 	int r = demux_set_options(fd);
 
-	if (r == 0 && (listen(fd, DEMUX_BACKLOG) < 0 ||
-		       getsockname(fd, (struct sockaddr *)&address, &size) < 0))
+	if (r == 0 && listen(fd, DEMUX_BACKLOG) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)close(fd);
@@ -236,37 +239,53 @@ int demux_port_listen(struct demux_port *port, int fd)
 	if (port->listener >= 0)
 		(void)shutdown(port->listener, SHUT_RDWR);
 	port->next = fd;
-	port->address = ntohl(address.sin_addr.s_addr);
 	note_change(port);
 	unlock_and_wake(port->demux);
 	return 0;
 }
 
-int demux_port_put(struct demux_port *port, const char *name, uint32_t target, uint16_t target_port)
+static bool same_target(const struct demux_target *a, const struct demux_target *b)
 {
-	struct demux *demux = port->demux;
-	struct demux_route *route = calloc(1, sizeof(*route)), *old;
-	void *value = NULL;
-	int r = route ? 0 : -ENOMEM;
+	return a->proxy == b->proxy && a->device.port == b->device.port &&
+	       ip_equal(&a->device.address, &b->device.address);
+}
 
-	if (r < 0)
-		return r;
-	*route = (struct demux_route){ .target = target, .target_port = target_port };
+/* With the lock. */
+static int replace_route(struct demux_port *port, const char *name,
+			 const struct demux_target *target)
+{
+	struct demux_route *route = calloc(1, sizeof(*route));
+	void *old = NULL;
+	int r;
+
+	if (!route)
+		return -ENOMEM;
+	route->target = *target;
 	list_init(&route->retired);
 	list_init(&route->connections);
-	lock(demux);
-	old = map_get(&port->routes, name, strlen(name));
-	if (old && old->target == target && old->target_port == target_port) {
-		free(route);
-		(void)pthread_mutex_unlock(&demux->lock);
-		return 0;
-	}
-	r = map_set(&port->routes, name, strlen(name), route, &value);
+	r = map_set(&port->routes, name, strlen(name), route, &old);
 	if (r < 0)
 		free(route);
-	else if (value)
-		retire(value, demux);
-	unlock_and_wake(demux);
+	else if (old)
+		retire(old, port->demux);
+	return r;
+}
+
+int demux_port_put(struct demux_port *port, const char *name, const struct demux_target *target)
+{
+	const struct demux_route *old;
+	int r;
+
+	if (target->device.address.family != AF_INET && !target->proxy)
+		return -EINVAL;
+	lock(port->demux);
+	old = map_get(&port->routes, name, strlen(name));
+	if (old && same_target(&old->target, target)) {
+		(void)pthread_mutex_unlock(&port->demux->lock);
+		return 0;
+	}
+	r = replace_route(port, name, target);
+	unlock_and_wake(port->demux);
 	return r;
 }
 

@@ -1,10 +1,15 @@
 /*
- * Many TLS services behind one port, told apart by host name (tunnel.md 6)
+ * Ports whose connections are relayed: many TLS services behind one, told apart by host name (tunnel.md 6), and
+ * such as tell the device its client by the PROXY protocol
  *
  * A thread of its own accepts connections, reads the host name of their first bytes, connects to the device
  * that the name leads to, and from then on moves bytes between the two by splice(2), without seeing them.
  * TLS is not ended here. The device sees its client's own address; a client that is this machine or the
  * device itself is seen as this machine's address in the subnet, or replies would not come back.
+ *
+ * Where a target wants a header of the PROXY protocol, version 2, it gets that before all else, and sees this
+ * machine's address in the subnet: so its replies come back whatever it routes into the tunnel. On a plain port
+ * nothing is read: every connection goes where "*" leads.
  *
  * A name is looked up as it is, then with a star in place of its first label, then as "*". A client that
  * asks for a name which leads nowhere gets the alert unrecognized_name, one that does not speak TLS
@@ -21,16 +26,19 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/ip.h"
 
 #define DEMUX_CONNECTIONS_MAX 16384 /* fewer where the limit on descriptors allows no more */
-#define DEMUX_SOURCE_CONNECTIONS_MAX 4096 /* of one address */
+#define DEMUX_SOURCE_SHARE 16 /* of one address, or /64 of IPv6: one part in so many of all, ... */
+#define DEMUX_SOURCE_CONNECTIONS_MIN 64 /* ... and never fewer */
 #define DEMUX_ROUTE_CONNECTIONS_MAX 8192 /* to one name */
 #define DEMUX_HELLOS_MAX 2048 /* that have not said their name; above, the oldest is closed */
 #define DEMUX_SOURCE_HELLOS_MAX 256
 #define DEMUX_HELLO_S 10 /* for the whole ClientHello */
 #define DEMUX_CONNECT_S 10
 #define DEMUX_LINGER_S 2 /* after an alert */
-#define DEMUX_KEEPALIVE_S 60 /* of silence, then every 10 s, six times */
+#define DEMUX_KEEPALIVE_S 60 /* of silence, then every 10 s */
+#define DEMUX_UNANSWERED_S 300 /* a side that takes nothing, or does not answer, is gone */
 #define DEMUX_BACKLOG 4096
 #define DEMUX_ANY "*" /* as a name: what no other name is for */
 
@@ -40,9 +48,10 @@ struct demux_port;
 /*
  * Starts the thread.
  * @channel: of netd_client_transparent(), taken also on failure.
+ * @link: the interface that the devices are behind, which may come and go.
  * Returns 0 or a negative errno.
  */
-int demux_new(int channel, struct demux **ret);
+int demux_new(int channel, const char *link, struct demux **ret);
 
 /* Ends all connections and the thread. The ports have to be freed before. NULL is fine. Returns NULL. */
 struct demux *demux_free(struct demux *demux);
@@ -58,20 +67,30 @@ struct demux_stats {
 
 void demux_stats(const struct demux *demux, struct demux_stats *ret);
 
+enum demux_port_kind {
+	DEMUX_SHARED, /* clients say a name */
+	DEMUX_PLAIN, /* nothing is read */
+};
+
 /* A port without a socket and without names. Returns 0 or -ENOMEM. */
-int demux_port_new(struct demux *demux, struct demux_port **ret);
+int demux_port_new(struct demux *demux, enum demux_port_kind kind, struct demux_port **ret);
 
 /* Stops listening, and ends the connections of the port. The address can be bound again at once. NULL is
  * fine. Returns NULL. */
 struct demux_port *demux_port_free(struct demux_port *port);
 
-/* Accepts on a bound IPv4 socket from now on, in place of the one before. @fd is taken, also on failure. Returns 0 or the negative errno of listen(2). */
+/* Accepts on a bound socket from now on, in place of the one before. @fd is taken, also on failure. Returns 0
+ * or the negative errno of listen(2). */
 int demux_port_listen(struct demux_port *port, int fd);
 
-/* A name, in lower case, leads to a device from now on; connections to where it led before end. Returns 0
- * or -ENOMEM. */
-int demux_port_put(struct demux_port *port, const char *name, uint32_t target,
-		   uint16_t target_port);
+struct demux_target {
+	struct endpoint device; /* one of IPv6 has to get a header */
+	bool proxy; /* a header of the PROXY protocol comes first */
+};
+
+/* A name, in lower case, leads to a device from now on; connections to where it led before end. Returns 0,
+ * -EINVAL (IPv6 without a header) or -ENOMEM. */
+int demux_port_put(struct demux_port *port, const char *name, const struct demux_target *target);
 
 /* A name leads nowhere from now on, and its connections end. */
 void demux_port_remove(struct demux_port *port, const char *name);

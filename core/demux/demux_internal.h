@@ -1,6 +1,7 @@
-/* What demux.c, relay.c, stream.c and pool.c share. "Relay" is the thread's side. */
+/* What the files of this folder share. "Relay" is the thread's side. */
 #pragma once
 
+#include <net/if.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -57,9 +58,9 @@ struct connection {
 	struct demux_port *port; /* until it has a route */
 	struct demux_route *route;
 	struct client_source *from; /* who counts it */
-	uint32_t address; /* of the client */
-	uint32_t local; /* that it came to */
-	uint16_t client_port;
+	struct endpoint address; /* of the client */
+	uint8_t *header; /* of the PROXY protocol, until the device has it; or NULL */
+	size_t header_size;
 	bool counted_hello;
 	bool low_water; /* the client's socket waits for more than one byte */
 	bool any_port; /* the client's own port was not to be had */
@@ -69,7 +70,7 @@ struct connection {
 };
 
 struct client_source {
-	uint32_t address;
+	struct ip_address address; /* of IPv6 the first 64 bits: one host has all the others */
 	unsigned connections;
 	unsigned hellos;
 };
@@ -79,8 +80,7 @@ struct demux_route {
 	struct list connections; /* of_route; relay */
 	uint64_t count; /* of these; relay writes, atomic */
 	uint64_t rx_bytes, tx_bytes; /* the same */
-	uint32_t target;
-	uint16_t target_port;
+	struct demux_target target;
 };
 
 struct demux_port {
@@ -91,7 +91,7 @@ struct demux_port {
 	struct map routes; /* by name; lock */
 	int listener; /* relay writes it, both read it; lock */
 	int next; /* a new one, or negative; lock */
-	uint32_t address; /* of the listener; lock */
+	enum demux_port_kind kind;
 	bool freed; /* lock */
 	bool known; /* in the list of all */
 };
@@ -129,10 +129,12 @@ struct demux {
 	struct list states[STATES];
 	struct list runnable;
 	struct pool pool;
-	struct map sources; /* uint32_t -> struct client_source */
+	char link[IFNAMSIZ];
+	struct map sources; /* struct ip_address -> struct client_source */
 	size_t hellos;
 	size_t connections;
 	size_t connections_max;
+	size_t source_connections_max;
 	uint64_t paused_until_ns; /* 0: no listener is */
 	struct demux_stats stats; /* written by the relay, atomic */
 };
@@ -146,8 +148,26 @@ int demux_set_options(int fd);
 /* relay.c: the thread. */
 void *relay_run(void *demux);
 
+/* A connection comes to another state, and has the time that this one allows. */
+void relay_enter(struct demux *demux, struct connection *connection, enum state state);
+
+/* The device cannot be had: the client learns it as it would without us. Ends the connection. */
+void relay_fail(struct demux *demux, struct connection *connection);
+
 /* Ends a connection. @reset: abruptly, as it ended on one side. */
 void relay_close(struct demux *demux, struct connection *connection, bool reset);
+
+/*
+ * device.c: connects to the device of the route, now or when there is a socket. May end the connection.
+ * @name: that the client said, or "".
+ */
+void device_connect(struct demux *demux, struct connection *connection, const char *name);
+
+/* Goes on with one that waits for a socket. */
+void device_go_on(struct demux *demux, struct connection *connection);
+
+/* The device answered: it gets the header. Returns 0 or a negative errno. */
+int device_greet(struct connection *connection);
 
 /* stream.c: moves what can be moved now. May end the connection. */
 void stream_move(struct demux *demux, struct connection *connection);

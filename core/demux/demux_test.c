@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/test.h"
+#include "proxy/proxy_header.h"
 #include "sni/client_hello.h"
 
 #define PATIENCE_MS 60000
@@ -93,8 +94,8 @@ static int set_up(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	bench->giver.ours = ends[0];
 	assert_int_equal(pthread_create(&bench->giver.thread, NULL, run_giver, &bench->giver), 0);
-	assert_int_equal(demux_new(ends[1], &bench->demux), 0);
-	assert_int_equal(demux_port_new(bench->demux, &bench->port), 0);
+	assert_int_equal(demux_new(ends[1], "lo", &bench->demux), 0);
+	assert_int_equal(demux_port_new(bench->demux, DEMUX_SHARED, &bench->port), 0);
 	fd = listen_somewhere(&bench->address);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(demux_port_listen(bench->port, fd), 0);
@@ -114,16 +115,22 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* A device's service. */
-static int serve(const struct bench *bench, const char *name)
+static int serve_at(struct demux_port *port, const char *name, bool proxy)
 {
+	struct demux_target target = { .proxy = proxy };
 	struct sockaddr_in address;
 	int fd = listen_somewhere(&address);
 
 	assert_int_equal(listen(fd, 64), 0);
-	assert_int_equal(
-		demux_port_put(bench->port, name, INADDR_LOOPBACK, ntohs(address.sin_port)), 0);
+	assert_int_equal(endpoint_from_sockaddr((struct sockaddr *)&address, &target.device), 0);
+	assert_int_equal(demux_port_put(port, name, &target), 0);
 	return fd;
+}
+
+/* A device's service. */
+static int serve(const struct bench *bench, const char *name)
+{
+	return serve_at(bench->port, name, false);
 }
 
 static void await(int fd, short events)
@@ -423,7 +430,7 @@ static void the_address_is_free_at_once(void **state)
 		int fd, on = 1;
 
 		(void)demux_port_free(bench->port);
-		assert_int_equal(demux_port_new(bench->demux, &bench->port), 0);
+		assert_int_equal(demux_port_new(bench->demux, DEMUX_SHARED, &bench->port), 0);
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 		assert_int_equal(
@@ -540,6 +547,222 @@ static void the_silent_are_few(void **state)
 	(void)close(listener);
 }
 
+/* --- the PROXY protocol --- */
+
+/* What comes first on @device is the header of @client, with the name that it said. */
+static void expect_header(int device, int client, const char *name)
+{
+	struct proxy_header header = { .authority = name };
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+	uint8_t bytes[PROXY_HEADER_MAX];
+
+	assert_int_equal(getsockname(client, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(endpoint_from_sockaddr((struct sockaddr *)&address, &header.source), 0);
+	size = sizeof(address);
+	assert_int_equal(getpeername(client, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(endpoint_from_sockaddr((struct sockaddr *)&address, &header.destination),
+			 0);
+	expect(device, bytes, (size_t)proxy_header_write(&header, bytes));
+}
+
+static void a_named_client_is_told_with_its_name(void **state)
+{
+	const struct bench *bench = *state;
+	int plain = serve(bench, "plain.example"), told = serve_at(bench->port, "*.example", true);
+	uint8_t hello[HELLO_MAX];
+	size_t size = make_hello("Git.example", hello);
+	int client = join(bench), device;
+
+	say(client, hello, size);
+	device = take(told);
+	expect_header(device, client, "git.example");
+	expect(device, hello, size);
+	say(device, "answer", 6);
+	expect(client, "answer", 6);
+	(void)close(client);
+	assert_int_equal(expect_end(device), 0);
+	(void)close(device);
+	join_device(bench, "plain.example", plain, &client, &device); /* no header there */
+	(void)close(client);
+	(void)close(device);
+	(void)close(plain);
+	(void)close(told);
+}
+
+/* A plain port beside the shared one, and what it leads to, on loopback of a family. */
+struct plain {
+	struct demux_port *port;
+	struct sockaddr_storage address;
+	socklen_t size;
+	struct demux_target target;
+	int device;
+};
+
+static int listen_at(struct ip_address where, struct endpoint *ret)
+{
+	struct endpoint endpoint = { .address = where };
+	struct sockaddr_storage address;
+	socklen_t size = endpoint_to_sockaddr(&endpoint, &address);
+	int fd = socket(where.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	size = sizeof(address);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(endpoint_from_sockaddr((struct sockaddr *)&address, ret), 0);
+	return fd;
+}
+
+static void open_plain(const struct bench *bench, struct ip_address where, struct plain *ret)
+{
+	struct endpoint endpoint;
+	int fd = listen_at(where, &endpoint);
+
+	*ret = (struct plain){ .target.proxy = true };
+	ret->size = endpoint_to_sockaddr(&endpoint, &ret->address);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	ret->device = listen_at(where, &ret->target.device);
+	assert_int_equal(listen(ret->device, 64), 0);
+	assert_int_equal(demux_port_new(bench->demux, DEMUX_PLAIN, &ret->port), 0);
+	assert_int_equal(demux_port_put(ret->port, DEMUX_ANY, &ret->target), 0);
+	assert_int_equal(demux_port_listen(ret->port, fd), 0);
+}
+
+static void close_plain(struct plain *plain)
+{
+	(void)demux_port_free(plain->port);
+	(void)close(plain->device);
+}
+
+static int join_plain(const struct plain *plain)
+{
+	int fd = socket(plain->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&plain->address, plain->size), 0);
+	return fd;
+}
+
+/* The device speaks first, as for mail, and nothing is read for a name. */
+static void check_plain(const struct bench *bench, const char *where)
+{
+	struct ip_address address;
+	struct plain plain;
+	int client, device;
+
+	assert_int_equal(ip_parse(where, &address), 0);
+	open_plain(bench, address, &plain);
+	client = join_plain(&plain);
+	device = take(plain.device);
+	expect_header(device, client, NULL);
+	say(device, "220 mail", 8);
+	expect(client, "220 mail", 8);
+	say(client, "EHLO", 4);
+	expect(device, "EHLO", 4);
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	assert_int_equal(expect_end(device), 0);
+	say(device, "221 bye", 7);
+	expect(client, "221 bye", 7);
+	(void)close(device);
+	assert_int_equal(expect_end(client), 0);
+	(void)close(client);
+	close_plain(&plain);
+}
+
+static void a_plain_port_is_told_at_once(void **state)
+{
+	check_plain(*state, "127.0.0.1");
+}
+
+static void ipv6_is_told_too(void **state)
+{
+	const struct bench *bench = *state;
+	struct demux_target target = { .device.port = 1 };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6,
+					       .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+
+	assert_int_equal(ip_parse("::1", &target.device.address), 0);
+	assert_int_equal(demux_port_put(bench->port, "six.example", &target), -EINVAL);
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&loopback, sizeof(loopback)) == 0)
+		check_plain(bench, "::1"); /* else this machine has no IPv6 */
+	(void)close(fd);
+}
+
+static void what_is_told_changes_with_the_target(void **state)
+{
+	const struct bench *bench = *state;
+	struct plain plain;
+	int client, device;
+
+	open_plain(bench, ip_from_v4(INADDR_LOOPBACK), &plain);
+	client = join_plain(&plain);
+	device = take(plain.device);
+	expect_header(device, client, NULL);
+	plain.target.proxy = false;
+	assert_int_equal(demux_port_put(plain.port, DEMUX_ANY, &plain.target), 0);
+	assert_int_equal(expect_end(client), 0);
+	assert_int_equal(expect_end(device), 0);
+	(void)close(client);
+	(void)close(device);
+	client = join_plain(&plain);
+	device = take(plain.device);
+	say(client, "no header", 9);
+	expect(device, "no header", 9);
+	(void)close(client);
+	(void)close(device);
+	demux_port_remove(plain.port, DEMUX_ANY);
+	client = join_plain(&plain);
+	(void)expect_end(client);
+	(void)close(client);
+	close_plain(&plain);
+}
+
+/* With as many descriptors as 200 connections take: one source has its least share. */
+static int set_up_some(void **state)
+{
+	struct rlimit limit, some;
+	int r;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	some = limit;
+	some.rlim_cur = 1200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &some), 0);
+	r = set_up(state);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return r;
+}
+
+static void one_source_leaves_room_for_others(void **state)
+{
+	const struct sockaddr_in other = { .sin_family = AF_INET,
+					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1) };
+	const struct bench *bench = *state;
+	int clients[DEMUX_SOURCE_CONNECTIONS_MIN + 2], fd, device;
+	struct demux_stats stats;
+	struct plain plain;
+
+	open_plain(bench, ip_from_v4(INADDR_LOOPBACK), &plain);
+	for (size_t i = 0; i < DEMUX_SOURCE_CONNECTIONS_MIN + 2; i++)
+		clients[i] = join_plain(&plain);
+	for (size_t i = DEMUX_SOURCE_CONNECTIONS_MIN; i < DEMUX_SOURCE_CONNECTIONS_MIN + 2; i++)
+		(void)expect_end(clients[i]);
+	demux_stats(bench->demux, &stats);
+	assert_int_equal(stats.refused, 2);
+	assert_int_equal(stats.connections, DEMUX_SOURCE_CONNECTIONS_MIN);
+	for (size_t i = 0; i < DEMUX_SOURCE_CONNECTIONS_MIN; i++)
+		(void)close(take(plain.device));
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&other, sizeof(other)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&plain.address, plain.size), 0);
+	device = take(plain.device);
+	expect_header(device, fd, NULL);
+	(void)close(fd);
+	(void)close(device);
+	for (size_t i = 0; i < DEMUX_SOURCE_CONNECTIONS_MIN + 2; i++)
+		(void)close(clients[i]);
+	close_plain(&plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +780,12 @@ int main(void)
 		TEST(bytes_arrive_as_they_were_sent),
 		cmocka_unit_test_setup_teardown(bytes_arrive_without_pipes, set_up_few, tear_down),
 		TEST(the_silent_are_few),
+		TEST(a_named_client_is_told_with_its_name),
+		TEST(a_plain_port_is_told_at_once),
+		TEST(ipv6_is_told_too),
+		TEST(what_is_told_changes_with_the_target),
+		cmocka_unit_test_setup_teardown(one_source_leaves_room_for_others, set_up_some,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

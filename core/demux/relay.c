@@ -3,9 +3,7 @@
  * watched by edges, so that nothing is registered more than once. A connection that has ended is kept to
  * the end of its round, for the round may tell of it once more.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -19,7 +17,6 @@
 #define ACCEPTS_MAX 64 /* of one listener in a round */
 #define PAUSE_NS (100 * NS_PER_MS) /* of accepting, without descriptors */
 #define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-#define LOOPBACK 127
 
 static void count(uint64_t *counter, int by)
 {
@@ -36,7 +33,7 @@ static const uint64_t allowed_ns[STATES] = {
 };
 
 /* In each state all have as long, so the first in its list is the first whose time is over. */
-static void enter(struct demux *demux, struct connection *connection, enum state state)
+void relay_enter(struct demux *demux, struct connection *connection, enum state state)
 {
 	list_remove(&connection->node);
 	connection->state = state;
@@ -53,10 +50,13 @@ static struct connection *first_in(struct demux *demux, enum state state)
 
 /* --- who counts --- */
 
-static struct client_source *source_of(struct demux *demux, uint32_t address)
+static struct client_source *source_of(struct demux *demux, struct ip_address address)
 {
-	struct client_source *source = map_get(&demux->sources, &address, sizeof(address));
+	struct client_source *source;
 
+	if (address.family == AF_INET6)
+		memset(address.bytes + 8, 0, 8);
+	source = map_get(&demux->sources, &address, sizeof(address));
 	if (source)
 		return source;
 	source = calloc(1, sizeof(*source));
@@ -114,6 +114,7 @@ void relay_close(struct demux *demux, struct connection *connection, bool reset)
 		return;
 	close_side(demux, &connection->client, reset);
 	close_side(demux, &connection->device, reset);
+	free(TAKE_PTR(connection->header));
 	said_hello(demux, connection);
 	connection->from->connections--;
 	release_source(demux, connection->from);
@@ -123,7 +124,7 @@ void relay_close(struct demux *demux, struct connection *connection, bool reset)
 	list_remove(&connection->runnable);
 	demux->connections--;
 	count(&demux->stats.connections, -1);
-	enter(demux, connection, STATE_DEAD);
+	relay_enter(demux, connection, STATE_DEAD);
 }
 
 static void bury(struct demux *demux)
@@ -136,8 +137,7 @@ static void bury(struct demux *demux)
 	}
 }
 
-/* The device cannot be had: the client learns it as it would without us. */
-static void fail(struct demux *demux, struct connection *connection)
+void relay_fail(struct demux *demux, struct connection *connection)
 {
 	count(&demux->stats.failed, 1);
 	relay_close(demux, connection, true);
@@ -183,7 +183,7 @@ static void say_unknown(struct demux *demux, struct connection *connection, bool
 	(void)shutdown(connection->client.fd, SHUT_WR);
 	if (connection->low_water)
 		set_low_water(connection, 1);
-	enter(demux, connection, STATE_LINGER);
+	relay_enter(demux, connection, STATE_LINGER);
 }
 
 /* With the lock. */
@@ -211,7 +211,6 @@ static bool take_route(struct demux *demux, struct connection *connection, const
 	(void)pthread_mutex_lock(&demux->lock);
 	if (!connection->port->freed)
 		route = find_route(connection->port, name);
-	connection->local = connection->port->address;
 	(void)pthread_mutex_unlock(&demux->lock);
 	/* What is retired now is freed by this thread, and not before this round is over. */
 	if (!route)
@@ -223,91 +222,6 @@ static bool take_route(struct demux *demux, struct connection *connection, const
 }
 
 /* --- the device --- */
-
-/* Whether replies to the client's own address would not come back to us: this machine's, the device's. */
-static bool is_near(const struct connection *connection)
-{
-	return connection->address == connection->route->target ||
-	       connection->address == connection->local || connection->address >> 24 == LOOPBACK;
-}
-
-static int bind_source(struct connection *connection, int fd)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(connection->address),
-				       .sin_port = htons(connection->client_port) };
-
-	if (is_near(connection))
-		return 0;
-	if (!connection->any_port) {
-		if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-			return 0;
-		/* In use, or below 1024, where only privileged processes bind. */
-		if (errno != EADDRINUSE && errno != EACCES)
-			return -errno;
-		connection->any_port = true;
-	}
-	address.sin_port = 0;
-	return bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-}
-
-static int connect_with(struct demux *demux, struct connection *connection, int fd)
-{
-	const struct demux_route *route = connection->route;
-	const struct sockaddr_in target = { .sin_family = AF_INET,
-					    .sin_addr.s_addr = htonl(route->target),
-					    .sin_port = htons(route->target_port) };
-	struct epoll_event event = { .events = WATCHED, .data.ptr = &connection->device.source };
-	int r = bind_source(connection, fd);
-
-	if (r < 0)
-		return r;
-	(void)demux_set_options(fd); /* it works without */
-	if (connect(fd, (const struct sockaddr *)&target, sizeof(target)) < 0 &&
-	    errno != EINPROGRESS)
-		return -errno;
-	return epoll_ctl(demux->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
-
-static bool is_stale(int error)
-{
-	return error == -ENODEV || error == -ENXIO || error == -ENETUNREACH ||
-	       error == -EHOSTUNREACH;
-}
-
-/*
- * Takes sockets until one connects. An address whose port is in use towards this device (another
- * connection of the client, or one that has just ended) gets another port; sockets of an interface that was
- * made anew are replaced.
- */
-static void connect_device(struct demux *demux, struct connection *connection)
-{
-	for (;;) {
-		int fd = pool_take(&demux->pool, clock_monotonic_ns()), r;
-
-		if (fd < 0) {
-			if (connection->state != STATE_WAITING)
-				enter(demux, connection, STATE_WAITING);
-			return;
-		}
-		r = connect_with(demux, connection, fd);
-		if (r == 0) {
-			connection->device.fd = fd;
-			enter(demux, connection, STATE_CONNECTING);
-			return;
-		}
-		(void)close(fd);
-		if (r == -EADDRNOTAVAIL && !connection->any_port && !is_near(connection)) {
-			connection->any_port = true;
-		} else if (is_stale(r) && !connection->retried) {
-			connection->retried = true;
-			pool_discard(&demux->pool);
-		} else {
-			fail(demux, connection);
-			return;
-		}
-	}
-}
 
 static void on_sockets(struct demux *demux)
 {
@@ -321,9 +235,9 @@ static void on_sockets(struct demux *demux)
 	while ((connection = first_in(demux, STATE_WAITING)) &&
 	       (demux->pool.count > 0 || (r < 0 && r != -EMFILE))) {
 		if (demux->pool.count > 0)
-			connect_device(demux, connection);
+			device_go_on(demux, connection);
 		else /* there is no tunnel */
-			fail(demux, connection);
+			relay_fail(demux, connection);
 	}
 }
 
@@ -340,7 +254,7 @@ static void admit(struct demux *demux, struct connection *connection, const char
 		said_hello(demux, connection);
 		if (connection->low_water)
 			set_low_water(connection, 1);
-		connect_device(demux, connection);
+		device_connect(demux, connection, name);
 	}
 }
 
@@ -412,13 +326,17 @@ static void on_device(struct demux *demux, struct connection *connection, uint32
 	note_events(&connection->device, events);
 	if (events & EPOLLERR) {
 		if (connection->state == STATE_CONNECTING)
-			fail(demux, connection);
+			relay_fail(demux, connection);
 		else
 			relay_close(demux, connection, true);
 		return;
 	}
 	if (connection->state == STATE_CONNECTING && (events & EPOLLOUT)) {
-		enter(demux, connection, STATE_OPEN);
+		if (device_greet(connection) < 0) {
+			relay_fail(demux, connection);
+			return;
+		}
+		relay_enter(demux, connection, STATE_OPEN);
 		connection->client.readable = true;
 	}
 	if (connection->state == STATE_OPEN)
@@ -456,7 +374,7 @@ static bool has_room(struct demux *demux, const struct client_source *source)
 {
 	struct connection *oldest = first_in(demux, STATE_HELLO);
 
-	if (source->connections >= DEMUX_SOURCE_CONNECTIONS_MAX ||
+	if (source->connections >= demux->source_connections_max ||
 	    source->hellos >= DEMUX_SOURCE_HELLOS_MAX)
 		return false;
 	if (demux->hellos < DEMUX_HELLOS_MAX && demux->connections < demux->connections_max)
@@ -470,9 +388,9 @@ static bool has_room(struct demux *demux, const struct client_source *source)
 
 /* Takes @fd. */
 static void begin(struct demux *demux, struct demux_port *port, int fd,
-		  const struct sockaddr_in *address)
+		  const struct endpoint *address)
 {
-	struct client_source *source = source_of(demux, ntohl(address->sin_addr.s_addr));
+	struct client_source *source = source_of(demux, address->address);
 	struct connection *connection = NULL;
 	struct epoll_event event = { .events = WATCHED };
 
@@ -488,9 +406,8 @@ static void begin(struct demux *demux, struct demux_port *port, int fd,
 	*connection = (struct connection){
 		.port = port,
 		.from = source,
-		.address = source->address,
-		.client_port = ntohs(address->sin_port),
-		.counted_hello = true,
+		.address = *address,
+		.counted_hello = port->kind == DEMUX_SHARED,
 		.client = { .source = { SOURCE_CLIENT },
 			    .fd = fd,
 			    .writable = true,
@@ -501,27 +418,33 @@ static void begin(struct demux *demux, struct demux_port *port, int fd,
 	list_init(&connection->of_route);
 	list_init(&connection->runnable);
 	source->connections++;
-	source->hellos++;
-	demux->hellos++;
+	source->hellos += connection->counted_hello;
+	demux->hellos += connection->counted_hello;
 	demux->connections++;
 	count(&demux->stats.connections, 1);
 	count(&demux->stats.accepted, 1);
-	enter(demux, connection, STATE_HELLO);
+	relay_enter(demux, connection, STATE_HELLO);
 	event.data.ptr = &connection->client.source;
 	if (epoll_ctl(demux->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		relay_close(demux, connection, true);
+	else if (port->kind == DEMUX_PLAIN)
+		admit(demux, connection, "", false);
 }
 
 static void on_listener(struct demux *demux, struct demux_port *port)
 {
 	for (int i = 0; i < ACCEPTS_MAX && port->listener >= 0; i++) {
-		struct sockaddr_in address = { 0 };
-		socklen_t size = sizeof(address);
-		int fd = accept4(port->listener, (struct sockaddr *)&address, &size,
+		struct sockaddr_storage from;
+		socklen_t size = sizeof(from);
+		int fd = accept4(port->listener, (struct sockaddr *)&from, &size,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct endpoint address;
 
 		if (fd >= 0) {
-			begin(demux, port, fd, &address);
+			if (endpoint_from_sockaddr((struct sockaddr *)&from, &address) == 0)
+				begin(demux, port, fd, &address);
+			else
+				(void)close(fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
 			pause_accepting(demux);
@@ -637,7 +560,7 @@ static uint64_t watch_time(struct demux *demux)
 			if (timed[i] == STATE_HELLO)
 				count(&demux->stats.refused, 1);
 			if (timed[i] == STATE_WAITING || timed[i] == STATE_CONNECTING)
-				fail(demux, connection);
+				relay_fail(demux, connection);
 			else
 				relay_close(demux, connection, false);
 		}
@@ -651,7 +574,7 @@ static uint64_t watch_time(struct demux *demux)
 	/* Who waits for sockets asks again, where the last answer was that there are none. */
 	if (first_in(demux, STATE_WAITING) && !demux->pool.asked) {
 		if (demux->pool.again_ns <= now_ns)
-			connect_device(demux, first_in(demux, STATE_WAITING));
+			device_go_on(demux, first_in(demux, STATE_WAITING));
 		else
 			next_ns = earliest(next_ns, demux->pool.again_ns);
 	}

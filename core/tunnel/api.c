@@ -139,6 +139,8 @@ static const struct rpc_param forward_add_params[] = {
 	{ "sni", RPC_STRINGS, 0, "a host name that leads to the target, so that many share "
 	  "the port; * stands for one label, or for all other names", NULL, "[]", 64, 0 },
 	{ "count", RPC_U16, 0, "how many ports, counting up on both sides", NULL, "1", 0, 0 },
+	{ "proxyProtocol", RPC_BOOL, 0, "tell the device who its clients are by a header of the PROXY "
+	  "protocol, version 2, which it has to expect", NULL, "false", 0, 0 },
 	END
 };
 static const struct rpc_param forward_params[] = { SOURCE, HOSTNAME, END };
@@ -150,6 +152,12 @@ static const struct rpc_param forward_label_params[] = {
 static const struct rpc_param forward_enabled_params[] = {
 	SOURCE,
 	{ "enabled", RPC_BOOL, 0, "let it through; without it, do not", NULL, "false", 0, 0 },
+	HOSTNAME, END
+};
+
+static const struct rpc_param forward_proxy_params[] = {
+	SOURCE,
+	{ "enabled", RPC_BOOL, 0, "send the header; without it, do not", NULL, "false", 0, 0 },
 	HOSTNAME, END
 };
 
@@ -369,6 +377,15 @@ static const struct rpc_method methods[] = {
 	  .summary = "Enable or disable a port forward",
 	  .params = forward_enabled_params,
 	  .handle = forward_set_enabled },
+	{ .name = "port-forward.set-proxy-protocol",
+	  .summary = "Tell a device its clients by the PROXY protocol, or not",
+	  .description =
+		  "Each TCP connection then begins with a header of the PROXY protocol, version 2, "
+		  "which the service has to be set up for, and comes from this server's address in "
+		  "the subnet. Open connections through the port end. The port is then for TCP "
+		  "alone. For one port at a time; not for pinholes.",
+	  .params = forward_proxy_params,
+	  .handle = forward_set_proxy },
 	{ .name = "port-forward.update-label",
 	  .summary = "Change the label of a port forward",
 	  .params = forward_label_params,
@@ -382,8 +399,8 @@ static const struct rpc_method methods[] = {
 		  "in problem why not); "
 		  "drift (found, repaired, last, lastAt: what others changed); web (listening, problem, "
 		  "url); subnets (subnet, name, wanIp, ipv6, devices: how many); devices (subnet, ip, ipv6, name, kind, publicKey, online, endpoint, lastHandshake, "
-		  "rxBytes, txBytes); and forwards (source, target, count, label, state, rxBytes, "
-		  "txBytes). Received is what came from the device, sent what went to it.",
+		  "rxBytes, txBytes); and forwards (source, hostname, target, count, proxyProtocol, "
+		  "label, state, rxBytes, txBytes). Received is what came from the device, sent what went to it.",
 	  .output = RPC_TABLE,
 	  .handle = status_get,
 	  .show = show_status },

@@ -165,15 +165,15 @@ static int append_forward(struct desired *d, const struct document_forward *forw
 	return append(d, &item);
 }
 
-/* A port that is shared by host name ends on this machine itself (routes.c). Behind 1:1 NAT those inside are led
+/* A port that is relayed ends on this machine itself (routes.c). Behind 1:1 NAT those inside are led
  * there from the public address. */
-static int desired_shared(struct desired *d, const char *key, const json_t *value)
+static int desired_relayed(struct desired *d, const char *key)
 {
 	struct document_forward forward = { .count = 1 };
 	struct endpoint external;
 	uint32_t local;
 
-	if (!json_object_get(value, "routes") || endpoint_parse(key, &external) < 0)
+	if (endpoint_parse(key, &external) < 0)
 		return 0;
 	forward.external = ip_to_v4(&external.address);
 	forward.external_port = forward.target_port = external.port;
@@ -191,9 +191,11 @@ static int desired_forward(struct desired *d, const char *key, const json_t *val
 	int r;
 
 	if (value && json_object_get(value, "routes"))
-		return desired_shared(d, key, value);
+		return desired_relayed(d, key);
 	if (!value || !document_forward(key, value, &forward) || !forward.enabled)
 		return 0;
+	if (document_is_relayed(value))
+		return desired_relayed(d, key);
 	local = wan_local(&d->addresses, forward.external);
 	r = append_forward(d, &forward, local);
 	if (r == 0 && local != forward.external)
@@ -222,7 +224,8 @@ static int desired_forward6(struct desired *d, const char *key, const json_t *va
 	struct document_forward6 forward;
 	struct net_item item;
 
-	if (!value || !document_forward6(key, value, &forward) || !forward.enabled)
+	if (!value || !document_forward6(key, value, &forward) || !forward.enabled ||
+	    document_is_relayed(value))
 		return 0;
 	memset(&item, 0, sizeof(item));
 	item.kind = NET_FORWARD6;

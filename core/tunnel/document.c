@@ -189,6 +189,7 @@ static const struct shape_member target_members[] = { { "target", &an_endpoint_v
 						      { "enabled", &a_bool, "true" },
 						      { "auto", &a_bool, "false" },
 						      { "lease", &lease, SHAPE_OPTIONAL },
+						      { DOCUMENT_PROXY, &a_bool, SHAPE_OPTIONAL },
 						      { 0 } };
 
 static const struct shape port_forwards = {
@@ -204,6 +205,7 @@ static const struct shape port_forwards = {
 								 { "count", &a_u16, "1" },
 								 { "auto", &a_bool, "false" },
 								 { "lease", &lease, SHAPE_OPTIONAL },
+								 { DOCUMENT_PROXY, &a_bool, SHAPE_OPTIONAL },
 								 { 0 } } },
 			{ "sni", (const struct shape_member[]){
 				{ "routes", &(const struct shape){
@@ -232,6 +234,7 @@ static const struct shape port_forwards6 = {
 			{ "count", &a_u16, "1" },
 			{ "auto", &a_bool, "false" },
 			{ "lease", &lease, SHAPE_OPTIONAL },
+			{ DOCUMENT_PROXY, &a_bool, SHAPE_OPTIONAL },
 			{ 0 } },
 	},
 };
@@ -375,6 +378,25 @@ static int check_subnets(const json_t *document, struct fault *fault)
 	return r;
 }
 
+int document_check_proxy(const char *source, const json_t *entry, struct fault *fault)
+{
+	struct document_forward6 six;
+	json_int_t count = json_integer_value(json_object_get(entry, "count"));
+
+	if (!json_is_true(json_object_get(entry, DOCUMENT_PROXY)))
+		return 0;
+	if (count > 1)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 DOCUMENT_PROXY ": is for one port at a time, not for a range of "
+						"%lld",
+				 (long long)count);
+	if (document_forward6(source, entry, &six) && ip_equal(&six.external, &six.target))
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 DOCUMENT_PROXY ": not for a pinhole; what is sent to the device's "
+						"own address comes to it as it is");
+	return 0;
+}
+
 /* Names are kept in the form in which they are looked up. */
 static int check_names(const json_t *document, struct fault *fault)
 {
@@ -398,11 +420,33 @@ static int check_names(const json_t *document, struct fault *fault)
 	return 0;
 }
 
+static int check_proxies(const json_t *document, const char *member, struct fault *fault)
+{
+	const json_t *entry;
+	const char *source;
+
+	json_object_foreach(json_object_get(document, member), source, entry) {
+		CLEANUP(text_done) struct text path = { 0 };
+		CLEANUP(fault_done) struct fault inner = { 0 };
+
+		if (document_check_proxy(source, entry, &inner) == 0)
+			continue;
+		document_pointer(&path, member, source, NULL);
+		return fault_set(fault, FAULT_DESERIALIZATION, "%s/%s", text_string(&path),
+				 inner.details);
+	}
+	return 0;
+}
+
 static int check_forwards(const json_t *document, struct fault *fault)
 {
 	struct forward_ports *ports = NULL;
 	int r = check_names(document, fault);
 
+	if (r == 0)
+		r = check_proxies(document, "portForwards", fault);
+	if (r == 0)
+		r = check_proxies(document, FORWARDS6, fault);
 	if (r == 0)
 		r = forward_ports_new(&ports);
 	if (r == 0)
@@ -526,6 +570,20 @@ struct ip_address document_ipv6_of(const struct document_subnet *subnet,
 	for (int i = 0; i < 4; i++)
 		ip.bytes[15 - i] = (uint8_t)(host >> 8 * i);
 	return ip;
+}
+
+json_t *document_with_proxy(json_t *entry, bool proxy)
+{
+	if (!entry || !proxy || json_object_set_new(entry, DOCUMENT_PROXY, json_true()) == 0)
+		return entry;
+	json_decref(entry);
+	return NULL;
+}
+
+bool document_is_relayed(const json_t *entry)
+{
+	return json_object_get(entry, "routes") ||
+	       json_is_true(json_object_get(entry, DOCUMENT_PROXY));
 }
 
 bool document_device6(const json_t *document, const struct ip_address *address,

@@ -83,6 +83,21 @@ struct document_forward6 {
 
 bool document_forward6(const char *key, const json_t *value, struct document_forward6 *ret);
 
+/* A member of forwards and routes, not there where it is false: the device gets a header of the PROXY protocol
+ * before all else. */
+#define DOCUMENT_PROXY "proxyProtocol"
+
+/* Whether connections to the port of a forward end on this machine, and are relayed (routes.h): many names share it,
+ * or the device gets a header. Else the kernel leads packets to the device. */
+bool document_is_relayed(const json_t *entry);
+
+/* Gives an entry or a route the member, where @proxy is true. Takes @entry and returns it; NULL: no memory. */
+json_t *document_with_proxy(json_t *entry, bool proxy);
+
+/* Whether a forward may have DOCUMENT_PROXY as it has it. 0, or a negative errno with a fault that names the
+ * member. */
+int document_check_proxy(const char *source, const json_t *entry, struct fault *fault);
+
 /* A plain forward as its entry says it. */
 struct document_forward {
 	uint32_t external;

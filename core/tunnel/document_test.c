@@ -125,6 +125,11 @@ static void the_first_fault_is_named_by_path(void **state)
 		{ "'count': 10", "'count': 65000",
 		  "/portForwards/198.18.0.7:1000/count: 65000 ports from external port 1000 on pass "
 		  "65535" },
+		{ "'count': 10", "'count': 10, 'proxyProtocol': true",
+		  "/portForwards/198.18.0.7:1000/proxyProtocol: is for one port at a time, not for "
+		  "a range of 10" },
+		{ "'count': 10", "'count': 1, 'proxyProtocol': 1",
+		  "/portForwards/198.18.0.7:1000/proxyProtocol: must be true or false" },
 		{ "198.18.0.7:80'", "198.18.0.7:1005'",
 		  "/portForwards/198.18.0.7:1000: shares a port with 198.18.0.7:1005" },
 		{ "'kind': 'dnat', 'target': '10.59.37.2:8080'", "'kind': 'x'",
@@ -295,6 +300,8 @@ static void parts_differ_as_wholes_do(void **state)
 		  "enabled", "false" },
 		{ "/portForwards/198.18.0.7:80/label", "portForwards", "198.18.0.7:80", NULL,
 		  "label", "\"x\"" },
+		{ "/portForwards/198.18.0.7:80/proxyProtocol", "portForwards", "198.18.0.7:80",
+		  NULL, "proxyProtocol", "true" },
 		{ "/wg/subnets/10.59.37.1~124/wanIp", "wg", "subnets", "10.59.37.1/24", "wanIp",
 		  "\"198.18.0.8\"" },
 		{ "/wg/subnets/10.59.37.1~124", "wg", "subnets", NULL, "10.59.37.1/24", NULL },

@@ -137,6 +137,7 @@ static int add_route(struct job *job, const json_t *params, const char *key, con
 	const char *target = param_string(params, "target"), *present;
 	char name[ROUTES_NAME_MAX];
 	const json_t *route;
+	json_t *added;
 	int r;
 
 	if (routes_name(text, name) < 0)
@@ -149,11 +150,10 @@ static int add_route(struct job *job, const json_t *params, const char *key, con
 	if (route && strcmp(present, target) != 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "sni: %s on %s leads to %s already (192)", name, key, present);
-	r = forwards_put_route(job, key, name,
-			       json_pack("{s:s, s:O, s:b, s:b}", "target", target, "label",
-					 json_object_get(params, "label"), "enabled", true, "auto",
-					 false),
-			       fault);
+	added = json_pack("{s:s, s:O, s:b, s:b}", "target", target, "label",
+			  json_object_get(params, "label"), "enabled", true, "auto", false);
+	added = document_with_proxy(added, param_bool(params, DOCUMENT_PROXY));
+	r = forwards_put_route(job, key, name, added, fault);
 	return r == 1 ? route_conflict_fault(job_document(job), key, fault) : r;
 }
 
@@ -170,6 +170,30 @@ static int add_routes(struct job *job, const json_t *params, const char *key, st
 	json_array_foreach(json_object_get(params, "sni"), i, name)
 		if (r == 0)
 			r = add_route(job, params, key, json_string_value(name), fault);
+	return r;
+}
+
+/* A forward of a whole port, or of a range. */
+static int add_plain(struct job *job, const json_t *params, const char *key, struct fault *fault)
+{
+	const json_t *present = json_object_get(all_forwards(job_document(job)), key);
+	json_t *entry;
+	int r;
+
+	if (present)
+		return fault_set(
+			fault, FAULT_INVALID_REQUEST, "externalPort: %s is %s already", key,
+			json_object_get(present, "routes") ? "shared by host name" : "forwarded");
+	entry = json_pack("{s:s, s:s, s:O, s:b, s:i, s:b}", "kind", "dnat", "target",
+			  param_string(params, "target"), "label", json_object_get(params, "label"),
+			  "enabled", true, "count", (int)param_u16(params, "count"), "auto", false);
+	entry = document_with_proxy(entry, param_bool(params, DOCUMENT_PROXY));
+	if (!entry)
+		return -ENOMEM;
+	r = document_check_proxy(key, entry, fault);
+	if (r == 0)
+		return put_forward(job, key, entry, fault);
+	json_decref(entry);
 	return r;
 }
 
@@ -200,18 +224,7 @@ static int change_add(struct job *job, const json_t *params, struct fault *fault
 	endpoint_format(&external, key);
 	if (json_array_size(json_object_get(params, "sni")) > 0)
 		return add_routes(job, params, key, fault);
-	if (json_object_get(json_object_get(all_forwards(document), key), "routes"))
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "externalPort: %s is shared by host name already", key);
-	if (json_object_get(all_forwards(document), key))
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "externalPort: %s is forwarded already", key);
-	return put_forward(job, key,
-			   json_pack("{s:s, s:s, s:O, s:b, s:i, s:b}", "kind", "dnat", "target",
-				     param_string(params, "target"), "label",
-				     json_object_get(params, "label"), "enabled", true, "count",
-				     (int)param_u16(params, "count"), "auto", false),
-			   fault);
+	return add_plain(job, params, key, fault);
 }
 
 /* Takes a route out of an SNI entry, and the entry with its last route. */
@@ -295,6 +308,34 @@ static int change_enabled(struct job *job, const json_t *params, struct fault *f
 		return r;
 	return job_put(job, text_string(&pointer), json_boolean(param_bool(params, "enabled")),
 		       fault);
+}
+
+static int check_proxy(const struct job *job, const char *key, struct fault *fault)
+{
+	json_t *entry = json_copy(entry_of(job_document(job), key));
+	int r = -ENOMEM;
+
+	entry = document_with_proxy(entry, true);
+	if (entry)
+		r = document_check_proxy(key, entry, fault);
+	json_decref(entry);
+	return r;
+}
+
+static int change_proxy(struct job *job, const json_t *params, struct fault *fault)
+{
+	CLEANUP(text_done) struct text pointer = { 0 };
+	int r = member_pointer(job, params, DOCUMENT_PROXY, &pointer, fault);
+
+	if (r < 0)
+		return r;
+	if (param_bool(params, "enabled")) {
+		r = check_proxy(job, param_string(params, "source"), fault);
+		return r < 0 ? r : job_put(job, text_string(&pointer), json_true(), fault);
+	}
+	if (!store_get(job->tunnel->store, text_string(&pointer)))
+		return 0;
+	return job_remove(job, text_string(&pointer));
 }
 
 /* The forward, or one route, becomes the owner's own: no device and no lease ends it. */
@@ -586,4 +627,5 @@ TUNNEL_EDIT(forward_add, change_add);
 TUNNEL_EDIT(forward_remove, change_remove);
 TUNNEL_EDIT(forward_update_label, change_label);
 TUNNEL_EDIT(forward_set_enabled, change_enabled);
+TUNNEL_EDIT(forward_set_proxy, change_proxy);
 TUNNEL_EDIT(forward_pin, change_pin);

@@ -133,9 +133,12 @@ int forwards6_add(struct job *job, const json_t *params, const struct endpoint *
 			  endpoint_format(target, spelled), "label",
 			  json_object_get(params, "label"), "enabled", true, "count", (int)count,
 			  "auto", false);
+	entry = document_with_proxy(entry, param_bool(params, DOCUMENT_PROXY));
 	if (!entry)
 		return -ENOMEM;
-	r = forwards6_put(job, key, json_incref(entry), fault);
+	r = document_check_proxy(key, entry, fault);
+	if (r == 0)
+		r = forwards6_put(job, key, json_incref(entry), fault);
 	if (r == 1)
 		r = fault_set(fault, FAULT_INVALID_REQUEST,
 			      "externalPort: %s overlaps the port forward %s", key,

@@ -179,6 +179,7 @@ void forward_add(struct rpc_call *call); /* forwards.c */
 void forward_remove(struct rpc_call *call);
 void forward_update_label(struct rpc_call *call);
 void forward_set_enabled(struct rpc_call *call);
+void forward_set_proxy(struct rpc_call *call);
 void forward_pin(struct rpc_call *call);
 void record_add(struct rpc_call *call); /* records.c */
 void record_remove(struct rpc_call *call);

@@ -36,6 +36,7 @@ struct forward {
 	struct list node;
 	char *id; /* its source, and "#" and the name where it is a route */
 	const char *name; /* of a route, in `id`; or NULL */
+	bool relayed; /* the demultiplexer counts, not the kernel */
 	const char *fixed; /* its state, unless that is its device's matter */
 	const struct device *device;
 	uint64_t generation;
@@ -242,7 +243,7 @@ static int touch_forward(struct live *live, char *id, const char *device, struct
 }
 
 static int note_forward(struct live *live, const struct wan_addresses *addresses,
-			const char *source, const struct document_forward *plain)
+			const char *source, const struct document_forward *plain, bool relayed)
 {
 	uint32_t local = wan_local(addresses, plain->external);
 	struct forward *forward;
@@ -252,15 +253,16 @@ static int note_forward(struct live *live, const struct wan_addresses *addresses
 	if (r < 0)
 		return r;
 	forward->fixed = fixed_state(addresses, plain, forward->device);
-	if (plain->enabled)
+	forward->relayed = relayed;
+	if (plain->enabled && !relayed)
 		note_port(live, ip_from_v4(local), plain->external_port, forward);
-	if (plain->enabled && local != plain->external)
+	if (plain->enabled && !relayed && local != plain->external)
 		note_port(live, ip_from_v4(plain->external), plain->external_port, forward);
 	return 0;
 }
 
 static int note_forward6(struct live *live, const json_t *document, const char *source,
-			 const struct document_forward6 *of)
+			 const struct document_forward6 *of, bool relayed)
 {
 	struct document_subnet subnet;
 	struct forward *forward;
@@ -279,7 +281,8 @@ static int note_forward6(struct live *live, const json_t *document, const char *
 	if (!forward->fixed && !ip_equal(&of->external, &of->target) &&
 	    !wan6_is_own(document, &of->external))
 		forward->fixed = "external address is not on this machine";
-	if (of->enabled)
+	forward->relayed = relayed;
+	if (of->enabled && !relayed)
 		note_port(live, of->external, of->external_port, forward);
 	return 0;
 }
@@ -308,8 +311,10 @@ static int note_routes(struct live *live, const struct wan_addresses *addresses,
 			continue;
 		r = touch_forward(live, route_id(source, name), ip_v4_format(plain.target, target),
 				  &forward);
-		if (r == 0)
-			forward->fixed = fixed_state(addresses, &plain, forward->device);
+		if (r < 0)
+			continue;
+		forward->fixed = fixed_state(addresses, &plain, forward->device);
+		forward->relayed = true;
 	}
 	return r;
 }
@@ -343,13 +348,15 @@ static int note_forwards(struct live *live, const json_t *document)
 		return -ENOMEM;
 	json_object_foreach(forwards, source, entry) {
 		if (r == 0 && document_forward(source, entry, &plain))
-			r = note_forward(live, &addresses, source, &plain);
+			r = note_forward(live, &addresses, source, &plain,
+					 document_is_relayed(entry));
 		else if (r == 0)
 			r = note_routes(live, &addresses, source, entry);
 	}
 	json_object_foreach(forwards6, source, entry)
 		if (r == 0 && document_forward6(source, entry, &forward6))
-			r = note_forward6(live, document, source, &forward6);
+			r = note_forward6(live, document, source, &forward6,
+					  document_is_relayed(entry));
 	qsort(live->ports, live->port_count, sizeof(*live->ports), compare_ports);
 	return r;
 }
@@ -452,15 +459,17 @@ static int note_peers(struct live *live, const struct netd_status *status, uint6
 }
 
 /* What the demultiplexer counts. Returns what is in the way of connections, or NULL. */
-static const char *note_route_traffic(struct forward *forward, const struct tunnel *tunnel)
+static const char *note_relayed_traffic(struct forward *forward, const struct tunnel *tunnel)
 {
+	size_t size = forward->name ? (size_t)(forward->name - forward->id - 1)
+				    : strlen(forward->id);
 	struct demux_traffic traffic;
 	char source[IP_TEXT_MAX];
 	enum routes_state state;
 
-	(void)snprintf(source, sizeof(source), "%.*s", (int)(forward->name - forward->id - 1),
-		       forward->id);
-	state = routes_traffic(tunnel->routes, source, forward->name, &traffic);
+	(void)snprintf(source, sizeof(source), "%.*s", (int)size, forward->id);
+	state = routes_traffic(tunnel->routes, source, forward->name ? forward->name : DEMUX_ANY,
+			       &traffic);
 	forward->rx_now = traffic.rx_bytes;
 	forward->tx_now = traffic.tx_bytes;
 	return state == ROUTES_SERVED ? NULL : "port is not available";
@@ -482,7 +491,8 @@ static void note_traffic(struct live *live, const struct tunnel *tunnel,
 	}
 	list_foreach(node, &live->forward_list) {
 		struct forward *forward = container_of(node, struct forward, node);
-		const char *unserved = forward->name ? note_route_traffic(forward, tunnel) : NULL;
+		const char *unserved = forward->relayed ? note_relayed_traffic(forward, tunnel)
+							: NULL;
 		const char *state = forward->fixed ? forward->fixed : unserved;
 
 		if (!state)
@@ -836,11 +846,13 @@ static json_t *report_forward(const struct forward *forward, const char *source,
 {
 	const json_t *count = json_object_get(entry, "count");
 
-	return json_pack("{s:s, s:s?, s:O, s:o, s:O, s:s, s:I, s:I}", "source", source, "hostname",
-			 forward->name, "target", json_object_get(entry, "target"), "count",
-			 count ? json_incref((json_t *)count) : json_integer(1), "label",
-			 json_object_get(entry, "label"), "state", forward->state, "rxBytes",
-			 (json_int_t)forward->rx_bytes, "txBytes", (json_int_t)forward->tx_bytes);
+	return json_pack("{s:s, s:s?, s:O, s:o, s:b, s:O, s:s, s:I, s:I}", "source", source,
+			 "hostname", forward->name, "target", json_object_get(entry, "target"),
+			 "count", count ? json_incref((json_t *)count) : json_integer(1),
+			 DOCUMENT_PROXY, json_is_true(json_object_get(entry, DOCUMENT_PROXY)),
+			 "label", json_object_get(entry, "label"), "state", forward->state,
+			 "rxBytes", (json_int_t)forward->rx_bytes, "txBytes",
+			 (json_int_t)forward->tx_bytes);
 }
 
 static int report_routes(const struct live *live, const char *source, const json_t *entry,

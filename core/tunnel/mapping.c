@@ -85,19 +85,23 @@ json_t *mapping_lease(const struct mapping *m, const json_t *lease)
 	return lease_with(lease, &grant, &m->now);
 }
 
-static json_t *new_entry(const struct mapping *m, const json_t *label, bool enabled)
+/* What the owner decided of an older one stays: its label, that it is disabled, that the device is told its
+ * clients. @old: or NULL. */
+static json_t *new_entry(const struct mapping *m, const json_t *old)
 {
 	const struct mapping_request *request = m->request;
 	struct endpoint target = { .address = request->ipv6 ? m->target6
 							    : ip_from_v4(request->device),
 				   .port = request->internal_port };
+	json_t *label = json_object_get(old, "label"), *entry;
 	char text[IP_TEXT_MAX];
 
-	return json_pack("{s:s, s:s, s:o, s:b, s:i, s:b, s:o}", "kind", "dnat", "target",
-			 endpoint_format(&target, text), "label",
-			 label ? json_incref((json_t *)label) : json_string(MAPPING_LABEL),
-			 "enabled", enabled, "count", (int)request->count, "auto", true, "lease",
-			 mapping_lease(m, NULL));
+	entry = json_pack("{s:s, s:s, s:o, s:b, s:i, s:b, s:o}", "kind", "dnat", "target",
+			  endpoint_format(&target, text), "label",
+			  label ? json_incref(label) : json_string(MAPPING_LABEL), "enabled",
+			  !old || mapping_is_enabled(old), "count", (int)request->count, "auto",
+			  true, "lease", mapping_lease(m, NULL));
+	return document_with_proxy(entry, json_is_true(json_object_get(old, DOCUMENT_PROXY)));
 }
 
 /* The device asks for other ports of its own behind a port that it has. The other protocol may still need
@@ -108,8 +112,9 @@ static int repoint(const struct mapping *m, const json_t *entry)
 
 	if (lease_holds(json_object_get(entry, "lease"), other, &m->now))
 		return MAPPING_TAKEN;
-	return put_entry(m,
-			 new_entry(m, json_object_get(entry, "label"), mapping_is_enabled(entry)));
+	if (m->request->count > 1 && document_is_relayed(entry)) /* which no range is */
+		return MAPPING_TAKEN;
+	return put_entry(m, new_entry(m, entry));
 }
 
 static bool leads_to_asker(const struct mapping *m, const json_t *entry, uint16_t *ret_port,
@@ -214,7 +219,7 @@ static int add_at(struct mapping *m, const struct ip_address *external, uint16_t
 		return MAPPING_TAKEN;
 	if (exceeds_quota(m))
 		return MAPPING_QUOTA;
-	r = put_entry(m, new_entry(m, NULL, true));
+	r = put_entry(m, new_entry(m, NULL));
 	return r == 1 ? MAPPING_TAKEN : r;
 }
 

@@ -102,19 +102,21 @@ static int check_names(const struct mapping *m)
 	return routes_failed(m->job->tunnel->routes, m->key) ? MAPPING_UNBOUND : MAPPING_DONE;
 }
 
-/* What the owner decided of an older one stays: its label, and that it is disabled. */
+/* What the owner decided of an older one stays: its label, that it is disabled, that the device is told its
+ * clients. */
 static json_t *make_route(const struct mapping *m, const json_t *old)
 {
 	const struct mapping_request *request = m->request;
 	struct endpoint target = { .address = ip_from_v4(request->device),
 				   .port = request->internal_port };
-	json_t *label = json_object_get(old, "label");
+	json_t *label = json_object_get(old, "label"), *route;
 	char text[IP_TEXT_MAX];
 
-	return json_pack("{s:s, s:o, s:b, s:b, s:o}", "target", endpoint_format(&target, text),
-			 "label", label ? json_incref(label) : json_string(MAPPING_LABEL),
-			 "enabled", !old || mapping_is_enabled(old), "auto", true, "lease",
-			 mapping_lease(m, json_object_get(old, "lease")));
+	route = json_pack("{s:s, s:o, s:b, s:b, s:o}", "target", endpoint_format(&target, text),
+			  "label", label ? json_incref(label) : json_string(MAPPING_LABEL),
+			  "enabled", !old || mapping_is_enabled(old), "auto", true, "lease",
+			  mapping_lease(m, json_object_get(old, "lease")));
+	return document_with_proxy(route, json_is_true(json_object_get(old, DOCUMENT_PROXY)));
 }
 
 int mapping_add_names(struct mapping *m)

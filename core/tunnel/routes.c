@@ -4,17 +4,19 @@
 #include "base/map.h"
 #include "codec/pointer.h"
 #include "pcp/pcp.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/job.h"
 #include "tunnel/wan.h"
 
 /* An entry of the document that is served. */
-struct shared_port {
+struct relayed_port {
 	struct list node; /* of all, or of those that are gone */
 	struct routes *routes;
 	char source[IP_TEXT_MAX];
+	enum demux_port_kind kind;
 	struct endpoint external;
 	struct demux_port *demux;
-	json_t *names; /* what it was told: {name: target} */
+	json_t *names; /* that it was told, as members */
 	bool binding; /* start-netd is asked for `asked` */
 	bool listening; /* on `bound` */
 	bool gone; /* but start-netd still owes an answer */
@@ -37,6 +39,7 @@ struct routes {
 	bool asking; /* for the channel */
 	char *problem; /* why there is none, or NULL */
 	struct store_subscription *forwards;
+	struct store_subscription *forwards6;
 	struct store_subscription *addresses;
 	struct map by_source;
 	struct list ports;
@@ -61,7 +64,7 @@ int routes_name(const char *text, char ret[ROUTES_NAME_MAX])
 
 /* --- listening --- */
 
-static void follow_listener(struct shared_port *port);
+static void follow_listener(struct relayed_port *port);
 
 static void settle(struct routes *routes);
 
@@ -72,15 +75,15 @@ static void note_problem(struct routes *routes, char **problem, const char *abou
 {
 	text = text ? text : "out of memory";
 	if (!*problem || strcmp(*problem, text) != 0) {
-		log_error("%s cannot be shared by host name, trying again every %d s: %s", about,
-			  ROUTES_RETRY_S, text);
+		log_error("%s cannot be served, trying again every %d s: %s", about, ROUTES_RETRY_S,
+			  text);
 		free(*problem);
 		*problem = strdup(text);
 	}
 	try_again_later(routes);
 }
 
-static void note_errno(struct shared_port *port, const char *what, int error)
+static void note_errno(struct relayed_port *port, const char *what, int error)
 {
 	CLEANUP(fault_done) struct fault fault = { 0 };
 	char text[IP_TEXT_MAX];
@@ -96,17 +99,19 @@ static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
 }
 
 /* Where packets for the external address come to. */
-static struct endpoint wanted_endpoint(const struct shared_port *port)
+static struct endpoint wanted_endpoint(const struct relayed_port *port)
 {
 	struct endpoint wanted = port->external;
 	struct wan_addresses addresses;
 
+	if (wanted.address.family == AF_INET6) /* as it comes */
+		return wanted;
 	wan_addresses(store_document(port->routes->tunnel->store), &addresses);
 	wanted.address = ip_from_v4(wan_local(&addresses, ip_to_v4(&wanted.address)));
 	return wanted;
 }
 
-static void free_port(struct shared_port *port)
+static void free_port(struct relayed_port *port)
 {
 	list_remove(&port->node);
 	(void)demux_port_free(port->demux);
@@ -116,7 +121,7 @@ static void free_port(struct shared_port *port)
 }
 
 /* Takes @fd. */
-static void serve(struct shared_port *port, int fd)
+static void serve(struct relayed_port *port, int fd)
 {
 	char text[IP_TEXT_MAX];
 	int r = demux_port_listen(port->demux, fd);
@@ -128,12 +133,14 @@ static void serve(struct shared_port *port, int fd)
 	port->listening = true;
 	port->bound = port->asked;
 	free(TAKE_PTR(port->problem));
-	log_info("%s is shared by host name", endpoint_format(&port->bound, text));
+	log_info("%s is %s", endpoint_format(&port->bound, text),
+		 port->kind == DEMUX_SHARED ? "shared by host name"
+					    : "relayed by the PROXY protocol");
 }
 
 static void on_bound(void *context, const struct fault *fault, int fd)
 {
-	struct shared_port *port = context;
+	struct relayed_port *port = context;
 	struct endpoint wanted;
 
 	port->binding = false;
@@ -157,7 +164,7 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 	settle(port->routes);
 }
 
-static void follow_listener(struct shared_port *port)
+static void follow_listener(struct relayed_port *port)
 {
 	const struct endpoint wanted = wanted_endpoint(port);
 	int r;
@@ -179,63 +186,85 @@ static void follow_listener(struct shared_port *port)
 
 /* --- names --- */
 
-static const json_t *entry_of(const struct routes *routes, const char *source)
+/* Most likely of memory: some is left away for now. */
+static void be_short(struct routes *routes, const char *source, const char *what, int error)
 {
-	return json_object_get(
-		json_object_get(store_document(routes->tunnel->store), "portForwards"), source);
+	log_error("%s of %s cannot be served, trying again every %d s: %s", what, source,
+		  ROUTES_RETRY_S, strerror(-error));
+	try_again_later(routes);
 }
 
-/* {name: target} of what is to be served. */
-static json_t *wanted_names(const json_t *entry)
+static const json_t *entry_of(const struct routes *routes, const char *source)
+{
+	return json_object_get(json_object_get(store_document(routes->tunnel->store),
+					       forwards6_is(source) ? FORWARDS6 : "portForwards"),
+			       source);
+}
+
+/* {name: entry} of what is to be served. Returns 0 or -ENOMEM. */
+static int wanted_names(const json_t *entry, json_t **ret)
 {
 	json_t *routes = json_object_get(entry, "routes"), *names = json_object(), *route;
 	const char *name;
+	int r = names ? 0 : -ENOMEM;
 
+	if (r == 0 && !routes && document_is_relayed(entry) &&
+	    json_is_true(json_object_get(entry, "enabled")))
+		r = json_object_set(names, DEMUX_ANY, (json_t *)entry);
 	json_object_foreach(routes, name, route)
-		if (json_is_true(json_object_get(route, "enabled")))
-			(void)json_object_set(names, name, json_object_get(route, "target"));
-	return names;
+		if (r == 0 && json_is_true(json_object_get(route, "enabled")))
+			r = json_object_set(names, name, route);
+	if (r == 0)
+		*ret = names;
+	else
+		json_decref(names);
+	return r == 0 ? 0 : -ENOMEM;
 }
 
-static int put_name(struct shared_port *port, const char *name, const char *target)
+static bool read_target(const json_t *entry, struct demux_target *ret)
 {
-	struct endpoint to;
+	const char *target = json_string_value(json_object_get(entry, "target"));
 
-	if (!target || endpoint_parse(target, &to) < 0)
-		return -EINVAL;
-	return demux_port_put(port->demux, name, ip_to_v4(&to.address), to.port);
+	*ret = (struct demux_target){ .proxy = json_is_true(
+					      json_object_get(entry, DOCUMENT_PROXY)) };
+	return target && endpoint_parse(target, &ret->device) == 0;
 }
 
-/* Tells the demultiplexer what is different. Takes @wanted. */
-static void tell_names(struct shared_port *port, json_t *wanted)
+/* Tells the demultiplexer what is different. Takes @wanted. What did not succeed is tried again. */
+static void tell_names(struct relayed_port *port, json_t *wanted)
 {
-	const json_t *target;
+	const json_t *entry;
 	const char *name;
 
-	json_object_foreach(port->names, name, target)
+	json_object_foreach(port->names, name, entry)
 		if (!json_object_get(wanted, name))
 			demux_port_remove(port->demux, name);
-	json_object_foreach(wanted, name, target) {
-		if (json_equal(json_object_get(port->names, name), (json_t *)target))
-			continue;
-		if (put_name(port, name, json_string_value(target)) < 0)
-			log_error("%s on %s cannot be served: out of memory", name, port->source);
+	json_object_foreach(wanted, name, entry) {
+		struct demux_target target;
+		int r = read_target(entry, &target) ? 0 : -EINVAL;
+
+		if (r == 0)
+			r = demux_port_put(port->demux, name, &target);
+		if (r < 0)
+			be_short(port->routes, port->source, name, r);
 	}
 	json_decref(port->names);
 	port->names = wanted;
 }
 
-static struct shared_port *make_port(struct routes *routes, const char *source)
+static struct relayed_port *make_port(struct routes *routes, const char *source,
+				      enum demux_port_kind kind)
 {
-	struct shared_port *port = calloc(1, sizeof(*port));
+	struct relayed_port *port = calloc(1, sizeof(*port));
 
 	if (!port)
 		return NULL;
 	port->routes = routes;
+	port->kind = kind;
 	list_init(&port->node);
 	(void)snprintf(port->source, sizeof(port->source), "%s", source);
 	if (endpoint_parse(source, &port->external) == 0 &&
-	    demux_port_new(routes->demux, &port->demux) == 0 &&
+	    demux_port_new(routes->demux, kind, &port->demux) == 0 &&
 	    map_set(&routes->by_source, source, strlen(source), port, NULL) == 0) {
 		list_append(&routes->ports, &port->node);
 		return port;
@@ -244,7 +273,7 @@ static struct shared_port *make_port(struct routes *routes, const char *source)
 	return NULL;
 }
 
-static void drop_port(struct routes *routes, struct shared_port *port)
+static void drop_port(struct routes *routes, struct relayed_port *port)
 {
 	(void)map_remove(&routes->by_source, port->source, strlen(port->source));
 	if (!port->binding) {
@@ -259,26 +288,42 @@ static void drop_port(struct routes *routes, struct shared_port *port)
 
 static void ask_channel(struct routes *routes);
 
+/* Takes @wanted, which has a name. */
+static void follow_wanted(struct routes *routes, const char *source, enum demux_port_kind kind,
+			  json_t *wanted)
+{
+	struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
+
+	if (!port)
+		port = make_port(routes, source, kind);
+	if (port) {
+		tell_names(port, wanted);
+		follow_listener(port);
+		return;
+	}
+	json_decref(wanted);
+	be_short(routes, source, "all", -ENOMEM);
+}
+
 static void follow_entry(struct routes *routes, const char *source)
 {
-	struct shared_port *port = map_get(&routes->by_source, source, strlen(source));
-	json_t *wanted = wanted_names(entry_of(routes, source));
+	struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
+	const json_t *entry = entry_of(routes, source);
+	enum demux_port_kind kind = json_object_get(entry, "routes") ? DEMUX_SHARED : DEMUX_PLAIN;
+	json_t *wanted;
 
-	if (json_object_size(wanted) == 0) {
-		if (port)
-			drop_port(routes, port);
-	} else if (!routes->demux) {
-		ask_channel(routes);
-	} else {
-		if (!port)
-			port = make_port(routes, source);
-		if (port) {
-			tell_names(port, TAKE_PTR(wanted));
-			follow_listener(port);
-		} else {
-			log_error("%s cannot be shared by host name: out of memory", source);
-		}
+	if (wanted_names(entry, &wanted) < 0) {
+		be_short(routes, source, "all", -ENOMEM);
+		return;
 	}
+	if (port && (json_object_size(wanted) == 0 || port->kind != kind))
+		drop_port(routes, port);
+	if (json_object_size(wanted) > 0 && routes->demux) {
+		follow_wanted(routes, source, kind, wanted);
+		return;
+	}
+	if (json_object_size(wanted) > 0)
+		ask_channel(routes);
 	json_decref(wanted);
 }
 
@@ -287,17 +332,17 @@ static void follow_entry(struct routes *routes, const char *source)
 /* Whether it is known if the port of an entry is bound, or that there is none to bind. */
 static bool is_settled(const struct routes *routes, const char *source, bool *ret_bound)
 {
-	const struct shared_port *port = map_get(&routes->by_source, source, strlen(source));
+	const struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
 	struct endpoint wanted;
-	json_t *names;
+	json_t *names = NULL;
 
 	if (port) {
 		wanted = wanted_endpoint(port);
 		*ret_bound = port->listening && same_endpoint(&port->bound, &wanted);
 		return *ret_bound || !port->binding;
 	}
-	names = wanted_names(entry_of(routes, source));
-	*ret_bound = json_object_size(names) == 0;
+	*ret_bound = wanted_names(entry_of(routes, source), &names) == 0 &&
+		     json_object_size(names) == 0;
 	json_decref(names);
 	return *ret_bound || !routes->asking;
 }
@@ -329,7 +374,7 @@ static void settle(struct routes *routes)
 
 bool routes_failed(const struct routes *routes, const char *source)
 {
-	const struct shared_port *port =
+	const struct relayed_port *port =
 		routes ? map_get(&routes->by_source, source, strlen(source)) : NULL;
 
 	return port ? port->problem && !port->listening
@@ -356,21 +401,27 @@ int routes_await(struct routes *routes, const char *source, routes_settled settl
 
 /* --- the whole --- */
 
-static void follow_all(struct routes *routes)
+static void follow_member(struct routes *routes, const char *member)
 {
-	json_t *all = json_object_get(store_document(routes->tunnel->store), "portForwards");
+	json_t *all = json_object_get(store_document(routes->tunnel->store), member);
 	const json_t *entry;
 	const char *source;
 
-	list_foreach(node, &routes->ports) {
-		struct shared_port *port = container_of(node, struct shared_port, node);
+	json_object_foreach(all, source, entry)
+		if (document_is_relayed(entry))
+			follow_entry(routes, source);
+}
 
-		if (!json_object_get(entry_of(routes, port->source), "routes"))
+static void follow_all(struct routes *routes)
+{
+	list_foreach(node, &routes->ports) {
+		struct relayed_port *port = container_of(node, struct relayed_port, node);
+
+		if (!document_is_relayed(entry_of(routes, port->source)))
 			drop_port(routes, port);
 	}
-	json_object_foreach(all, source, entry)
-		if (json_object_get(entry, "routes"))
-			follow_entry(routes, source);
+	follow_member(routes, "portForwards");
+	follow_member(routes, FORWARDS6);
 	settle(routes);
 }
 
@@ -382,7 +433,7 @@ static void on_channel(void *context, const struct fault *fault, int fd)
 
 	routes->asking = false;
 	if (!fault) {
-		r = demux_new(fd, &routes->demux);
+		r = demux_new(fd, NET_LINK_NAME, &routes->demux);
 		if (r < 0)
 			(void)fault_set_errno(&inner, r, FAULT_NETWORK,
 					      "starting the demultiplexer");
@@ -472,6 +523,9 @@ int routes_new(struct tunnel *tunnel, struct routes **ret)
 	(void)uv_timer_init(tunnel->loop, &routes->retry);
 	r = store_subscribe(tunnel->store, "/portForwards", on_forwards, routes, &routes->forwards);
 	if (r == 0)
+		r = store_subscribe(tunnel->store, "/" FORWARDS6, on_forwards, routes,
+				    &routes->forwards6);
+	if (r == 0)
 		r = store_subscribe(tunnel->store, "/gateways", on_addresses, routes,
 				    &routes->addresses);
 	if (r < 0) {
@@ -496,12 +550,14 @@ struct routes *routes_free(struct routes *routes)
 	routes->stopped = true;
 	if (routes->forwards)
 		(void)store_unsubscribe(routes->forwards);
+	if (routes->forwards6)
+		(void)store_unsubscribe(routes->forwards6);
 	if (routes->addresses)
 		(void)store_unsubscribe(routes->addresses);
 	list_foreach(node, &routes->ports)
-		free_port(container_of(node, struct shared_port, node));
+		free_port(container_of(node, struct relayed_port, node));
 	list_foreach(node, &routes->gone)
-		free_port(container_of(node, struct shared_port, node));
+		free_port(container_of(node, struct relayed_port, node));
 	list_foreach(node, &routes->waiters)
 		free(container_of(node, struct waiter, node));
 	map_done(&routes->by_source);
@@ -516,7 +572,7 @@ struct routes *routes_free(struct routes *routes)
 enum routes_state routes_traffic(const struct routes *routes, const char *source, const char *name,
 				 struct demux_traffic *ret)
 {
-	const struct shared_port *port =
+	const struct relayed_port *port =
 		routes ? map_get(&routes->by_source, source, strlen(source)) : NULL;
 
 	if (!port || !demux_port_traffic(port->demux, name, ret))
@@ -530,7 +586,8 @@ static const char *first_problem(const struct routes *routes)
 		return routes->problem;
 	for (const struct list *node = routes->ports.next; node != &routes->ports;
 	     node = node->next) {
-		const struct shared_port *port = container_of(node, const struct shared_port, node);
+		const struct relayed_port *port =
+			container_of(node, const struct relayed_port, node);
 
 		if (port->problem)
 			return port->problem;

@@ -1,11 +1,12 @@
 /*
- * Ports that several services share by host name, following the document
+ * Ports whose connections are relayed, following the document
  *
- * Each entry of /portForwards of the kind "sni" that has an enabled route is a port of the demultiplexer
- * (demux/demux.h): its names lead where the document says, from the revision on that says so. Sockets are bound by
+ * A port of the demultiplexer (demux/demux.h) is each entry of /portForwards of the kind "sni" that has an
+ * enabled route, and each enabled forward of /portForwards and /portForwards6 whose device gets a header of the
+ * PROXY protocol, which only "*" leads to. Names lead where the document says, from the revision on that says so. Sockets are bound by
  * start-netd, to the address of this machine that packets for the external one come to. One that cannot be
  * bound is said once in the log, shown in status, and tried again every ROUTES_RETRY_S seconds and when this
- * machine's addresses change. While no name is routed, there is no thread and no timer. Owned by the tunnel.
+ * machine's addresses change. While nothing is relayed, there is no thread and no timer. Owned by the tunnel.
  */
 #pragma once
 
@@ -31,7 +32,8 @@ typedef void (*routes_settled)(void *context, bool bound);
 int routes_new(struct tunnel *tunnel, struct routes **ret);
 struct routes *routes_free(struct routes *routes);
 
-/* Of a route: whether its port is served, and what went through. @routes: NULL is fine. */
+/* Of a route, or with DEMUX_ANY of a plain forward: whether its port is served, and what went through.
+ * @routes: NULL is fine. */
 enum routes_state routes_traffic(const struct routes *routes, const char *source, const char *name,
 				 struct demux_traffic *ret);
 

@@ -5,6 +5,7 @@
 #include "crypto/signing_key.h"
 #include "crypto/x25519.h"
 #include "rpc/grid.h"
+#include "tunnel/document.h"
 
 static const char *member(const json_t *object, const char *name)
 {
@@ -176,7 +177,7 @@ static void show_interface(const json_t *result, struct text *to)
 	if (problem)
 		text_printf(to, "DNS         NOT served everywhere: %s\n", problem);
 	if (unserved)
-		text_printf(to, "Host names  NOT served everywhere: %s\n", unserved);
+		text_printf(to, "Relays      NOT served everywhere: %s\n", unserved);
 	text_printf(to, "Drift       %lld found, %lld repaired", (long long)found,
 		    (long long)json_integer_value(json_object_get(drift, "repaired")));
 	if (found > 0)
@@ -242,7 +243,7 @@ static void show_device_states(const json_t *result, struct text *to)
 
 static void show_forward_states(const json_t *result, struct text *to)
 {
-	static const char *const columns[] = { "FORWARD", "PORTS", "HOST NAME", "TARGET",
+	static const char *const columns[] = { "FORWARD", "PORTS", "HOST NAME", "TARGET", "PROXY",
 					       "LABEL",	  "STATE", "RECEIVED",	"SENT" };
 	CLEANUP(grid_done) struct grid grid = { 0 };
 	const json_t *forward;
@@ -257,10 +258,12 @@ static void show_forward_states(const json_t *result, struct text *to)
 		show_bytes(json_integer_value(json_object_get(forward, "rxBytes")), rx);
 		show_bytes(json_integer_value(json_object_get(forward, "txBytes")), tx);
 		grid_row(&grid,
-			 (const char *const[]){ member(forward, "source"), count,
-						member(forward, "hostname"),
-						member(forward, "target"), member(forward, "label"),
-						member(forward, "state"), rx, tx });
+			 (const char *const[]){
+				 member(forward, "source"), count, member(forward, "hostname"),
+				 member(forward, "target"),
+				 json_is_true(json_object_get(forward, DOCUMENT_PROXY)) ? "v2"
+											: "-",
+				 member(forward, "label"), member(forward, "state"), rx, tx });
 	}
 	grid_write(&grid, to);
 }

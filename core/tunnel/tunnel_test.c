@@ -256,6 +256,13 @@ static void edits_reach_the_network_and_the_disk(void **state)
 	assert_in_step(f);
 	succeeds(f, "port-forward.set-enabled", "'source':'198.18.0.7:8000','enabled':true");
 	assert_in_step(f);
+	succeeds(f, "port-forward.add",
+		 "'externalPort':443,'target':'172.29.5.2:443','proxyProtocol':true");
+	assert_in_step(f);
+	succeeds(f, "port-forward.set-proxy-protocol", "'source':'198.18.0.7:443'");
+	assert_in_step(f);
+	succeeds(f, "port-forward.set-proxy-protocol", "'source':'198.18.0.7:443','enabled':true");
+	assert_in_step(f);
 	finish(f);
 	begin(f);
 	assert_in_step(f);
@@ -496,6 +503,10 @@ static void bad_input_names_the_field_and_changes_nothing(void **state)
 		  "the tunnel's own" },
 		{ "port-forward.update-label", "'source':'198.18.0.7:1','label':'x'", 6,
 		  "198.18.0.7:1" },
+		{ "port-forward.set-proxy-protocol", "'source':'198.18.0.7:1'", 6, "198.18.0.7:1" },
+		{ "port-forward.add",
+		  "'externalPort':9000,'target':'172.29.5.2:80','count':5,'proxyProtocol':true", 38,
+		  "proxyProtocol: is for one port at a time, not for a range of 5" },
 	};
 	struct fixture *f = *state;
 	json_t *before, *after;

@@ -36,10 +36,10 @@ def address6(key, subnet, address):
 
 
 def wanted_forwards(document):
-    """{(external address, port): (target address, port)} for every single port."""
+    """{(external address, port): (target address, port)} for every single port that the kernel leads."""
     ports = {}
     for source, entry in document["portForwards"].items():
-        if entry["kind"] != "dnat" or not entry["enabled"]:
+        if entry["kind"] != "dnat" or not entry["enabled"] or entry.get("proxyProtocol"):
             continue
         address, first = source.rsplit(":", 1)
         target, target_first = entry["target"].rsplit(":", 1)
@@ -119,7 +119,7 @@ def _compare_ipv6(tunnel, document, sets, compare):
     """Sets that are not there are as good as empty ones: there are none without IPv6."""
     forwards, pinholes = {}, set()
     for source, entry in document.get("portForwards6", {}).items():
-        if not entry["enabled"]:
+        if not entry["enabled"] or entry.get("proxyProtocol"):
             continue
         (address, first), (target, target_first) = (
             text[1:].split("]:") for text in (source, entry["target"]))

@@ -71,7 +71,7 @@ for (const [language, m] of Object.entries({ en, de, es, fr, pl })) {
 			await expect(page.getByRole('table', { name: m.forwards.automatic }).getByRole('columnheader', { name: m.forwards.until })).toHaveCount(1)
 			const name = `${(await forwards(lab))[door]!.label} (${door})`
 			await button(page, fill(m.common.actions, { name })).click()
-			for (const entry of [m.forwards.pin, m.common.rename, m.common.delete])
+			for (const entry of [m.forwards.pin, m.common.edit, m.common.delete])
 				await expect(page.getByRole('menuitem', { name: entry, exact: true })).toBeVisible()
 			await page.getByRole('menuitem', { name: m.common.delete, exact: true }).click()
 			await expect(dialog(page, m.common.sure)).toContainText(m.forwards.deleteAutomaticText)

@@ -6,6 +6,7 @@ interface Forward {
 	label: string | null
 	enabled: boolean
 	count: number
+	proxyProtocol?: boolean
 }
 
 const { manual } = en.forwards
@@ -107,8 +108,8 @@ test('a port forward is switched off and on', async ({ page, lab }) => {
 })
 
 test('labels are changed in the dialog and where they stand', { tag: '@phone' }, async ({ page, lab }) => {
-	await act(page, website, en.common.rename)
-	const form = dialog(page, en.forwards.editLabel)
+	await act(page, website, en.common.edit)
+	const form = dialog(page, en.forwards.edit)
 	await field(form, en.forwards.label).fill('')
 	await button(form, en.common.save).click()
 	await refused(form, en.forwards.label, en.errors.required)
@@ -120,6 +121,43 @@ test('labels are changed in the dialog and where they stand', { tag: '@phone' },
 	await field(page, rename).fill('Diary')
 	await page.keyboard.press('Enter')
 	await expect.poll(async () => (await lab.document<Record<string, Forward>>('/portForwards'))[`${VPS}:8080`]?.label).toBe('Diary')
+})
+
+test('a server is told its visitors by the PROXY protocol', { tag: '@phone' }, async ({ page, lab }) => {
+	const stored = async (port: number) => (await lab.document<Record<string, Forward>>('/portForwards'))[`${VPS}:${port}`]
+	const form = dialog(page, en.forwards.edit)
+	const proxy = form.getByRole('checkbox', { name: en.forwards.proxy })
+	const row = rows(page, manual, 'Website')
+	await lab.join(SERVER)
+	await expect(row).not.toContainText('PROXY')
+	await act(page, website, en.common.edit)
+	await expect(proxy).not.toBeChecked()
+	await proxy.check()
+	await save(form)
+	await expect(row).toContainText('PROXY v2')
+	expect(await stored(8080)).toMatchObject({ proxyProtocol: true, label: 'Website' })
+	// The server of the lab does not expect it.
+	await expect.poll(() => lab.get(8080)).not.toContain('This is server')
+	await act(page, website, en.common.edit)
+	await expect(proxy).toBeChecked()
+	await proxy.uncheck()
+	await save(form)
+	await expect(row).not.toContainText('PROXY')
+	await expect.poll(() => lab.get(8080)).toContain('This is server')
+
+	await button(page, en.forwards.add).click()
+	const added = dialog(page, en.forwards.add)
+	await field(added, en.forwards.label).fill('Mail')
+	await field(added, en.forwards.externalPort).fill('25')
+	const told = added.getByRole('checkbox', { name: en.forwards.proxy })
+	await told.check()
+	await field(added, en.forwards.count).fill('2')
+	await expect(told).toHaveCount(0)
+	await field(added, en.forwards.count).fill('1')
+	await expect(told).toBeChecked()
+	await save(added)
+	await expect(rows(page, manual, 'Mail')).toContainText('PROXY v2')
+	expect(await stored(25)).toMatchObject({ proxyProtocol: true, count: 1 })
 })
 
 test('a port forward is deleted', async ({ page, lab }) => {

@@ -76,7 +76,7 @@ export const scenes: readonly Scene[] = [
 			await expect(form.getByRole('alert')).toBeVisible()
 		},
 	},
-	{ name: en.forwards.editLabel, open: from('/port-forwards', website, en.common.rename) },
+	{ name: en.forwards.edit, open: from('/port-forwards', website, en.common.edit) },
 	{ name: en.common.sure, of: 'a forward', open: from('/port-forwards', website, en.common.delete) },
 	{ name: en.dns.add, needs: 'dns.add', open: by('/dns', en.dns.add) },
 	{ name: en.settings.changePassword, open: by('/settings', en.settings.changePassword) },

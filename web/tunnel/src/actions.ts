@@ -76,6 +76,7 @@ export interface NewForward {
 	label: string | null
 	sni: string[]
 	count: number
+	proxyProtocol: boolean
 }
 
 export const addForward = (forward: NewForward) => edit('port-forward.add', { ...forward })
@@ -94,6 +95,11 @@ export const setForwardLabel = (row: ForwardRow, label: string) =>
 
 export const setForwardEnabled = (row: ForwardRow, enabled: boolean) =>
 	edit('port-forward.set-enabled', { ...named(row), enabled }, [replace(forwardPath(row, 'enabled'), enabled)])
+
+export const setForwardProxy = (row: ForwardRow, enabled: boolean) =>
+	edit('port-forward.set-proxy-protocol', { ...named(row), enabled }, [
+		enabled ? { op: 'add', path: forwardPath(row, 'proxyProtocol'), value: true } : remove(forwardPath(row, 'proxyProtocol')),
+	])
 
 /** Makes an automatic forward the owner's own. */
 export const pinForward = (row: ForwardRow) =>

@@ -42,6 +42,8 @@ interface Route {
 	enabled: boolean
 	auto: boolean
 	lease?: Lease | null
+	/** Not there: false. */
+	proxyProtocol?: boolean
 }
 
 export type PortForward = ({ kind: 'dnat'; count: number } & Route) | { kind: 'sni'; routes: Record<string, Route> }
@@ -180,6 +182,8 @@ export interface ForwardRow {
 	label: string | null
 	enabled: boolean
 	auto: boolean
+	/** Whether the server is told its clients by the PROXY protocol. */
+	proxy: boolean
 	lease: Lease | null
 	order: number
 }
@@ -196,7 +200,8 @@ function forwardRow(source: string, hostname: string | null, count: number, rout
 		id: hostname === null ? source : `${source}#${hostname}`,
 		source, externalIp, externalPort, count, hostname,
 		target: route.target, targetIp, targetPort, device: devices?.get(targetIp) ?? targetIp,
-		label: route.label, enabled: route.enabled, auto: route.auto, lease: route.lease ?? null,
+		label: route.label, enabled: route.enabled, auto: route.auto, proxy: route.proxyProtocol ?? false,
+		lease: route.lease ?? null,
 		// Those of IPv6 come after all others.
 		order: (devices ? 2 ** 32 : addressOrder(externalIp)) * 65536 + externalPort,
 	}

@@ -28,6 +28,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 	const [server, setServer] = useState(servers.length === 1 ? servers[0]!.id : '')
 	const [wantsIpv6, setWantsIpv6] = useState(false)
 	const [redirect, setRedirect] = useState(true)
+	const [proxy, setProxy] = useState(false)
 
 	const first = parsePort(external.value)
 	const target = parsePort(internal.value)
@@ -40,6 +41,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 	const host = range || ipv6 ? '' : hostname.value.trim().toLowerCase()
 	const overflow = first !== null && target !== null && checkRange(first, target, ports) !== null
 	const wan = document && server ? (ipv6 ? wan6Of(document, ipv6) : wanOf(document, server)) : null
+	const tellable = !range && !(ipv6 && wan === ipv6)
 	const overlap = document && wan && first !== null ? findOverlap(forwardRows(document), wan, first, ports, host || null) : null
 	const offersRedirect = first === 443 && target === 443 && !range && host === ''
 	const redirects = offersRedirect && redirect
@@ -55,6 +57,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 			label: label.value.trim(),
 			sni: host ? [host] : [],
 			count: ports,
+			proxyProtocol: proxy && tellable,
 		})
 		if (!redirects || redirectTaken) return
 		try {
@@ -64,6 +67,7 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 				label: fill(m.forwards.redirectLabel, { label: label.value.trim() }),
 				sni: [],
 				count: 1,
+				proxyProtocol: proxy && tellable,
 			})
 		} catch (error) {
 			// The one that was asked for is made; the dialog may close.
@@ -113,6 +117,14 @@ export default function ForwardDialog({ close }: { close: () => void }) {
 					autoCapitalize="off"
 					spellCheck={false}
 					{...hostname.props}
+				/>
+			)}
+			{tellable && (
+				<Checkbox
+					label={m.forwards.proxy}
+					description={m.forwards.proxyHint}
+					checked={proxy}
+					onChange={(event) => setProxy(event.currentTarget.checked)}
 				/>
 			)}
 			{offersRedirect && (

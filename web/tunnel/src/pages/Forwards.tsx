@@ -24,16 +24,16 @@ import styles from '../styles/parts.module.css'
 const VIA = { pcp: 'PCP', 'nat-pmp': 'NAT-PMP', upnp: 'UPnP' } as const
 
 const ForwardDialog = lazy(() => import('../dialogs/ForwardDialog'))
-const LabelDialog = lazy(() => import('../dialogs/LabelDialog'))
+const ForwardEditDialog = lazy(() => import('../dialogs/ForwardEditDialog'))
 
-function openLabel(m: Messages, row: ForwardRow) {
-	openDialog({ title: row.label ? m.forwards.editLabel : m.forwards.addLabel, body: (close) => <LabelDialog row={row} close={close} /> })
+function openEdit(m: Messages, row: ForwardRow) {
+	openDialog({ title: m.forwards.edit, body: (close) => <ForwardEditDialog row={row} close={close} /> })
 }
 
 function Label({ row }: { row: ForwardRow }) {
 	const { m } = useI18n()
 	if (!row.label && !row.auto)
-		return <button type="button" className={styles.addLabel} onClick={() => openLabel(m, row)} aria-label={`${m.forwards.addLabel}: ${row.source}`}>{m.common.none}</button>
+		return <button type="button" className={styles.addLabel} onClick={() => openEdit(m, row)} aria-label={`${m.forwards.addLabel}: ${row.source}`}>{m.common.none}</button>
 	const label = row.label || VIA[row.lease?.via ?? 'pcp']
 	return (
 		<InlineEdit value={label} label={fill(m.devices.editHint, { name: label })} save={(label) => setForwardLabel(row, label)}>
@@ -50,6 +50,12 @@ function LabelAndState({ row }: { row: ForwardRow }) {
 			<div><ForwardState source={row.id} enabled={row.enabled} /></div>
 		</div>
 	)
+}
+
+/** The port on the server, and how it is told its clients. */
+function InternalPort({ row }: { row: ForwardRow }) {
+	const port = <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>
+	return row.proxy ? <div className={styles.two}>{port}<span className={styles.sub}>PROXY v2</span></div> : port
 }
 
 /** When an automatic forward ends unless its server asks again, and by what it asked. */
@@ -72,7 +78,7 @@ function rowActions(m: Messages, row: ForwardRow): RowAction[] {
 			label: m.forwards.pin, icon: <IconPin size={18} />,
 			run: () => void attempt(m, () => pinForward(row), { rolledBack: true, done: fill(m.forwards.pinned, { name }) }),
 		}] : []),
-		{ label: row.label ? m.common.rename : m.forwards.addLabel, icon: <IconEdit size={18} />, run: () => openLabel(m, row) },
+		{ label: m.common.edit, icon: <IconEdit size={18} />, run: () => openEdit(m, row) },
 		{
 			label: m.common.delete, icon: <IconTrash size={18} />, danger: true,
 			run: () => ask(m, {
@@ -133,10 +139,10 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 			},
 			{
 				id: 'internalPort', header: m.forwards.internalPort, width: 'minmax(5rem, 0.8fr)', compare: (a, b) => a.targetPort - b.targetPort,
-				cell: (row) => <span className={styles.mono}>{portRange(row.targetPort, row.count)}</span>,
+				cell: (row) => <InternalPort row={row} />,
 			},
 			manual
-				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: (row: ForwardRow) => <span className={styles.sub}>{row.hostname === null ? 'TCP/UDP' : 'TCP'}</span> }
+				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: (row: ForwardRow) => <span className={styles.sub}>{row.hostname === null && !row.proxy ? 'TCP/UDP' : 'TCP'}</span> }
 				: { id: 'until', header: m.forwards.until, width: 'minmax(6.5rem, 0.9fr)', compare: (a, b) => (leaseEnd(a) ?? 0) - (leaseEnd(b) ?? 0), cell: (row) => <Until row={row} /> },
 			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.id} /> },
 		)
