@@ -170,24 +170,44 @@ static int switch_forwarding(struct application *a)
 	return r < 0 ? failed(a, r, "setting", change_fact(change6)) : 0;
 }
 
+/* An IPv6 address that it gives itself is of no use, and soliciting routers would wake the device for ever. A
+ * kernel without IPv6 has no such files, nor has an interface with less than 1280 bytes of MTU. */
+static int switch_ipv6(bool on)
+{
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/addr_gen_mode", ADDR_GEN_NONE);
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/accept_ra", 0);
+	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/router_solicitations", 0);
+	return sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/disable_ipv6", !on);
+}
+
+static int set_link(struct application *a, const struct fact *state)
+{
+	return rtnl_link_set(a->network->rtnl, a->network->index, state->value[0],
+			     fact_address(state->value + 1));
+}
+
 static int set_link_state(struct application *a)
 {
 	const struct change *change = plan_find(a->plan, FACT_LINK_STATE);
+	bool ipv6;
 	int r;
 
 	if (!change || change->kind == CHANGE_REMOVE)
 		return 0;
-	/* An IPv6 address that it gives itself is of no use, and soliciting routers would wake the device
-	 * for ever. A kernel without IPv6 has no such files. */
-	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/addr_gen_mode", ADDR_GEN_NONE);
-	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/accept_ra", 0);
-	(void)sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/router_solicitations", 0);
-	r = sysctl_write("net/ipv6/conf/" NET_LINK_NAME "/disable_ipv6", !change->after.value[5]);
-	if (r < 0 && change->after.value[5])
+	ipv6 = change->after.value[5];
+	r = switch_ipv6(ipv6);
+	if (r == -ENOENT && ipv6) {
+		r = set_link(a, &change->after);
+		if (r == 0)
+			(void)switch_ipv6(
+				false); /* off takes away the address that it gave itself */
+		if (r == 0)
+			r = switch_ipv6(ipv6);
+	}
+	if (r < 0 && ipv6)
 		return failed(a, r, "enabling IPv6 in", &change->after);
-	a->network->ipv6 |= change->after.value[5];
-	r = rtnl_link_set(a->network->rtnl, a->network->index, change->after.value[0],
-			  fact_address(change->after.value + 1));
+	a->network->ipv6 |= ipv6;
+	r = set_link(a, &change->after);
 	return r < 0 ? failed(a, r, "setting", &change->after) : 0;
 }
 
@@ -390,7 +410,8 @@ static int remove_address(struct application *a, const struct change *change)
 	if (change->kind != CHANGE_REMOVE)
 		return 0;
 	r = rtnl_address_remove(a->network->rtnl, a->network->index, &address);
-	if (r == -EADDRNOTAVAIL)
+	/* ENXIO: the interface is too small for IPv6 by now, and has none of its addresses. */
+	if (r == -EADDRNOTAVAIL || (r == -ENXIO && address.address.family == AF_INET6))
 		return 0;
 	return r < 0 ? failed(a, r, "removing the", &change->before) : 0;
 }

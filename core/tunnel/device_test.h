@@ -15,6 +15,7 @@
 
 #include "codec/pointer.h"
 #include "rpc/dispatch.h"
+#include "tunnel/forwards6.h"
 #include "tunnel/job.h"
 #include "tunnel/port_mapper.h"
 
@@ -169,6 +170,31 @@ static inline int teardown(void **state)
 	(void)nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	free(f);
 	return 0;
+}
+
+static inline int put_ipv6(struct job *job, const json_t *params, struct fault *fault)
+{
+	return job_put(job, "/wg/subnets/172.29.5.1~124/ipv6", json_string(job->data), fault);
+}
+
+static inline void on_put(struct job *job, bool done)
+{
+	assert_true(done);
+	uv_stop(job->tunnel->loop);
+}
+
+/* Gives the subnet an IPv6 network, on whatever kernel the test runs. */
+static inline void set_ipv6(struct fixture *f, const char *network)
+{
+	cleanup_free char *copy = strdup(network);
+
+	assert_int_equal(tunnel_own_edit_with(f->tunnel, put_ipv6, copy, on_put), 0);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static inline const json_t *forward6(struct fixture *f, const char *key)
+{
+	return json_object_get(store_get(f->tunnel->store, "/" FORWARDS6), key);
 }
 
 static inline const json_t *forward(struct fixture *f, const char *port)

@@ -20,7 +20,7 @@ static void on_sent(void *context, const struct pcp_peer *to, const uint8_t *dat
 	size_t epoch = data[0] == 2 ? 8 : 4;
 	char *at = asked->answer;
 
-	assert_int_equal(to->server, ROUTER);
+	assert_int_equal(to->server, to->client.address.family == AF_INET ? ROUTER : 0);
 	assert_int_equal(to->client.port, 40000);
 	for (size_t i = 0; i < size; i++)
 		if (i < epoch || i >= epoch + 4)
@@ -53,6 +53,44 @@ static void expect(struct asked *asked, const char *from, const char *hex, const
 	while (asked->count == 0)
 		uv_run(&asked->f->loop, UV_RUN_DEFAULT);
 	assert_string_equal(asked->answer, answer);
+}
+
+/* The same over IPv6, to an address of this machine. */
+static void datagram6(struct asked *asked, const char *from, const char *to, const char *hex)
+{
+	struct pcp_peer peer = { .client.port = 40000 };
+	size_t size = strlen(hex) / 2;
+	uint8_t data[1100];
+
+	assert_int_equal(ip_parse(from, &peer.client.address), 0);
+	assert_int_equal(ip_parse(to, &peer.server6), 0);
+	for (size_t i = 0; i < size; i++) {
+		unsigned byte;
+
+		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+		data[i] = (uint8_t)byte;
+	}
+	asked->answer[0] = '\0';
+	asked->count = 0;
+	pcp_service_datagram(asked->service, &peer, data, size);
+}
+
+/* @begins: how the answer does. */
+static void expect6(struct asked *asked, const char *from, const char *to, const char *hex,
+		    const char *begins)
+{
+	datagram6(asked, from, to, hex);
+	while (asked->count == 0)
+		uv_run(&asked->f->loop, UV_RUN_DEFAULT);
+	if (strncmp(asked->answer, begins, strlen(begins)) != 0)
+		fail_msg("%s, not %s", asked->answer, begins);
+}
+
+static void unheard6(struct asked *asked, const char *from, const char *to, const char *hex)
+{
+	datagram6(asked, from, to, hex);
+	(void)uv_run(&asked->f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(asked->count, 0);
 }
 
 static void begin_asking(void **state, struct asked *asked)
@@ -253,6 +291,51 @@ static void the_service_may_end_first(void **state)
 	assert_int_equal(asked.count, 0);
 }
 
+#define NETWORK6 "2001:db8:d:1::"
+#define CLIENT6 "20010db8000d00010000000000000002"
+#define MAP6                                                                                       \
+	"0201000000000e10" CLIENT6 NONCE "060000001b582328" /* port 7000, as 9000 if it may be */
+#define ANY6 "00000000000000000000000000000000"
+
+/* An address of the internet is opened at the port that was asked for, and no other. */
+static void pcp_opens_pinholes(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	unheard6(&asked, NETWORK6 "2", NETWORK6 "1", MAP6 ANY6); /* there is no IPv6 yet */
+	set_ipv6(asked.f, NETWORK6 "/64");
+	expect6(&asked, NETWORK6 "2", NETWORK6 "1", MAP6 ANY6,
+		"0281000000000e10"
+		"000000000000000000000000" NONCE "060000001b581b58" CLIENT6);
+	assert_true(
+		json_is_true(json_object_get(forward6(asked.f, "[" NETWORK6 "2]:7000"), "auto")));
+	expect6(&asked, NETWORK6 "2", NETWORK6 "1",
+		"0201000000000000" CLIENT6 NONCE "060000001b580000" ANY6, "0281000000000000");
+	assert_null(forward6(asked.f, "[" NETWORK6 "2]:7000"));
+	(void)pcp_service_free(asked.service);
+}
+
+static void pcp_over_ipv6_is_for_oneself(void **state)
+{
+	struct asked asked;
+
+	begin_asking(state, &asked);
+	set_ipv6(asked.f, NETWORK6 "/64");
+	/* Another's address in the header: ADDRESS_MISMATCH. */
+	expect6(&asked, NETWORK6 "3", NETWORK6 "1", MAP6 ANY6, "0281000c");
+	/* No device, or no address of this machine in the device's network. */
+	unheard6(&asked, NETWORK6 "9", NETWORK6 "1", MAP6 ANY6);
+	unheard6(&asked, NETWORK6 "2", NETWORK6 "2", MAP6 ANY6);
+	unheard6(&asked, NETWORK6 "2", "2001:db8:d:2::1", MAP6 ANY6);
+	/* Without permission there is nothing to be had. */
+	call(asked.f, "device.set-auto-port-forward",
+	     "'subnet':'172.29.5.1/24','ip':'" SERVER "','enabled':false");
+	expect6(&asked, NETWORK6 "2", NETWORK6 "1", MAP6 ANY6, "02810002");
+	assert_null(store_get(asked.f->tunnel->store, "/" FORWARDS6));
+	(void)pcp_service_free(asked.service);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +347,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(some_get_no_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flood_is_the_flooders, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_service_may_end_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(pcp_opens_pinholes, setup, teardown),
+		cmocka_unit_test_setup_teardown(pcp_over_ipv6_is_for_oneself, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,86 @@ static void ports_are_counted(void **state)
 	assert_int_equal(map(f, OTHER, 80, 80), MAPPING_DONE);
 }
 
+#define NETWORK6 "2001:db8:d:1::"
+
+static struct mapping_request request6_of(const char *device, uint16_t internal, uint16_t external)
+{
+	struct mapping_request request = request_of(device, internal, external);
+
+	request.ipv6 = true;
+	return request;
+}
+
+/* At its own address and port, while it may; the same port of another address is another. */
+static void a_device_opens_a_pinhole(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request request = request6_of(SERVER, 443, 80);
+	struct mapping_outcome outcome;
+	const json_t *entry;
+
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_NO_ADDRESS);
+	set_ipv6(f, NETWORK6 "/64");
+	request.exact = true;
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_TAKEN);
+	request.exact = false;
+	outcome = outcome_of(f, &request);
+	assert_int_equal(outcome.result, MAPPING_DONE);
+	assert_int_equal(outcome.external_port, 443);
+	entry = forward6(f, "[" NETWORK6 "2]:443");
+	assert_string_equal(json_string_value(json_object_get(entry, "target")),
+			    "[" NETWORK6 "2]:443");
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_DONE); /* renewed */
+	request = request6_of(OTHER, 443, 443);
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_DONE);
+	assert_null(forward(f, "443"));
+	call(f, "device.set-auto-port-forward",
+	     "'subnet':'172.29.5.1/24','ip':'" SERVER "','enabled':false");
+	assert_null(forward6(f, "[" NETWORK6 "2]:443"));
+	assert_non_null(forward6(f, "[" NETWORK6 "3]:443"));
+	request = request6_of(SERVER, 443, 443);
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_NOT_AUTHORIZED);
+}
+
+/* A manual pinhole is the owner's, and a range of his is in the way of what it holds. */
+static void a_manual_pinhole_is_the_owners(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request request;
+
+	set_ipv6(f, NETWORK6 "/64");
+	call(f, "port-forward.add",
+	     "'externalPort':7000,'target':'[" NETWORK6 "2]:7000','count':10");
+	request = request6_of(SERVER, 7005, 7005);
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_TAKEN);
+	request.count = 10;
+	request.internal_port = request.external_port = 6995;
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_TAKEN);
+	request.internal_port = request.external_port = 6990;
+	assert_int_equal(outcome_of(f, &request).result, MAPPING_DONE);
+	assert_true(json_is_false(json_object_get(forward6(f, "[" NETWORK6 "2]:7000"), "auto")));
+}
+
+/* Those of IPv6 for themselves. */
+static void pinholes_are_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request range;
+
+	set_ipv6(f, NETWORK6 "/64");
+	range = request6_of(SERVER, 30000, 0);
+	range.count = 1024;
+	for (int i = 0; i < PORT_MAPPER_DEVICE_PORTS_MAX / 1024; i++) {
+		range.internal_port = range.external_port = (uint16_t)(30000 + 1024 * i);
+		assert_int_equal(outcome_of(f, &range).result, MAPPING_DONE);
+	}
+	range = request6_of(SERVER, 80, 80);
+	assert_int_equal(outcome_of(f, &range).result, MAPPING_QUOTA);
+	range = request6_of(OTHER, 80, 80);
+	assert_int_equal(outcome_of(f, &range).result, MAPPING_DONE);
+	assert_int_equal(map(f, SERVER, 80, 80), MAPPING_DONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +398,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_become_one_transaction, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_is_not_for_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_device_opens_a_pinhole, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_manual_pinhole_is_the_owners, setup, teardown),
+		cmocka_unit_test_setup_teardown(pinholes_are_counted, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

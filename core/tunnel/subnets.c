@@ -1,4 +1,6 @@
 /* subnet.*, tunnel.md 2.7 and 1.4 */
+#include <fcntl.h>
+
 #include "tunnel/job.h"
 
 #include "base/secret.h"
@@ -185,6 +187,23 @@ static int check_ipv6(const json_t *document, const struct document_subnet *subn
 	return 0;
 }
 
+/* Whether this machine may speak IPv6 at all. What its owner switched off is not switched on behind his back. */
+static int check_machine_ipv6(struct fault *fault)
+{
+	cleanup_close int fd =
+		open("/proc/sys/net/ipv6/conf/all/disable_ipv6", O_RDONLY | O_CLOEXEC);
+	char disabled = '0';
+
+	if (fd < 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "ipv6: the kernel of this machine has no IPv6");
+	if (read(fd, &disabled, 1) == 1 && disabled != '0')
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "ipv6: IPv6 is switched off on this machine; set the sysctl "
+				 "net.ipv6.conf.all.disable_ipv6 to 0 first");
+	return 0;
+}
+
 static int change_set_ipv6(struct job *job, const json_t *params, struct fault *fault)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
@@ -203,9 +222,9 @@ static int change_set_ipv6(struct job *job, const json_t *params, struct fault *
 		r = had ? job_remove(job, text_string(&pointer)) : 0;
 		return r < 0 ? r : forwards6_prune(job);
 	}
-	if (access("/proc/net/if_inet6", F_OK) < 0)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "ipv6: the kernel of this machine has no IPv6");
+	r = check_machine_ipv6(fault);
+	if (r < 0)
+		return r;
 	if (strcmp(text, "on") == 0)
 		random_ipv6(&subnet, &network);
 	else if (!document_ipv6_parse(text, &network))

@@ -396,6 +396,42 @@ def test_hairpins(world):
     assert ask_tcp(world.vps, Lab.VPS6, 8000)[0] == "server"
 
 
+def test_hairpins_within_and_by_udp(world):
+    """From a neighbour in the subnet, over UDP, and by a pinhole whose port is another inside."""
+    server, box, phone = (world.address(name) for name in ("server", "box", "phone"))
+    add(world, 8000, server)
+    world.tunnel.cli("port-forward", "add", f"[{box}]:443", f"[{box}]:7000")
+    assert ask_udp(world.server, Lab.VPS6, 8000, source=(server, 0))[0] == "server"
+    assert ask_udp(world.box, Lab.VPS6, 8000) == ("server", box)
+    for ask in (ask_tcp, ask_udp):
+        assert ask(world.laptop, box, 443) == ("box", world.address("laptop"))
+        # The phone's configuration leads the subnet alone into the tunnel; this address is another.
+        world.phone.ip("-6", "route", "replace", Lab.VPS6, "dev", "wg0")
+        assert ask(world.phone, Lab.VPS6, 8000, source=(phone, 0)) is None  # ... nor is it in AllowedIPs
+    world.phone.run("wg", "set", "wg0", "peer", world.peers["phone"].config["Peer"]["PublicKey"],
+                    "allowed-ips", f"10.59.37.0/24,{world.network(HOME)}/64,{Lab.VPS6}/128")
+    try:
+        for ask in (ask_tcp, ask_udp):
+            assert ask(world.phone, Lab.VPS6, 8000, source=(phone, 0)) == ("server", phone)
+    finally:
+        world.phone.run("wg", "set", "wg0", "peer", world.peers["phone"].config["Peer"]["PublicKey"],
+                        "allowed-ips", f"10.59.37.0/24,{world.network(HOME)}/64")
+        world.phone.ip("-6", "route", "delete", Lab.VPS6, "dev", "wg0")
+
+
+def test_isolation_holds_where_forwards_are(world):
+    """A forward lets in its own port by its public address, not the device's address nor its neighbours."""
+    add(world, 8000, world.address("server"))
+    add(world, 7000, world.address("box"))
+    assert unreachable(world.laptop, world.address("server"), 7000)
+    assert unreachable(world.box, world.address("server"), 7000)
+    assert unreachable(world.box, world.address("phone"), 7000)
+    assert unreachable(world.server, world.address("box"), 7001)
+    assert world.box.try_run("ping", "-6", "-n", "-c", "1", "-W", "1", world.address("server"))[0] != 0
+    assert world.phone.try_run("ping", "-6", "-n", "-c", "1", "-W", str(int(5 * PATIENCE)),
+                               world.address("server"))[0] == 0
+
+
 def test_forwards_follow_the_network(world):
     """Their devices' addresses change with it; without IPv6 they go."""
     world.call("device.add", HOME, name="Extra", ip="10.59.37.9")  # one that never joins
@@ -521,12 +557,13 @@ def test_the_machines_own_route_survives(world):
     ("nft", "delete", "table", "inet", "start_tunnel"),
     ("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=0"),
     ("sysctl", "-q", "-w", f"net.ipv6.conf.{INTERFACE}.disable_ipv6=1"),
+    ("ip", "link", "set", INTERFACE, "mtu", "1200"),  # below what IPv6 needs: its addresses go with it
 ])
 def test_drift_is_repaired(world, change):
     before = world.tunnel.call("status")["drift"]["repaired"]
     world.vps.run(*change)
-    wait_until(lambda: world.tunnel.call("status")["drift"]["repaired"] > before, "a repair", 20)
-    wait_until(lambda: differences(world.tunnel) == [], "everything is as before")
+    wait_until(lambda: world.tunnel.call("status")["drift"]["repaired"] > before, "a repair", 40)
+    wait_until(lambda: differences(world.tunnel) == [], "everything is as before", 40)
     assert ask_tcp(world.box, Lab.STRANGER6, 7000) == ("stranger", world.address("box"))
 
 

@@ -1,0 +1,250 @@
+/* Forwards of IPv6: how entries come and go, what they must not share, and what becomes of them with a network. */
+#include "tunnel/forwards6.h"
+
+#include "tunnel/device_test.h"
+#include "tunnel/forward_ports.h"
+
+#define NETWORK "2001:db8:d:1::"
+#define DEVICE6 "[" NETWORK "2]"
+#define MANY 10000
+
+/* An edit of the test's own. */
+struct change {
+	struct fixture *f;
+	const char *from;
+	const char *to;
+	int result;
+	char details[256];
+	bool ended;
+};
+
+static void on_ended(struct job *job, bool done)
+{
+	struct change *change = job->data;
+
+	change->ended = true;
+	uv_stop(&change->f->loop);
+}
+
+static void carry_out(struct change *change,
+		      int (*run)(struct job *job, const json_t *params, struct fault *fault))
+{
+	assert_int_equal(tunnel_own_edit_with(change->f->tunnel, run, change, on_ended), 0);
+	while (!change->ended)
+		uv_run(&change->f->loop, UV_RUN_DEFAULT);
+}
+
+/* As subnet.set-ipv6 does it, on whatever kernel the test runs. */
+static int change_network(struct job *job, const json_t *params, struct fault *fault)
+{
+	struct change *change = job->data;
+	struct ip_prefix from, to;
+	int r;
+
+	assert_true(document_ipv6_parse(change->to, &to));
+	r = job_put(job, "/wg/subnets/172.29.5.1~124/ipv6", json_string(change->to), fault);
+	if (r == 0 && change->from && document_ipv6_parse(change->from, &from))
+		r = forwards6_follow(job, &from, &to, fault);
+	change->result = r;
+	if (r < 0)
+		(void)snprintf(change->details, sizeof(change->details), "%s", fault->details);
+	return r;
+}
+
+static struct change set_network(struct fixture *f, const char *from, const char *to)
+{
+	struct change change = { .f = f, .from = from, .to = to };
+
+	carry_out(&change, change_network);
+	return change;
+}
+
+static int forget(struct job *job, const json_t *params, struct fault *fault)
+{
+	int r = job_remove(job, "/wg/subnets/172.29.5.1~124/ipv6");
+
+	return r < 0 ? r : forwards6_prune(job);
+}
+
+static int set_up(void **state)
+{
+	(void)setup(state);
+	return set_network(*state, NULL, NETWORK "/64").result;
+}
+
+/* Calls a method that has to fail with these words. */
+static void refused(struct fixture *f, const char *params, const char *words)
+{
+	const struct rpc_caller caller = { .kind = RPC_CALLER_LOCAL };
+	CLEANUP(text_done) struct text body = { 0 };
+
+	text_printf(&body, "{'method':'port-forward.add','params':{%s}}", params);
+	for (size_t i = 0; i < body.size; i++)
+		if (body.data[i] == '\'')
+			body.data[i] = '"';
+	free(TAKE_PTR(f->answer));
+	rpc_dispatch(f->dispatcher, body.data, body.size, &caller, on_answer, f);
+	while (!f->answer)
+		uv_run(&f->loop, UV_RUN_DEFAULT);
+	if (!strstr(f->answer, words))
+		fail_msg("%s: not %s", f->answer, words);
+}
+
+static const json_t *all_of(const struct fixture *f)
+{
+	return store_get(f->tunnel->store, "/" FORWARDS6);
+}
+
+static const char *target_of(const struct fixture *f, const char *key)
+{
+	const json_t *entry = json_object_get(all_of(f), key);
+
+	return json_string_value(json_object_get(entry, "target"));
+}
+
+static void the_member_is_there_with_its_first_entry(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_null(all_of(f));
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000','count':10");
+	call(f, "port-forward.add", "'externalPort':8000,'target':'" DEVICE6 ":80'");
+	assert_int_equal(json_object_size(all_of(f)), 2);
+	assert_string_equal(target_of(f, DEVICE6 ":8000"), DEVICE6 ":80");
+	call(f, "port-forward.remove", "'source':'" DEVICE6 ":7000'");
+	call(f, "port-forward.remove", "'source':'" DEVICE6 ":8000'");
+	assert_null(all_of(f));
+	/* Their ports are free again, of the last one too, which went with the member. */
+	call(f, "port-forward.add", "'externalPort':8000,'target':'" DEVICE6 ":8000'");
+	call(f, "port-forward.add", "'externalPort':7009,'target':'" DEVICE6 ":7009'");
+}
+
+static void ports_are_not_shared(void **state)
+{
+	struct fixture *f = *state;
+
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000','count':10");
+	refused(f, "'externalPort':7009,'target':'" DEVICE6 ":9'",
+		"overlaps the port forward " DEVICE6 ":7000");
+	refused(f, "'externalPort':6990,'target':'" DEVICE6 ":6990','count':11",
+		"overlaps the port forward " DEVICE6 ":7000");
+	refused(f, "'externalPort':7000,'target':'" DEVICE6 ":7000'", "is forwarded already");
+	refused(f, "'externalPort':65535,'target':'" DEVICE6 ":1','count':2", "pass 65535");
+	refused(f, "'externalPort':1,'target':'" DEVICE6 ":65535','count':2", "pass 65535");
+	refused(f, "'externalPort':1,'target':'[" NETWORK "9]:1'",
+		"is not the IPv6 address of a device");
+	/* Another device's are its own; disabled ones hold theirs. */
+	call(f, "port-forward.add", "'externalPort':7000,'target':'[" NETWORK "3]:7000'");
+	call(f, "port-forward.set-enabled", "'source':'" DEVICE6 ":7000','enabled':false");
+	refused(f, "'externalPort':7001,'target':'" DEVICE6 ":7001'", "overlaps");
+}
+
+/* What start-netd refuses is as if it had never been, its ports too. */
+static void a_refusal_of_the_network_takes_no_ports(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fail_next = 1;
+	refused(f, "'externalPort':7000,'target':'" DEVICE6 ":7000'", "no buffer space");
+	assert_null(all_of(f));
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000'");
+	f->fail_next = 1;
+	refused(f, "'externalPort':7001,'target':'" DEVICE6 ":7001'", "no buffer space");
+	call(f, "port-forward.add", "'externalPort':7001,'target':'" DEVICE6 ":7001'");
+	assert_int_equal(json_object_size(all_of(f)), 2);
+}
+
+static void they_follow_their_network(void **state)
+{
+	struct fixture *f = *state;
+
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000'");
+	assert_int_equal(set_network(f, NETWORK "/64", "2001:db8:d:2::/64").result, 0);
+	assert_string_equal(target_of(f, "[2001:db8:d:2::2]:7000"), "[2001:db8:d:2::2]:7000");
+	assert_int_equal(json_object_size(all_of(f)), 1);
+	/* The ports of the old address are nobody's, those of the new one are taken. */
+	refused(f, "'externalPort':7000,'target':'[2001:db8:d:2::2]:7000'", "forwarded already");
+	assert_int_equal(set_network(f, "2001:db8:d:2::/64", NETWORK "/64").result, 0);
+	assert_string_equal(target_of(f, DEVICE6 ":7000"), DEVICE6 ":7000");
+}
+
+static void without_a_network_they_go(void **state)
+{
+	struct fixture *f = *state;
+	struct change change = { .f = f };
+
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000'");
+	call(f, "port-forward.add", "'externalPort':7000,'target':'[" NETWORK "3]:7000'");
+	call(f, "device.remove", "'subnet':'172.29.5.1/24','ip':'" OTHER "'");
+	assert_int_equal(json_object_size(all_of(f)), 1);
+	carry_out(&change, forget);
+	assert_null(all_of(f));
+}
+
+static json_t *document_with(size_t count, const char *last_key, const char *last_target)
+{
+	json_t *all = json_object(), *entry;
+
+	for (size_t i = 0; i < count; i++) {
+		char key[64];
+
+		(void)snprintf(key, sizeof(key), "[2001:db8::7]:%zu", 1000 + i);
+		entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target",
+				  DEVICE6 ":80", "label", "enabled", 1, "count", 1, "auto", 0);
+		assert_int_equal(json_object_set_new(all, key, entry), 0);
+	}
+	entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target", last_target,
+			  "label", "enabled", 1, "count", 5, "auto", 0);
+	assert_int_equal(json_object_set_new(all, last_key, entry), 0);
+	return json_pack("{s:o}", FORWARDS6, all);
+}
+
+/* Each for itself, and all against each other: without looking at every pair of ten thousand. */
+static void a_whole_document_is_checked(void **state)
+{
+	static const struct {
+		const char *key;
+		const char *target;
+		const char *fault; /* NULL: it is good */
+	} cases[] = {
+		{ "[2001:db8::8]:1000", DEVICE6 ":80", NULL },
+		{ "[2001:db8::7]:996", DEVICE6 ":80", "shares a port with [2001:db8::7]:1000" },
+		{ "[2001:db8::7]:995", DEVICE6 ":80", NULL },
+		{ "[2001:DB8::8]:1", DEVICE6 ":80", "must be spelled [2001:db8::8]:1" },
+		{ "[2001:db8::8]:1", "[2001:db8:d:1:0::2]:80",
+		  "/target: must be spelled " DEVICE6 ":80" },
+		{ "[2001:db8::8]:65535", DEVICE6 ":80", "pass 65535" },
+		{ "[2001:db8::8]:1", "10.59.0.2:80", "is no port forward" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_t *document = document_with(MANY, cases[i].key, cases[i].target);
+		CLEANUP(forward_ports_free) struct forward_ports *ports = NULL;
+		CLEANUP(fault_done) struct fault fault = { 0 };
+		int r = forwards6_check(document, &fault);
+
+		assert_int_equal(forward_ports_new(&ports), 0);
+		if (r == 0)
+			r = forward_ports_add_all(ports, document, &fault);
+		if (r == 0 ? cases[i].fault != NULL
+			   : !cases[i].fault || !strstr(fault.details, cases[i].fault))
+			fail_msg("%s: %s", cases[i].key, r == 0 ? "good" : fault.details);
+		json_decref(document);
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(the_member_is_there_with_its_first_entry),
+		TEST(ports_are_not_shared),
+		TEST(a_refusal_of_the_network_takes_no_ports),
+		TEST(they_follow_their_network),
+		TEST(without_a_network_they_go),
+		cmocka_unit_test(a_whole_document_is_checked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
