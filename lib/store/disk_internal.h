@@ -20,6 +20,8 @@ struct upkeep {
 	atomic_uint_fast64_t next_snapshot; /* the revision that is to be followed by one */
 	unsigned next_copy; /* pages in the log that are to be followed by moving them */
 
+	int log_fd; /* the thread's, while it is there; negative: none */
+
 	/* Whose turn it is to write. */
 	pthread_mutex_t mutex;
 	pthread_cond_t calm; /* no revision waits any more */
@@ -77,6 +79,7 @@ void upkeep_begin(struct disk *disk, uint64_t revision);
 void upkeep_hold(struct upkeep *upkeep);
 void upkeep_go_on(struct upkeep *upkeep);
 
-/* Between these two it is the thread's, which gets it when no revision wants it. */
+/* Between these two it is the thread's, which gets it when no revision wants it. What it wrote is synced
+ * thereafter. */
 void upkeep_await_turn(struct upkeep *upkeep);
 void upkeep_end_turn(struct upkeep *upkeep);

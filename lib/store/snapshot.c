@@ -3,10 +3,10 @@
  *
  * A snapshot is made of the one before it and the patches since, read from the file as a start would: the
  * document in memory changes with each revision, and nobody has to stop for its sake. It is written in
- * small transactions, between which revisions are appended. None of them is synced, as each counts only
- * once those before it do; the next revision syncs them with itself. The snapshot counts from the transaction that names its revision in the table `snapshot`; what it
- * makes superfluous is removed after that, little by little too. What a crash leaves of an unfinished
- * one is removed by the next.
+ * small transactions, between which revisions are appended. None of them has to be synced, as each counts
+ * only once those before it do. The snapshot counts from the transaction that names its revision in the
+ * table `snapshot`; what it makes superfluous is removed after that, little by little too. What a crash
+ * leaves of an unfinished one is removed by the next.
  */
 #include "codec/json_text.h"
 #include "store/disk_internal.h"

@@ -8,7 +8,9 @@
  * appended; once all are, the log begins anew. Those that came meanwhile are in the way of that, so where
  * revisions never pause the last few are moved in a turn of the thread's own, when the log is long.
  */
+#include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include "store/disk_internal.h"
 #include "store/store.h"
@@ -40,9 +42,13 @@ void upkeep_await_turn(struct upkeep *upkeep)
 		(void)pthread_cond_wait(&upkeep->calm, &upkeep->mutex);
 }
 
+/* What was written is synced out of turn, or the next revision would have all of it to sync. That this
+ * fails is no failure: the revision does it then. */
 void upkeep_end_turn(struct upkeep *upkeep)
 {
 	(void)pthread_mutex_unlock(&upkeep->mutex);
+	if (upkeep->log_fd >= 0)
+		(void)fdatasync(upkeep->log_fd);
 }
 
 /* The thread. */
@@ -79,12 +85,24 @@ static void renew_snapshot(struct disk *disk, sqlite3 *db)
 	(void)malloc_trim(0); /* what a second document took */
 }
 
+/* SQLite has no locks on its log, which closing a descriptor of it would drop. */
+static int open_log(const struct disk *disk)
+{
+	cleanup_free char *path = NULL;
+
+	if (asprintf(&path, "%s-wal", disk->path) < 0)
+		return -ENOMEM;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 static void *run(void *context)
 {
 	struct disk *disk = context;
 	struct upkeep *upkeep = &disk->upkeep;
+	cleanup_close int log_fd = open_log(disk);
 	sqlite3 *db = NULL;
 
+	upkeep->log_fd = log_fd;
 	if (disk_connect(disk->path, &db) == 0) {
 		(void)sqlite3_wal_autocheckpoint(db, 0);
 		if (upkeep->wants_snapshot)
