@@ -153,7 +153,7 @@ const scroll = (page: Page, step: number) =>
 		step,
 	)
 
-test('very many devices and forwards are listed as fast as few', async ({ page, lab, browser, storageState }) => {
+test('very many devices and forwards are listed as fast as few', async ({ lab, browser, storageState }) => {
 	test.slow()
 	await lab.fillUp(DEVICES, FORWARDS)
 	const lists = [
@@ -167,24 +167,26 @@ test('very many devices and forwards are listed as fast as few', async ({ page, 
 		tell(`web pages, interactive, ${what}`, median(times), 'ms', INTERACTIVE_MS)
 		expect(Math.min(...times)).toBeLessThan(INTERACTIVE_MS * slack)
 
-		await open(page, path)
-		await page.bringToFront() // a window behind another draws no frames
-		await expect(table(page, name)).toHaveAttribute('aria-rowcount', String(count + 1))
-		const worst: number[] = []
-		for (let n = 0; n < RUNS; n++) {
-			const frames = await scroll(page, 400)
-			worst.push(frames.worst)
-			// Only what is in view is in the page.
-			expect(frames.rowsMost).toBeLessThan(100)
-		}
-		console.log(`worst frame while scrolling, ${what}: ${each(worst)} ms`)
-		tell(`web pages, worst frame while scrolling, ${what}`, median(worst), 'ms', FRAME_MS)
-		expect(Math.min(...worst)).toBeLessThan(FRAME_MS * slack)
+		// In a window of its own, which is the one in front: one behind another draws no frames.
+		await fresh(browser, { storageState }, async (page) => {
+			await open(page, path)
+			await expect(table(page, name)).toHaveAttribute('aria-rowcount', String(count + 1))
+			const worst: number[] = []
+			for (let n = 0; n < RUNS; n++) {
+				const frames = await scroll(page, 400)
+				worst.push(frames.worst)
+				// Only what is in view is in the page.
+				expect(frames.rowsMost).toBeLessThan(100)
+			}
+			console.log(`worst frame while scrolling, ${what}: ${each(worst)} ms`)
+			tell(`web pages, worst frame while scrolling, ${what}`, median(worst), 'ms', FRAME_MS)
+			expect(Math.min(...worst)).toBeLessThan(FRAME_MS * slack)
 
-		// The last row is there too.
-		await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight))
-		await expect(table(page, name).locator(`[aria-rowindex="${count + 1}"]`)).toBeVisible()
-		await page.getByRole('searchbox').fill(`${count - 1}`)
-		await expect(rows(page, name, `${count - 1}`).first()).toBeVisible()
+			// The last row is there too.
+			await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight))
+			await expect(table(page, name).locator(`[aria-rowindex="${count + 1}"]`)).toBeVisible()
+			await page.getByRole('searchbox').fill(`${count - 1}`)
+			await expect(rows(page, name, `${count - 1}`).first()).toBeVisible()
+		})
 	}
 })
