@@ -79,7 +79,7 @@ WITHIN = (
     ("tcp1", "TCP, 1 stream, IPv6 outside", "Gbit/s", SIX, "tcp1", OURS, "IPv4", 0.9, True),
     ("rtt", "round trip, IPv6 outside", "us", SIX, "rtt", OURS, "IPv4", 1.1, False),
     ("tcp1 flood", "TCP, 1 stream, in a flood of 10,000 handshakes a second", "Gbit/s", OURS, "tcp1",
-     OURS, "no flood", None, True),
+     OURS, "no flood", 0.9, True),
     ("from 1000", "UDP from 1,000 peers in turn", "k/s", OURS, "from 1", OURS, "one peer", 0.9, True),
     ("from 1000 cost", "CPU of a packet from them", "us", OURS, "from 1 cost", OURS, "one peer", 1.1,
      False),

@@ -26,10 +26,9 @@ static void on_engine_send(void *context, const struct wg_route *to, uint8_t ds,
 			   const void *message, size_t size)
 {
 	struct dataplane *d = context;
-	struct udp_path path = dataplane_path(to);
 
 	if (d->link.up)
-		udp_sender_send(dataplane_sender(d, to), &path, ds, message, size);
+		replies_add(&d->replies, to, ds, message, size);
 }
 
 static void on_engine_random(void *context, void *to, size_t size)
@@ -76,6 +75,13 @@ static void arm_timer(struct dataplane *d)
 	assert(r == 0);
 }
 
+/* The engine was asked for something: it may want to be called sooner, and to say something. */
+static void end_round(struct dataplane *d)
+{
+	replies_flush(&d->replies);
+	arm_timer(d);
+}
+
 static void on_timer(struct poller_source *source, uint32_t events)
 {
 	struct dataplane *d = container_of(source, struct dataplane, timer_source);
@@ -86,15 +92,17 @@ static void on_timer(struct poller_source *source, uint32_t events)
 		return;
 	d->armed_ns = UINT64_MAX;
 	wg_device_run_timers(d->device, dataplane_now());
-	arm_timer(d);
+	end_round(d);
 }
 
-static void on_computed(void *context, struct wg_answer *answer)
+static void on_computed(void *context, struct wg_answer *const *answers, size_t count)
 {
 	struct dataplane *d = context;
+	struct wg_time now = dataplane_now();
 
-	wg_device_take_answer(d->device, answer, dataplane_now());
-	arm_timer(d);
+	for (size_t i = 0; i < count; i++)
+		wg_device_take_answer(d->device, answers[i], now);
+	end_round(d);
 }
 
 static const struct workers_ops workers_ops = { on_computed };
@@ -114,7 +122,7 @@ static void on_tun_ready(struct poller_source *source, uint32_t events)
 		d->ops->ended(d->context, r);
 		return;
 	}
-	arm_timer(d);
+	end_round(d);
 }
 
 static void on_socket_ready(struct dataplane *d, struct poller_source *source, uint32_t events)
@@ -124,7 +132,7 @@ static void on_socket_ready(struct dataplane *d, struct poller_source *source, u
 	/* Errors too: receiving clears them. */
 	if (events & (EPOLLIN | EPOLLERR))
 		inbound_run(d, source->fd);
-	arm_timer(d);
+	end_round(d);
 }
 
 static void on_v4_ready(struct poller_source *source, uint32_t events)
@@ -163,7 +171,7 @@ static void on_link_event(struct poller_source *source, uint32_t events)
 	listen_if_up(d);
 	if (d->link.up && !before.up)
 		wg_device_wake(d->device, dataplane_now());
-	arm_timer(d);
+	end_round(d);
 }
 
 static int add_source(struct dataplane *d, struct poller_source *source, int fd, uint32_t events,
@@ -186,6 +194,7 @@ static int use_sockets(struct dataplane *d, struct udp_pair *pair)
 	pair->v4 = pair->v6 = -EBADF;
 	udp_sender_set_socket(d->sender_v4, d->sockets.v4);
 	udp_sender_set_socket(d->sender_v6, d->sockets.v6);
+	replies_set_sockets(&d->replies, &d->sockets);
 	/* Where a socket was full, its successor is writable at once and lets the rest go. */
 	if (d->out.blocked)
 		events |= EPOLLOUT;
@@ -243,6 +252,8 @@ static int make_engine(struct dataplane *d, unsigned flags)
 		r = udp_sender_new(BATCH, segment, &sender_ops, d, &d->sender_v4);
 	if (r == 0)
 		r = udp_sender_new(BATCH, segment, &sender_ops, d, &d->sender_v6);
+	if (r == 0)
+		r = replies_init(&d->replies, segment, &sender_ops, d);
 	return r == 0 ? inbound_init(&d->in, &d->tun, flags) : r;
 }
 
@@ -302,6 +313,7 @@ struct dataplane *dataplane_free(struct dataplane *d)
 	wg_device_free(d->device);
 	udp_sender_free(d->sender_v4);
 	udp_sender_free(d->sender_v6);
+	replies_done(&d->replies);
 	inbound_done(&d->in);
 	udp_close_pair(&d->sockets);
 	tun_close(&d->tun);
@@ -374,7 +386,7 @@ int dataplane_configure(struct dataplane *d, const struct wg_config *change)
 	d->mark = mark;
 	if (change->has & WG_HAS_LISTEN_PORT)
 		d->port_chosen = change->listen_port == 0;
-	arm_timer(d);
+	end_round(d);
 	return 0;
 }
 

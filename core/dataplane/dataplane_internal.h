@@ -39,6 +39,28 @@ struct inbound {
 	struct wg_buffer buffers[BATCH];
 };
 
+#define REPLIES_MAX 64
+#define REPLY_SIZE 160 /* of the largest handshake message, and some more */
+
+/* A short message of the engine's own that waits for the end of the round. */
+struct reply {
+	struct wg_route to;
+	uint8_t ds;
+	uint8_t bytes[REPLY_SIZE];
+};
+
+/*
+ * Messages of the engine's own, sent at the end of each round: those to one place are one send. What a full
+ * socket does not take of them is lost, as on any network.
+ */
+struct replies {
+	struct udp_sender *v4;
+	struct udp_sender *v6;
+	size_t count;
+	struct iovec messages[REPLIES_MAX];
+	struct reply queue[REPLIES_MAX];
+};
+
 struct dataplane {
 	struct poller *poller;
 	const struct opener *opener;
@@ -64,6 +86,7 @@ struct dataplane {
 
 	struct outbound out;
 	struct inbound in;
+	struct replies replies;
 	struct dataplane_counters counters;
 };
 
@@ -73,6 +96,19 @@ struct wg_time dataplane_now(void);
 struct udp_sender *dataplane_sender(struct dataplane *d, const struct wg_route *route);
 
 struct udp_path dataplane_path(const struct wg_route *route);
+
+int replies_init(struct replies *replies, bool segment, const struct udp_sender_ops *ops,
+		 void *context);
+void replies_done(struct replies *replies);
+
+void replies_set_sockets(struct replies *replies, const struct udp_pair *sockets);
+
+/* Sends a message in its order: queues it, where it is a short one. */
+void replies_add(struct replies *replies, const struct wg_route *to, uint8_t ds,
+		 const void *message, size_t size);
+
+/* Sends what is queued. To be called wherever the engine was. */
+void replies_flush(struct replies *replies);
 
 /* Reads the TUN until it is empty or the batch full, seals and sends. Returns 0, or a negative errno
  * where the TUN is gone. */

@@ -126,6 +126,8 @@ static void *run(void *context)
 static void on_computed(struct poller_source *source, uint32_t events)
 {
 	struct workers *workers = container_of(source, struct workers, wake);
+	struct wg_answer *answers[WORKERS_TAKEN_MAX];
+	size_t count = 0;
 	uint64_t times;
 
 	(void)events;
@@ -134,14 +136,13 @@ static void on_computed(struct poller_source *source, uint32_t events)
 		workers->taken = reverse(
 			atomic_exchange_explicit(&workers->computed, NULL, memory_order_acquire));
 	}
-	for (size_t i = 0; workers->taken && i < WORKERS_TAKEN_MAX; i++) {
-		struct wg_answer *answer = workers->taken;
-
-		workers->taken = *wg_answer_next(answer);
-		workers->ops->computed(workers->context, answer);
+	for (; workers->taken && count < WORKERS_TAKEN_MAX; count++) {
+		answers[count] = workers->taken;
+		workers->taken = *wg_answer_next(workers->taken);
 	}
 	if (workers->taken)
 		wake_owner(workers); /* the rest after those who have packets */
+	workers->ops->computed(workers->context, answers, count);
 }
 
 int workers_new(struct poller *poller, const struct workers_ops *ops, void *context,

@@ -19,14 +19,14 @@
 #include "wireguard/device.h"
 
 #define WORKERS_MAX 16
-#define WORKERS_BATCH 4 /* answers that a worker takes at once */
+#define WORKERS_BATCH 8 /* answers that a worker takes at once */
 #define WORKERS_TAKEN_MAX 32
 #define WORKERS_NICE 15
 
 struct workers;
 
 struct workers_ops {
-	void (*computed)(void *context, struct wg_answer *answer);
+	void (*computed)(void *context, struct wg_answer *const *answers, size_t count);
 };
 
 /* Without threads yet. @poller, @ops and @context are kept. Returns 0 or a negative errno. */

@@ -65,12 +65,13 @@ static void on_compute(void *context, struct wg_answer *answer)
 	workers_compute(f->workers, answer);
 }
 
-static void on_computed(void *context, struct wg_answer *answer)
+static void on_computed(void *context, struct wg_answer *const *answers, size_t count)
 {
 	struct fixture *f = context;
 
-	f->out--;
-	wg_device_take_answer(f->device, answer, f->now);
+	f->out -= count;
+	for (size_t i = 0; i < count; i++)
+		wg_device_take_answer(f->device, answers[i], f->now);
 	if (f->out == 0)
 		poller_stop(&f->poller);
 }

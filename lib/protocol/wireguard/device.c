@@ -34,6 +34,8 @@ int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time
 	device_random(device, seed, sizeof(seed));
 	r = limiter_init(&device->limiter, seed);
 	if (r == 0)
+		r = limiter_init(&device->cookie_limiter, seed);
+	if (r == 0)
 		r = answers_init(device);
 	if (r == 0)
 		r = warm_up();
@@ -54,6 +56,7 @@ struct wg_device *wg_device_free(struct wg_device *device)
 	allowed_ips_done(&device->allowed_ips);
 	timer_heap_done(&device->timers);
 	limiter_done(&device->limiter);
+	limiter_done(&device->cookie_limiter);
 	answers_done(device);
 	dh_key_free(device->identity);
 	secret_wipe(device, sizeof(*device));

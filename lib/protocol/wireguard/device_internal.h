@@ -46,6 +46,13 @@
 #define LOAD_BATCH 16
 #define LOAD_ANSWERS (WG_ANSWERS_MAX / 2) /* so many that wait are load, too */
 
+/*
+ * Cookies that are given out in a second, beyond those that each address may ask for at any rate (limiter.h):
+ * who asks in another's name may take these from him, but not all at once.
+ */
+#define COOKIES_PER_SECOND 2000
+#define COOKIES_BURST 1024
+
 #define DS_HANDSHAKE 0x88 /* AF41 */
 
 struct session {
@@ -188,6 +195,8 @@ struct wg_device {
 
 	struct cookie_checker checker;
 	struct limiter limiter;
+	struct limiter cookie_limiter; /* of its own: cookies are asked for without proof */
+	uint64_t cookies_full_ns; /* when COOKIES_BURST may be given out at once again */
 	uint64_t load_interval_ns; /* when the running interval ends */
 	unsigned load_count; /* handshakes in it */
 	unsigned load_row; /* handshakes in this batch and those before it that were full of them */

@@ -102,6 +102,22 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 	return now.monotonic_ns < device->loaded_until_ns;
 }
 
+/* Whether to spend a cookie on somebody: what he asks for may be all that we do otherwise. */
+static bool may_have_cookie(struct wg_device *device, const struct endpoint *who,
+			    struct wg_time now)
+{
+	uint64_t from = device->cookies_full_ns > now.monotonic_ns ? device->cookies_full_ns
+								   : now.monotonic_ns;
+	uint64_t full = from + NS_PER_S / COOKIES_PER_SECOND;
+
+	if (limiter_allow(&device->cookie_limiter, &who->address, now.monotonic_ns))
+		return true;
+	if (full - now.monotonic_ns > COOKIES_BURST * (NS_PER_S / COOKIES_PER_SECOND))
+		return false;
+	device->cookies_full_ns = full;
+	return true;
+}
+
 static void send_cookie(struct wg_device *device, const struct wg_buffer *message, uint32_t sender)
 {
 	uint8_t nonce[XCHACHA_NONCE_SIZE];
@@ -129,7 +145,8 @@ static bool admit(struct wg_device *device, const struct wg_buffer *message, uin
 	if (!cookie_mac2_valid(&device->checker, message->data, message->size,
 			       &message->from.remote)) {
 		device->drops.under_load++;
-		send_cookie(device, message, sender);
+		if (may_have_cookie(device, &message->from.remote, now))
+			send_cookie(device, message, sender);
 		return false;
 	}
 	if (!limiter_allow(&device->limiter, &message->from.remote.address, now.monotonic_ns)) {

@@ -373,6 +373,33 @@ static void full_batches_in_a_row_are_load(void **state)
 	assert_true(w.sides[1].sent[MESSAGE_COOKIE] > 100);
 }
 
+/* Of one address for all others, and yet each other gets his own. */
+static void cookies_are_bounded(void **state)
+{
+	CLEANUP(world_done) struct world w;
+	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct endpoint from = { ip_from_v4(0xc6336401), 9, 0 };
+	size_t *sent;
+
+	(void)state;
+	world_init(&w, 19);
+	w.cut = true;
+	sent = &w.sides[1].sent[MESSAGE_COOKIE];
+	sign(&w.sides[1], &m);
+	for (int i = 0; i < 2 * COOKIES_BURST; i++)
+		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
+	assert_int_equal(*sent, COOKIES_BURST + LIMITER_BURST);
+	for (uint32_t i = 0; i < 100; i++) {
+		from.address = ip_from_v4(0xc6340000 + i);
+		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
+	}
+	assert_int_equal(*sent, COOKIES_BURST + LIMITER_BURST + 100);
+	advance(&w, NS_PER_S / 10);
+	for (int i = 0; i < 2 * COOKIES_BURST; i++)
+		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
+	assert_int_equal(*sent, COOKIES_BURST + COOKIES_PER_SECOND / 10 + 2 * LIMITER_BURST + 100);
+}
+
 static void a_cookie_is_bound_to_the_address(void **state)
 {
 	CLEANUP(world_done) struct world w;
@@ -517,6 +544,7 @@ int main(void)
 		cmocka_unit_test(the_responder_waits_for_the_first_packet),
 		cmocka_unit_test(under_load_a_cookie_is_wanted),
 		cmocka_unit_test(full_batches_in_a_row_are_load),
+		cmocka_unit_test(cookies_are_bounded),
 		cmocka_unit_test(a_cookie_is_bound_to_the_address),
 		cmocka_unit_test(a_source_with_a_cookie_is_limited),
 		cmocka_unit_test(a_forged_cookie_is_refused),
