@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "tunnel/document.h"
@@ -16,6 +17,7 @@ struct device_forwards {
 
 struct forward_index {
 	struct map devices; /* uint32_t -> struct device_forwards */
+	struct map shared; /* key of an entry -> a copy of it */
 };
 
 int forward_index_new(struct forward_index **ret)
@@ -36,10 +38,17 @@ static void free_device(void *value, void *context)
 	free(device);
 }
 
+static void free_key(void *value, void *context)
+{
+	free(value);
+}
+
 void forward_index_clear(struct forward_index *index)
 {
 	map_each(&index->devices, free_device, NULL);
 	map_done(&index->devices);
+	map_each(&index->shared, free_key, NULL);
+	map_done(&index->shared);
 }
 
 struct forward_index *forward_index_free(struct forward_index *index)
@@ -100,6 +109,25 @@ static bool read_reference(const char *key, const json_t *value, uint32_t *ret_d
 	return true;
 }
 
+static bool is_shared(const json_t *value)
+{
+	return json_object_get(value, "routes") != NULL;
+}
+
+static int add_shared(struct forward_index *index, const char *key)
+{
+	char *copy;
+	int r;
+
+	if (map_get(&index->shared, key, strlen(key)))
+		return 0;
+	copy = strdup(key);
+	r = copy ? map_set(&index->shared, key, strlen(key), copy, NULL) : -ENOMEM;
+	if (r < 0)
+		free(copy);
+	return r;
+}
+
 int forward_index_add(struct forward_index *index, const char *key, const json_t *value)
 {
 	struct forward_reference reference;
@@ -107,6 +135,8 @@ int forward_index_add(struct forward_index *index, const char *key, const json_t
 	uint32_t address;
 	int r;
 
+	if (is_shared(value))
+		return add_shared(index, key);
 	if (!read_reference(key, value, &address, &reference))
 		return 0;
 	r = device_of(index, address, &device);
@@ -126,6 +156,10 @@ void forward_index_remove(struct forward_index *index, const char *key, const js
 	struct device_forwards *device;
 	uint32_t address;
 
+	if (is_shared(value)) {
+		free(map_remove(&index->shared, key, strlen(key)));
+		return;
+	}
 	if (!read_reference(key, value, &address, &gone))
 		return;
 	device = map_get(&index->devices, &address, sizeof(address));
@@ -171,4 +205,22 @@ void forward_index_usage(const struct forward_index *index, uint32_t address,
 
 	*ret_forwards = device ? device->automatic_forwards : 0;
 	*ret_ports = device ? device->automatic_ports : 0;
+}
+
+struct visit {
+	void (*visit)(const char *key, void *context);
+	void *context;
+};
+
+static void visit_key(void *value, void *context)
+{
+	const struct visit *visit = context;
+
+	visit->visit(value, visit->context);
+}
+
+void forward_index_each_shared(const struct forward_index *index,
+			       void (*visit)(const char *key, void *context), void *context)
+{
+	map_each(&index->shared, visit_key, &(struct visit){ visit, context });
 }

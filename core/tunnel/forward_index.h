@@ -1,8 +1,8 @@
 /*
- * Which plain forwards lead to a device
+ * Which plain forwards lead to a device, and which ports are shared by host name
  *
- * Follows the document as forward_ports.h does, so that a device's own forwards are found without looking
- * at all others.
+ * Follows the document as forward_ports.h does, so that a device's own forwards, and its names, are found
+ * without looking at all others.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ DEFINE_CLEANUP(struct forward_index *, forward_index_free);
 
 void forward_index_clear(struct forward_index *index);
 
-/* An entry of /portForwards comes or goes; what is no plain forward is passed over. 0 or -ENOMEM. */
+/* An entry of /portForwards comes or goes. 0 or -ENOMEM. */
 int forward_index_add(struct forward_index *index, const char *key, const json_t *value);
 void forward_index_remove(struct forward_index *index, const char *key, const json_t *value);
 
@@ -42,3 +42,7 @@ const struct forward_reference *forward_index_of(const struct forward_index *ind
 /* How many of them are automatic, and how many ports these have. */
 void forward_index_usage(const struct forward_index *index, uint32_t device, unsigned *ret_forwards,
 			 unsigned *ret_ports);
+
+/* Calls @visit with the key of each entry that is shared by host name, in no order; it must change none. */
+void forward_index_each_shared(const struct forward_index *index,
+			       void (*visit)(const char *key, void *context), void *context);

@@ -52,18 +52,33 @@ static void they_come_and_go(void **state)
 	json_decref(other);
 }
 
+static void on_shared(const char *key, void *context)
+{
+	*(const char **)context = key;
+}
+
 static void a_whole_document(void **state)
 {
 	CLEANUP(forward_index_free) struct forward_index *index = NULL;
 	json_t *document = json_pack("{s:{s:o, s:{s:s, s:{}}}}", "portForwards", "198.51.100.7:80",
 				     entry("10.59.0.2:80", 1, true), "198.51.100.7:443", "kind",
 				     "sni", "routes");
+	const char *shared;
 	size_t count;
 
 	assert_int_equal(forward_index_new(&index), 0);
 	assert_int_equal(forward_index_add_all(index, document), 0);
 	(void)forward_index_of(index, DEVICE, &count);
 	assert_int_equal(count, 1);
+	shared = NULL;
+	forward_index_each_shared(index, on_shared, &shared);
+	assert_string_equal(shared, "198.51.100.7:443");
+	forward_index_remove(index, "198.51.100.7:443",
+			     json_object_get(json_object_get(document, "portForwards"),
+					     "198.51.100.7:443"));
+	shared = NULL;
+	forward_index_each_shared(index, on_shared, &shared);
+	assert_null(shared);
 	forward_index_clear(index);
 	(void)forward_index_of(index, DEVICE, &count);
 	assert_int_equal(count, 0);

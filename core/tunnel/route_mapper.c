@@ -1,6 +1,7 @@
 /* Host names that devices ask for: routes of ports that are shared (routes.h) */
 #include "tunnel/port_mapper_internal.h"
 
+#include "tunnel/forward_index.h"
 #include "tunnel/routes.h"
 
 static const json_t *forwards_of(const json_t *document)
@@ -34,34 +35,37 @@ static bool leads_to(const char *key, const json_t *route, uint32_t device, uint
 }
 
 /* How many names a device has by itself, and on how many ports. */
-static void count_names(const json_t *document, uint32_t device, size_t *ret_names,
-			size_t *ret_ports)
+struct usage {
+	const struct mapping *m;
+	size_t names;
+	size_t ports;
+};
+
+static void count_names(const char *key, void *context)
 {
-	const json_t *entry, *route;
-	const char *key, *name;
+	struct usage *usage = context;
+	const json_t *entry = json_object_get(forwards_of(job_document(usage->m->job)), key);
+	json_t *routes = json_object_get(entry, "routes");
+	size_t before = usage->names;
+	const json_t *route;
+	const char *name;
 
-	*ret_names = *ret_ports = 0;
-	json_object_foreach((json_t *)forwards_of(document), key, entry) {
-		json_t *routes = json_object_get(entry, "routes");
-		size_t before = *ret_names;
-
-		json_object_foreach(routes, name, route)
-			*ret_names += mapping_is_automatic(route) &&
-				      leads_to(key, route, device, 0);
-		*ret_ports += *ret_names > before;
-	}
+	json_object_foreach(routes, name, route)
+		usage->names += mapping_is_automatic(route) &&
+				leads_to(key, route, usage->m->request->device, 0);
+	usage->ports += usage->names > before;
 }
 
 /* Whether the names that are added are too many, or one port more is. */
 static bool exceeds_quota(const struct mapping *m, size_t added)
 {
-	size_t names, ports;
+	struct usage usage = { .m = m };
 
 	if (added == 0)
 		return false;
-	count_names(job_document(m->job), m->request->device, &names, &ports);
-	return names + added > PORT_MAPPER_DEVICE_NAMES_MAX ||
-	       (!routes_at(m) && ports >= PORT_MAPPER_DEVICE_SHARED_PORTS_MAX);
+	forward_index_each_shared(m->job->tunnel->index, count_names, &usage);
+	return usage.names + added > PORT_MAPPER_DEVICE_NAMES_MAX ||
+	       (!routes_at(m) && usage.ports >= PORT_MAPPER_DEVICE_SHARED_PORTS_MAX);
 }
 
 /* Whether a name is one of those that a wildcard leads to another device: *.example.com is taken whole. */
@@ -169,44 +173,50 @@ static bool is_chosen(const struct mapping *m, const char *key, const char *name
 	       (request->internal_port == 0 || strcmp(name, DEMUX_ANY) == 0);
 }
 
-/* Collects [key, name] of an entry's routes that are to go. */
-static int collect(const struct mapping *m, const char *key, const json_t *entry, json_t *chosen)
+struct removal {
+	const struct mapping *m;
+	json_t *chosen; /* [key, name] of each route that is to go */
+	int result;
+};
+
+static void collect(const char *key, void *context)
 {
+	struct removal *removal = context;
+	const struct mapping_request *request = removal->m->request;
+	const json_t *entry = json_object_get(forwards_of(job_document(removal->m->job)), key);
 	json_t *routes = json_object_get(entry, "routes");
+	struct endpoint external;
 	const json_t *route;
 	const char *name;
 
+	if (endpoint_parse(key, &external) < 0 ||
+	    (request->external_port != 0 && request->name_count > 0 &&
+	     request->external_port != external.port))
+		return;
 	json_object_foreach(routes, name, route)
-		if (is_chosen(m, key, name, route) &&
-		    json_array_append_new(chosen, json_pack("[s, s]", key, name)) < 0)
-			return -ENOMEM;
-	return 0;
+		if (is_chosen(removal->m, key, name, route) &&
+		    json_array_append_new(removal->chosen, json_pack("[s, s]", key, name)) < 0)
+			removal->result = -ENOMEM;
 }
 
 /* That there is nothing to remove is as good. */
 int mapping_remove_names(struct mapping *m)
 {
-	const json_t *all = forwards_of(job_document(m->job));
-	json_t *chosen = json_array();
-	const json_t *entry, *one;
-	const char *key;
+	struct removal removal = { .m = m, .chosen = json_array() };
+	const json_t *one;
 	size_t i;
-	int r = chosen ? 0 : -ENOMEM;
+	int r;
 
-	json_object_foreach((json_t *)all, key, entry) {
-		struct endpoint external;
-
-		if (r == 0 && endpoint_parse(key, &external) == 0 &&
-		    (m->request->external_port == 0 || m->request->name_count == 0 ||
-		     m->request->external_port == external.port))
-			r = collect(m, key, entry, chosen);
-	}
-	json_array_foreach(chosen, i, one)
+	if (!removal.chosen)
+		return -ENOMEM;
+	forward_index_each_shared(m->job->tunnel->index, collect, &removal);
+	r = removal.result;
+	json_array_foreach(removal.chosen, i, one)
 		if (r == 0)
 			r = mapping_release_route(m->job, json_string_value(json_array_get(one, 0)),
 						  json_string_value(json_array_get(one, 1)),
 						  m->fault);
-	json_decref(chosen);
+	json_decref(removal.chosen);
 	return r < 0 ? r : MAPPING_DONE;
 }
 
