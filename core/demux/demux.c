@@ -33,10 +33,10 @@ static void unlock_and_wake(struct demux *demux)
 	wake(demux);
 }
 
-/* Two descriptors are a connection's sockets; of every three, one is left for pipes. */
+/* Two descriptors are a connection's sockets; of every three, one is left for pipes. A flow has one. */
 static void share_descriptors(struct demux *demux)
 {
-	size_t descriptors = 3 * (size_t)DEMUX_CONNECTIONS_MAX;
+	size_t descriptors = 3 * (size_t)DEMUX_CONNECTIONS_MAX + DEMUX_FLOWS_MAX, all = descriptors;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
@@ -44,6 +44,8 @@ static void share_descriptors(struct demux *demux)
 		descriptors = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED
 				      ? (size_t)limit.rlim_cur - DESCRIPTORS_RESERVED
 				      : (size_t)limit.rlim_cur / 2;
+	demux->flows_max = descriptors * DEMUX_FLOWS_MAX / all;
+	descriptors -= demux->flows_max;
 	demux->connections_max = descriptors / 3;
 	demux->source_connections_max = demux->connections_max / DEMUX_SOURCE_SHARE;
 	if (demux->source_connections_max < DEMUX_SOURCE_CONNECTIONS_MIN)
@@ -92,6 +94,7 @@ int demux_new(int channel, const char *link, struct demux **ret)
 	list_init(&demux->retired);
 	list_init(&demux->ports);
 	list_init(&demux->runnable);
+	datagram_init(demux);
 	for (size_t i = 0; i < STATES; i++)
 		list_init(&demux->states[i]);
 	share_descriptors(demux);
@@ -126,6 +129,7 @@ struct demux *demux_free(struct demux *demux)
 	}
 	pool_done(&demux->pool);
 	map_done(&demux->sources);
+	map_done(&demux->flow_map);
 	if (demux->epoll >= 0)
 		(void)close(demux->epoll);
 	if (demux->wake_fd >= 0)
@@ -158,6 +162,8 @@ int demux_port_new(struct demux *demux, enum demux_port_kind kind, struct demux_
 	if (!port)
 		return -ENOMEM;
 	*port = (struct demux_port){ .source = { SOURCE_LISTENER },
+				     .datagram_source = { SOURCE_DATAGRAMS },
+				     .datagrams = -EBADF,
 				     .demux = demux,
 				     .kind = kind,
 				     .listener = -EBADF,
@@ -183,6 +189,15 @@ static void retire(void *value, void *context)
 	list_append(&demux->retired, &route->retired);
 }
 
+/* With the lock, which the relay holds while it uses the socket: so the address is free at once. */
+static void close_datagrams(struct demux_port *port)
+{
+	if (port->datagrams < 0)
+		return;
+	(void)epoll_ctl(port->demux->epoll, EPOLL_CTL_DEL, port->datagrams, NULL);
+	(void)close(TAKE_FD(port->datagrams));
+}
+
 struct demux_port *demux_port_free(struct demux_port *port)
 {
 	struct demux *demux;
@@ -196,6 +211,7 @@ struct demux_port *demux_port_free(struct demux_port *port)
 		(void)shutdown(port->listener, SHUT_RDWR);
 	if (port->next >= 0)
 		(void)close(TAKE_FD(port->next));
+	close_datagrams(port);
 	map_each(&port->routes, retire, demux);
 	map_done(&port->routes);
 	port->freed = true;
@@ -244,6 +260,30 @@ int demux_port_listen(struct demux_port *port, int fd)
 	return 0;
 }
 
+int demux_port_datagrams(struct demux_port *port, int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+	struct endpoint local;
+	int r = getsockname(fd, (struct sockaddr *)&address, &size) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = endpoint_from_sockaddr((struct sockaddr *)&address, &local);
+	if (r < 0) {
+		(void)close(fd);
+		return r;
+	}
+	lock(port->demux);
+	close_datagrams(port);
+	port->datagram_address = local;
+	port->datagrams = fd;
+	r = watch(port->demux, fd, &port->datagram_source);
+	if (r < 0)
+		(void)close(TAKE_FD(port->datagrams));
+	(void)pthread_mutex_unlock(&port->demux->lock);
+	return r;
+}
+
 static bool same_target(const struct demux_target *a, const struct demux_target *b)
 {
 	return a->proxy == b->proxy && a->device.port == b->device.port &&
@@ -263,6 +303,7 @@ static int replace_route(struct demux_port *port, const char *name,
 	route->target = *target;
 	list_init(&route->retired);
 	list_init(&route->connections);
+	list_init(&route->flows);
 	r = map_set(&port->routes, name, strlen(name), route, &old);
 	if (r < 0)
 		free(route);

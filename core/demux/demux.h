@@ -9,7 +9,8 @@
  *
  * Where a target wants a header of the PROXY protocol, version 2, it gets that before all else, and sees this
  * machine's address in the subnet: so its replies come back whatever it routes into the tunnel. On a plain port
- * nothing is read: every connection goes where "*" leads.
+ * nothing is read: every connection goes where "*" leads. So does UDP, each datagram with a header of its own; what
+ * the device sends back goes to the client as it is.
  *
  * A name is looked up as it is, then with a star in place of its first label, then as "*". A client that
  * asks for a name which leads nowhere gets the alert unrecognized_name, one that does not speak TLS
@@ -40,6 +41,11 @@
 #define DEMUX_KEEPALIVE_S 60 /* of silence, then every 10 s */
 #define DEMUX_UNANSWERED_S 300 /* a side that takes nothing, or does not answer, is gone */
 #define DEMUX_BACKLOG 4096
+#define DEMUX_FLOWS_MAX                                                                            \
+	4096 /* clients of UDP; fewer where the limit on descriptors allows no more */
+#define DEMUX_SOURCE_FLOWS_MAX 256
+#define DEMUX_FLOW_NEW_S 30 /* of silence, until the device has answered, ... */
+#define DEMUX_FLOW_S 120 /* ... and then */
 #define DEMUX_ANY "*" /* as a name: what no other name is for */
 
 struct demux;
@@ -82,6 +88,10 @@ struct demux_port *demux_port_free(struct demux_port *port);
 /* Accepts on a bound socket from now on, in place of the one before. @fd is taken, also on failure. Returns 0
  * or the negative errno of listen(2). */
 int demux_port_listen(struct demux_port *port, int fd);
+
+/* Takes datagrams too, on a bound socket of UDP, of a plain port whose device gets headers. @fd is taken, also
+ * on failure. Returns 0 or a negative errno. */
+int demux_port_datagrams(struct demux_port *port, int fd);
 
 struct demux_target {
 	struct endpoint device; /* one of IPv6 has to get a header */

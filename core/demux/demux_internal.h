@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "demux/demux.h"
+#include "proxy/proxy_header.h"
 
 /* What an event of epoll is about; first member of what has events. */
 enum source_kind {
@@ -17,6 +18,8 @@ enum source_kind {
 	SOURCE_LISTENER,
 	SOURCE_CLIENT,
 	SOURCE_DEVICE,
+	SOURCE_DATAGRAMS,
+	SOURCE_FLOW,
 };
 
 struct source {
@@ -73,11 +76,36 @@ struct client_source {
 	struct ip_address address; /* of IPv6 the first 64 bits: one host has all the others */
 	unsigned connections;
 	unsigned hellos;
+	unsigned flows;
+};
+
+/* A client that sends datagrams, and its socket to the device. */
+enum flow_state {
+	FLOW_NEW, /* the device did not answer yet */
+	FLOW_ANSWERED,
+	FLOW_DEAD, /* until the end of the round of events */
+	FLOW_STATES,
+};
+
+struct flow {
+	struct source source;
+	struct list node; /* of those in the same state, by time */
+	struct list of_route;
+	enum flow_state state;
+	uint64_t deadline_ns;
+	struct demux_port *port;
+	struct demux_route *route;
+	struct client_source *from;
+	struct endpoint client;
+	int fd;
+	size_t header_size;
+	uint8_t header[PROXY_HEADER_BARE_MAX];
 };
 
 struct demux_route {
 	struct list retired;
 	struct list connections; /* of_route; relay */
+	struct list flows; /* of_route; relay */
 	uint64_t count; /* of these; relay writes, atomic */
 	uint64_t rx_bytes, tx_bytes; /* the same */
 	struct demux_target target;
@@ -92,6 +120,9 @@ struct demux_port {
 	int listener; /* relay writes it, both read it; lock */
 	int next; /* a new one, or negative; lock */
 	enum demux_port_kind kind;
+	struct source datagram_source;
+	int datagrams; /* a socket of UDP, or negative; lock */
+	struct endpoint datagram_address; /* of it; lock */
 	bool freed; /* lock */
 	bool known; /* in the list of all */
 };
@@ -135,6 +166,10 @@ struct demux {
 	size_t connections;
 	size_t connections_max;
 	size_t source_connections_max;
+	struct list flows[FLOW_STATES];
+	struct map flow_map; /* by port and client */
+	size_t flow_count;
+	size_t flows_max;
 	uint64_t paused_until_ns; /* 0: no listener is */
 	struct demux_stats stats; /* written by the relay, atomic */
 };
@@ -150,6 +185,10 @@ void *relay_run(void *demux);
 
 /* A connection comes to another state, and has the time that this one allows. */
 void relay_enter(struct demux *demux, struct connection *connection, enum state state);
+
+/* Who counts a client; NULL: no memory. It goes with the last that is counted, or by a release. */
+struct client_source *relay_source(struct demux *demux, struct ip_address address);
+void relay_release_source(struct demux *demux, struct client_source *source);
 
 /* The device cannot be had: the client learns it as it would without us. Ends the connection. */
 void relay_fail(struct demux *demux, struct connection *connection);
@@ -168,6 +207,19 @@ void device_go_on(struct demux *demux, struct connection *connection);
 
 /* The device answered: it gets the header. Returns 0 or a negative errno. */
 int device_greet(struct connection *connection);
+
+/* datagram.c: flows. What is readable; the end of a route, of the silent, of all. */
+void datagram_init(struct demux *demux);
+void datagram_on_port(struct demux *demux, struct demux_port *port);
+void datagram_on_flow(struct demux *demux, struct flow *flow);
+void datagram_end_route(struct demux *demux, struct demux_route *route);
+void datagram_end_all(struct demux *demux);
+
+/* Returns when to look again, UINT64_MAX for never. */
+uint64_t datagram_watch_time(struct demux *demux, uint64_t now_ns);
+
+/* Frees those that ended in this round. */
+void datagram_bury(struct demux *demux);
 
 /* stream.c: moves what can be moved now. May end the connection. */
 void stream_move(struct demux *demux, struct connection *connection);

@@ -50,7 +50,7 @@ static struct connection *first_in(struct demux *demux, enum state state)
 
 /* --- who counts --- */
 
-static struct client_source *source_of(struct demux *demux, struct ip_address address)
+struct client_source *relay_source(struct demux *demux, struct ip_address address)
 {
 	struct client_source *source;
 
@@ -69,9 +69,9 @@ static struct client_source *source_of(struct demux *demux, struct ip_address ad
 	return NULL;
 }
 
-static void release_source(struct demux *demux, struct client_source *source)
+void relay_release_source(struct demux *demux, struct client_source *source)
 {
-	if (source->connections > 0)
+	if (source->connections > 0 || source->flows > 0)
 		return;
 	(void)map_remove(&demux->sources, &source->address, sizeof(source->address));
 	free(source);
@@ -117,7 +117,7 @@ void relay_close(struct demux *demux, struct connection *connection, bool reset)
 	free(TAKE_PTR(connection->header));
 	said_hello(demux, connection);
 	connection->from->connections--;
-	release_source(demux, connection->from);
+	relay_release_source(demux, connection->from);
 	if (connection->route)
 		count(&connection->route->count, -1);
 	list_remove(&connection->of_route);
@@ -135,6 +135,7 @@ static void bury(struct demux *demux)
 		list_remove(&connection->node);
 		free(connection);
 	}
+	datagram_bury(demux);
 }
 
 void relay_fail(struct demux *demux, struct connection *connection)
@@ -390,7 +391,7 @@ static bool has_room(struct demux *demux, const struct client_source *source)
 static void begin(struct demux *demux, struct demux_port *port, int fd,
 		  const struct endpoint *address)
 {
-	struct client_source *source = source_of(demux, address->address);
+	struct client_source *source = relay_source(demux, address->address);
 	struct connection *connection = NULL;
 	struct epoll_event event = { .events = WATCHED };
 
@@ -399,7 +400,7 @@ static void begin(struct demux *demux, struct demux_port *port, int fd,
 	if (!connection) {
 		count(&demux->stats.refused, 1);
 		if (source)
-			release_source(demux, source);
+			relay_release_source(demux, source);
 		(void)close(fd);
 		return;
 	}
@@ -461,6 +462,7 @@ static void end_route(struct demux *demux, struct demux_route *route)
 {
 	list_foreach(node, &route->connections)
 		relay_close(demux, container_of(node, struct connection, of_route), false);
+	datagram_end_route(demux, route);
 	free(route);
 }
 
@@ -550,7 +552,8 @@ static uint64_t watch_time(struct demux *demux)
 {
 	static const enum state timed[] = { STATE_HELLO, STATE_WAITING, STATE_CONNECTING,
 					    STATE_LINGER };
-	uint64_t now_ns = clock_monotonic_ns(), next_ns = UINT64_MAX;
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t next_ns = datagram_watch_time(demux, now_ns);
 
 	for (size_t i = 0; i < ARRAY_SIZE(timed); i++) {
 		struct connection *connection;
@@ -614,6 +617,12 @@ static bool on_event(struct demux *demux, const struct epoll_event *event)
 	case SOURCE_CHANNEL:
 		on_sockets(demux);
 		break;
+	case SOURCE_DATAGRAMS:
+		datagram_on_port(demux, container_of(source, struct demux_port, datagram_source));
+		break;
+	case SOURCE_FLOW:
+		datagram_on_flow(demux, container_of(source, struct flow, source));
+		break;
 	case SOURCE_WAKE:
 		return true;
 	}
@@ -636,6 +645,7 @@ static void end_all(struct demux *demux)
 	for (enum state state = 0; state < STATE_DEAD; state++)
 		while (first_in(demux, state))
 			relay_close(demux, first_in(demux, state), false);
+	datagram_end_all(demux);
 	bury(demux);
 }
 

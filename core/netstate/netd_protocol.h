@@ -75,7 +75,7 @@ DEFINE_CLEANUP_DONE(struct netd_status, netd_status_done);
 
 enum netd_socket_kind {
 	NETD_TCP = 1,
-	NETD_UDP = 2, /* in the tunnel only */
+	NETD_UDP = 2, /* outside of the tunnel of one address only, not of all */
 };
 
 enum netd_bind_flag {
@@ -84,7 +84,7 @@ enum netd_bind_flag {
 	NETD_BIND_TUNNEL = 1 << 0,
 };
 
-/* What NETD_BIND asks for. start-netd binds any TCP port for everybody, and of the tunnel the ports of
+/* What NETD_BIND asks for. start-netd binds any TCP port for everybody, any UDP port of one address, and of the tunnel the ports of
  * its services: 53, 1900 and 5351 of UDP, 53 and 49001 of TCP. */
 struct netd_bind {
 	uint8_t kind; /* enum netd_socket_kind */

@@ -380,10 +380,11 @@ static const struct rpc_method methods[] = {
 	{ .name = "port-forward.set-proxy-protocol",
 	  .summary = "Tell a device its clients by the PROXY protocol, or not",
 	  .description =
-		  "Each TCP connection then begins with a header of the PROXY protocol, version 2, "
+		  "Each TCP connection begins with a header of the PROXY protocol, version 2, "
 		  "which the service has to be set up for, and comes from this server's address in "
-		  "the subnet. Open connections through the port end. The port is then for TCP "
-		  "alone. For one port at a time; not for pinholes.",
+		  "the subnet. So does each datagram of UDP, unless the port is shared by host name. "
+		  "Open connections through the port end. For one port at a time; not for "
+		  "pinholes.",
 	  .params = forward_proxy_params,
 	  .handle = forward_set_proxy },
 	{ .name = "port-forward.update-label",

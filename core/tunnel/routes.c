@@ -20,6 +20,7 @@ struct relayed_port {
 	bool binding; /* start-netd is asked for `asked` */
 	bool listening; /* on `bound` */
 	bool gone; /* but start-netd still owes an answer */
+	int stream; /* bound, while the socket for datagrams is asked for; or negative */
 	struct endpoint asked;
 	struct endpoint bound;
 	char *problem; /* or NULL */
@@ -68,6 +69,8 @@ static void follow_listener(struct relayed_port *port);
 
 static void settle(struct routes *routes);
 
+static void drop_port(struct routes *routes, struct relayed_port *port);
+
 static void try_again_later(struct routes *routes);
 
 /* Logged when it is new, not each time that it is met. */
@@ -93,6 +96,14 @@ static void note_errno(struct relayed_port *port, const char *what, int error)
 	note_problem(port->routes, &port->problem, port->source, fault.details);
 }
 
+/* Most likely of memory: some is left away for now. */
+static void be_short(struct routes *routes, const char *source, const char *what, int error)
+{
+	log_error("%s of %s cannot be served, trying again every %d s: %s", what, source,
+		  ROUTES_RETRY_S, strerror(-error));
+	try_again_later(routes);
+}
+
 static bool same_endpoint(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port == b->port && ip_equal(&a->address, &b->address);
@@ -111,8 +122,16 @@ static struct endpoint wanted_endpoint(const struct relayed_port *port)
 	return wanted;
 }
 
+/* Both sockets of a plain port are asked for anew. */
+static void drop_stream(struct relayed_port *port)
+{
+	if (port->stream >= 0)
+		(void)close(TAKE_FD(port->stream));
+}
+
 static void free_port(struct relayed_port *port)
 {
+	drop_stream(port);
 	list_remove(&port->node);
 	(void)demux_port_free(port->demux);
 	json_decref(port->names);
@@ -120,14 +139,23 @@ static void free_port(struct relayed_port *port)
 	free(port);
 }
 
-/* Takes @fd. */
+/* Takes @fd: the last of the port's sockets. The port may be gone after this. */
 static void serve(struct relayed_port *port, int fd)
 {
+	bool plain = port->kind == DEMUX_PLAIN;
 	char text[IP_TEXT_MAX];
-	int r = demux_port_listen(port->demux, fd);
+	int r = demux_port_listen(port->demux, plain ? TAKE_FD(port->stream) : fd);
 
 	if (r < 0) {
+		if (plain)
+			(void)close(fd);
 		note_errno(port, "listening on", r);
+		return;
+	}
+	r = plain ? demux_port_datagrams(port->demux, fd) : 0;
+	if (r < 0) { /* the other one is in use: both are made anew */
+		be_short(port->routes, port->source, "UDP", r);
+		drop_port(port->routes, port);
 		return;
 	}
 	port->listening = true;
@@ -138,13 +166,30 @@ static void serve(struct relayed_port *port, int fd)
 					    : "relayed by the PROXY protocol");
 }
 
+static void on_bound(void *context, const struct fault *fault, int fd);
+
+/* Asks for the next socket: first for connections, and of a plain port then for datagrams. */
+static void ask_socket(struct relayed_port *port)
+{
+	const struct netd_bind wanted = { .kind = port->stream >= 0 ? NETD_UDP : NETD_TCP,
+					  .endpoint = port->asked };
+	int r = netd_client_bind(port->routes->tunnel->netd, &wanted, on_bound, port);
+
+	port->binding = r == 0;
+	if (r == 0)
+		return;
+	drop_stream(port);
+	note_errno(port, "asking start-netd to bind", r);
+}
+
 static void on_bound(void *context, const struct fault *fault, int fd)
 {
 	struct relayed_port *port = context;
+	struct routes *routes = port->routes;
 	struct endpoint wanted;
 
 	port->binding = false;
-	if (port->gone || port->routes->stopped) {
+	if (port->gone || routes->stopped) {
 		if (fd >= 0)
 			(void)close(fd);
 		if (port->gone)
@@ -155,19 +200,23 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 	if (!same_endpoint(&wanted, &port->asked)) {
 		if (fd >= 0)
 			(void)close(fd);
+		drop_stream(port);
 		follow_listener(port);
+	} else if (port->kind == DEMUX_PLAIN && port->stream < 0 && !fault) {
+		port->stream = fd;
+		ask_socket(port);
 	} else if (fault) {
+		drop_stream(port);
 		note_problem(port->routes, &port->problem, port->source, fault->details);
 	} else {
 		serve(port, fd);
 	}
-	settle(port->routes);
+	settle(routes);
 }
 
 static void follow_listener(struct relayed_port *port)
 {
 	const struct endpoint wanted = wanted_endpoint(port);
-	int r;
 
 	if (port->binding) /* then it is looked at again */
 		return;
@@ -176,23 +225,10 @@ static void follow_listener(struct relayed_port *port)
 		return;
 	}
 	port->asked = wanted;
-	r = netd_client_bind(port->routes->tunnel->netd,
-			     &(struct netd_bind){ .kind = NETD_TCP, .endpoint = wanted }, on_bound,
-			     port);
-	port->binding = r == 0;
-	if (r < 0)
-		note_errno(port, "asking start-netd to bind", r);
+	ask_socket(port);
 }
 
 /* --- names --- */
-
-/* Most likely of memory: some is left away for now. */
-static void be_short(struct routes *routes, const char *source, const char *what, int error)
-{
-	log_error("%s of %s cannot be served, trying again every %d s: %s", what, source,
-		  ROUTES_RETRY_S, strerror(-error));
-	try_again_later(routes);
-}
 
 static const json_t *entry_of(const struct routes *routes, const char *source)
 {
@@ -261,6 +297,7 @@ static struct relayed_port *make_port(struct routes *routes, const char *source,
 		return NULL;
 	port->routes = routes;
 	port->kind = kind;
+	port->stream = -EBADF;
 	list_init(&port->node);
 	(void)snprintf(port->source, sizeof(port->source), "%s", source);
 	if (endpoint_parse(source, &port->external) == 0 &&

@@ -27,13 +27,24 @@ static bool is_service(const struct netd_bind *wanted)
 	return false;
 }
 
+/* UDP of one address only: with all of them, it would take what others on this machine are asked in the tunnel. */
+static bool is_public(const struct netd_bind *wanted)
+{
+	static const struct ip_address nothing = { 0 };
+
+	if (wanted->flags != 0)
+		return false;
+	return wanted->kind == NETD_TCP ||
+	       (wanted->kind == NETD_UDP &&
+		memcmp(wanted->endpoint.address.bytes, nothing.bytes, sizeof(nothing.bytes)) != 0);
+}
+
 /* All but what the kernel alone knows: whether the address is here. */
 static bool may_bind(const struct netd_bind *wanted)
 {
 	const struct ip_address *address = &wanted->endpoint.address;
 
-	if (wanted->flags == NETD_BIND_TUNNEL ? !is_service(wanted)
-					      : wanted->flags != 0 || wanted->kind != NETD_TCP)
+	if (wanted->flags == NETD_BIND_TUNNEL ? !is_service(wanted) : !is_public(wanted))
 		return false;
 	if (wanted->endpoint.port == 0)
 		return false;

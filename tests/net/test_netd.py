@@ -672,10 +672,20 @@ def test_services_of_the_tunnel_are_bound_to_it(running):
             if kind == UDP:
                 with pytest.raises(Refused, match="Address already in use"):
                     running.netd.bind(address, port, kind, IN_TUNNEL)
-    for port, kind, flags in ((53, UDP, 0), (54, UDP, IN_TUNNEL), (443, TCP, IN_TUNNEL),
+    for port, kind, flags in ((54, UDP, IN_TUNNEL), (443, TCP, IN_TUNNEL),
                               (53, 3, IN_TUNNEL), (53, UDP, 2), (443, TCP, 2), (443, 0, 0)):
         with pytest.raises(Refused, match="is not available to bind to: Invalid argument"):
             running.netd.bind(gate, port, kind, flags)
+
+
+def test_ports_of_udp_are_bound_at_one_address(running):
+    with running.netd.bind("127.0.0.1", 443, UDP) as bound:
+        assert bound.type == socket.SOCK_DGRAM and bound.getsockname() == ("127.0.0.1", 443)
+        with pytest.raises(Refused, match="Address already in use"):
+            running.netd.bind("127.0.0.1", 443, UDP)
+    for address in ("0.0.0.0", "::", "224.0.0.1"):
+        with pytest.raises(Refused, match="is not available to bind to: Invalid argument"):
+            running.netd.bind(address, 443, UDP)
 
 
 def transparent_sockets(channel, count):

@@ -1,5 +1,5 @@
 """
-The PROXY protocol to devices: servers that are not ours, HAProxy and nginx, say who they were told. Off unless the
+The PROXY protocol to devices: servers that are not ours, HAProxy, nginx and dnsdist, say who they were told. Off unless the
 owner wants it; a range, a pinhole and what is not told stay as they are.
 """
 
@@ -60,6 +60,15 @@ http {
 """
 
 
+DNSDIST = """
+setLocal("10.59.37.3:5300")
+setACL({"0.0.0.0/0"})
+setProxyProtocolACL({"10.59.37.1/32"})
+function tell(query) return DNSAction.Spoof, query.remoteaddr:toString() end
+addAction(AllRule(), LuaAction(tell))
+"""
+
+
 class First:
     """A service that says hello, as mail does, and notes what comes first on each connection, and from whom."""
 
@@ -99,6 +108,38 @@ class First:
         self.listener.close()
 
 
+class Datagrams:
+    """Notes the datagrams that come, and from whom; answers the last line of each in capitals."""
+
+    def __init__(self, host, port, family=socket.AF_INET):
+        self.seen = []
+        self.socket = host.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self.socket.bind(("", port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                data, peer = self.socket.recvfrom(65536)
+                self.seen.append((peer[0], data))
+                self.socket.sendto(data.rsplit(b"\n", 1)[-1].upper(), peer)
+
+    def close(self):
+        self.socket.close()
+
+
+def exchange(client, text, tries=5):
+    """What is answered to a datagram; it may get lost."""
+    for _ in range(tries):
+        client.settimeout(2 * PATIENCE)
+        client.send(b"\n" + text)
+        with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+            return client.recv(65536)
+    return None
+
+
 def header(source, destination, datagram=False):
     """As the specification has it, of two pairs of address and port."""
     (host, port), (other, other_port) = source, destination
@@ -130,6 +171,8 @@ class World:
         self.server6 = self.peers[0].address6
         self.first = First(self.server, 9000)
         self.first6 = First(self.server, 9000, socket.AF_INET6)
+        self.datagrams = Datagrams(self.server, 9000)
+        self.datagrams6 = Datagrams(self.server, 9000, socket.AF_INET6)
         self.processes = [self.start_haproxy(), self.start_nginx()]
         self.wg = tunnel.document()["wg"]
 
@@ -168,8 +211,8 @@ class World:
     def close(self):
         for process in self.processes:
             process.stop(signal.SIGKILL)
-        self.first.close()
-        self.first6.close()
+        for service in (self.first, self.first6, self.datagrams, self.datagrams6):
+            service.close()
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +226,8 @@ def joined(lab, tunnel):
 def world(joined):
     joined.tunnel.call("db.apply", expr=f".wg = {json.dumps(joined.wg)} | .portForwards = {{}}"
                                         " | del(.portForwards6)")
-    joined.first.seen.clear()
-    joined.first6.seen.clear()
+    for service in (joined.first, joined.first6, joined.datagrams, joined.datagrams6):
+        service.seen.clear()
     return joined
 
 
@@ -303,6 +346,66 @@ def test_from_within_it_is_told_as_it_comes(world):
     for host, source in ((world.server, (SERVER, 0)), (world.vps, None)):
         own = converse(host.connect(Lab.VPS, 9000, ANSWER_S, source))
         assert world.first.seen[-1] == (ROUTER, header(own, (Lab.VPS, 9000)) + b"EHLO\n")
+
+
+# UDP
+
+def test_each_datagram_is_told(world):
+    """Two clients at once, and large ones, which go in fragments."""
+    source = world.add(9000, f"{SERVER}:9000")
+    with world.stranger.socket(kind=socket.SOCK_DGRAM) as one, \
+            world.stranger.socket(kind=socket.SOCK_DGRAM) as other:
+        for client in (one, other):
+            client.connect((Lab.VPS, 9000))
+        for text in (b"first", b"second", b"x" * 1400, b"y" * 9000):
+            for client in (one, other):
+                assert exchange(client, text) == text.upper()
+                assert world.datagrams.seen[-1] == (
+                    ROUTER, header(client.getsockname(), (Lab.VPS, 9000), True) + b"\n" + text)
+        row = next(row for row in world.tunnel.call("status")["forwards"] if row["source"] == source)
+        assert row["rxBytes"] >= 2 * 10000 and row["txBytes"] >= 2 * 10000
+        world.told(source, False)
+        # Of one that goes on sending, the kernel remembers for a while that its packets come to this machine.
+        with world.stranger.socket(kind=socket.SOCK_DGRAM) as later:
+            later.connect((Lab.VPS, 9000))
+            later.send(b"plain")
+            wait_until(lambda: world.datagrams.seen[-1] == (Lab.STRANGER, b"plain"), "it comes as it is")
+            world.told(source, True)
+            assert exchange(later, b"told") == b"TOLD"
+            assert world.datagrams.seen[-1][0] == ROUTER
+        world.tunnel.call("port-forward.set-enabled", source=source, enabled=False)
+        assert exchange(other, b"closed", 1) is None
+
+
+def test_datagrams_of_ipv6_and_from_within_are_told(world):
+    world.add(9000, f"[{world.server6}]:9000")
+    with world.stranger.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+        client.connect((Lab.VPS6, 9000))
+        assert exchange(client, b"six") == b"SIX"
+        assert world.datagrams6.seen[-1][1] == header(client.getsockname()[:2], (Lab.VPS6, 9000), True) + b"\nsix"
+    world.add(9000, f"{SERVER}:9000")
+    for host, address in ((world.server, SERVER), (world.vps, None)):
+        with host.socket(kind=socket.SOCK_DGRAM) as client:
+            if address:
+                client.bind((address, 0))
+            client.connect((Lab.VPS, 9000))
+            assert exchange(client, b"near") == b"NEAR"
+            assert world.datagrams.seen[-1] == (
+                ROUTER, header(client.getsockname(), (Lab.VPS, 9000), True) + b"\nnear")
+
+
+def test_dnsdist_is_told_the_client(world):
+    """It answers any name with the address of who asks, by UDP and by TCP."""
+    world.phone.write_file("/run/dnsdist.conf", DNSDIST)
+    process = world.phone.start("dnsdist", "--supervised", "--disable-syslog", "-C", "/run/dnsdist.conf")
+    try:
+        world.add(53, f"{PHONE}:5300")
+        for transport in ("+notcp", "+tcp"):
+            wait_until(lambda: world.stranger.try_run(
+                "dig", "+short", "+tries=1", "+time=1", transport, f"@{Lab.VPS}",
+                "who.example")[1].strip() == Lab.STRANGER, f"dnsdist answers by {transport}", 30)
+    finally:
+        process.stop(signal.SIGKILL)
 
 
 # It is a port forward as others are

@@ -15,7 +15,8 @@
 #include "base/ip.h"
 
 #define PROXY_AUTHORITY_MAX 255 /* bytes of a host name */
-#define PROXY_HEADER_MAX (16 + 36 + 3 + PROXY_AUTHORITY_MAX)
+#define PROXY_HEADER_BARE_MAX (16 + 36) /* without a host name */
+#define PROXY_HEADER_MAX (PROXY_HEADER_BARE_MAX + 3 + PROXY_AUTHORITY_MAX)
 
 struct proxy_header {
 	bool datagram; /* UDP, else TCP */

@@ -142,7 +142,7 @@ function useColumns(manual: boolean, hostnames: boolean, devices: ReadonlyMap<st
 				cell: (row) => <InternalPort row={row} />,
 			},
 			manual
-				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: (row: ForwardRow) => <span className={styles.sub}>{row.hostname === null && !row.proxy ? 'TCP/UDP' : 'TCP'}</span> }
+				? { id: 'protocol', header: m.forwards.protocol, width: '4.25rem', cell: (row: ForwardRow) => <span className={styles.sub}>{row.hostname === null ? 'TCP/UDP' : 'TCP'}</span> }
 				: { id: 'until', header: m.forwards.until, width: 'minmax(6.5rem, 0.9fr)', compare: (a, b) => (leaseEnd(a) ?? 0) - (leaseEnd(b) ?? 0), cell: (row) => <Until row={row} /> },
 			{ id: 'traffic', header: m.status.traffic, width: '9.25rem', compare: (a, b) => bytesOf(b) - bytesOf(a), cell: (row) => <ForwardTraffic source={row.id} /> },
 		)
