@@ -104,19 +104,6 @@ static json_t *new_entry(const struct mapping *m, const json_t *old)
 	return document_with_proxy(entry, json_is_true(json_object_get(old, DOCUMENT_PROXY)));
 }
 
-/* The device asks for other ports of its own behind a port that it has. The other protocol may still need
- * the old ones. */
-static int repoint(const struct mapping *m, const json_t *entry)
-{
-	uint8_t other = m->request->protocol == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
-
-	if (lease_holds(json_object_get(entry, "lease"), other, &m->now))
-		return MAPPING_TAKEN;
-	if (m->request->count > 1 && document_is_relayed(entry)) /* which no range is */
-		return MAPPING_TAKEN;
-	return put_entry(m, new_entry(m, entry));
-}
-
 static bool leads_to_asker(const struct mapping *m, const json_t *entry, uint16_t *ret_port,
 			   uint16_t *ret_count)
 {
@@ -135,28 +122,6 @@ static bool leads_to_asker(const struct mapping *m, const json_t *entry, uint16_
 	*ret_port = forward.target_port;
 	*ret_count = forward.count;
 	return forward.target == m->request->device;
-}
-
-/* Something is at the port already. Returns an enum mapping_result or a negative errno. */
-static int renew(const struct mapping *m, const json_t *entry)
-{
-	const struct mapping_request *request = m->request;
-	uint16_t target_port, count;
-	int r;
-
-	if (!leads_to_asker(m, entry, &target_port, &count))
-		return MAPPING_TAKEN;
-	if (target_port == request->internal_port && count == request->count) {
-		if (!mapping_is_automatic(entry))
-			return MAPPING_DONE; /* as wanted, and the owner's */
-		r = put_member(m, m->key, "lease",
-			       mapping_lease(m, json_object_get(entry, "lease")));
-	} else if (mapping_is_automatic(entry)) {
-		r = repoint(m, entry);
-	} else {
-		return MAPPING_TAKEN;
-	}
-	return r == 1 ? MAPPING_TAKEN : r;
 }
 
 /* Of IPv6: whether an entry leads to the asker. Most are told by their text, without reading it. */
@@ -186,7 +151,8 @@ static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *re
 	}
 }
 
-static bool exceeds_quota(const struct mapping *m)
+/* @old: ports of the forward that the request replaces; 0: it makes one. */
+static bool exceeds_quota(const struct mapping *m, uint16_t old)
 {
 	unsigned forwards, ports;
 
@@ -194,8 +160,55 @@ static bool exceeds_quota(const struct mapping *m)
 		usage6(m, &forwards, &ports);
 	else
 		forward_index_usage(m->job->tunnel->index, m->request->device, &forwards, &ports);
-	return forwards >= PORT_MAPPER_DEVICE_FORWARDS_MAX ||
-	       ports + m->request->count > PORT_MAPPER_DEVICE_PORTS_MAX;
+	if (old == 0 && forwards >= PORT_MAPPER_DEVICE_FORWARDS_MAX)
+		return true;
+	return m->request->count > old &&
+	       ports - old + m->request->count > PORT_MAPPER_DEVICE_PORTS_MAX;
+}
+
+/* The device asks for other ports of its own, or for more of them, behind a port that it has. The other protocol may
+ * still need the old ones. @count: of the ports that it has there. */
+static int repoint(const struct mapping *m, uint16_t port, bool pinhole, const json_t *entry,
+		   uint16_t count)
+{
+	const struct mapping_request *request = m->request;
+	uint8_t other = request->protocol == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
+
+	if (lease_holds(json_object_get(entry, "lease"), other, &m->now))
+		return MAPPING_TAKEN;
+	if (request->count > 1 && document_is_relayed(entry)) /* which no range is */
+		return MAPPING_TAKEN;
+	if (!pinhole && mapping_is_machines_own(job_document(m->job), port, request->count))
+		return MAPPING_TAKEN;
+	if (exceeds_quota(m, count))
+		return MAPPING_QUOTA;
+	return put_entry(m, new_entry(m, entry));
+}
+
+/* Something is at the port already. Returns an enum mapping_result or a negative errno. */
+static int renew(struct mapping *m, uint16_t port, bool pinhole, const json_t *entry)
+{
+	const struct mapping_request *request = m->request;
+	bool relayed = document_is_relayed(entry);
+	uint16_t target_port, count;
+	int r;
+
+	if (!leads_to_asker(m, entry, &target_port, &count))
+		return MAPPING_TAKEN;
+	if (relayed && request->protocol != IPPROTO_TCP) /* which alone is relayed */
+		return MAPPING_TAKEN;
+	if (target_port != request->internal_port || count != request->count)
+		r = mapping_is_automatic(entry) ? repoint(m, port, pinhole, entry, count)
+						: MAPPING_TAKEN;
+	else if (mapping_is_automatic(entry))
+		r = put_member(m, m->key, "lease",
+			       mapping_lease(m, json_object_get(entry, "lease")));
+	else
+		r = MAPPING_DONE; /* as wanted, and the owner's */
+	if (r == 1)
+		r = MAPPING_TAKEN;
+	m->shared = relayed && r == MAPPING_DONE;
+	return r;
 }
 
 /* Tries one external port. Returns an enum mapping_result or a negative errno. */
@@ -214,13 +227,25 @@ static int add_at(struct mapping *m, const struct ip_address *external, uint16_t
 	    m->request->via != LEASE_UPNP && m->request->count == 1)
 		return mapping_add_names(m);
 	if (entry)
-		return renew(m, entry);
+		return renew(m, port, pinhole, entry);
 	if (!pinhole && mapping_is_machines_own(document, port, m->request->count))
 		return MAPPING_TAKEN;
-	if (exceeds_quota(m))
+	if (exceeds_quota(m, 0))
 		return MAPPING_QUOTA;
 	r = put_entry(m, new_entry(m, NULL));
 	return r == 1 ? MAPPING_TAKEN : r;
+}
+
+/* Whether a forward is for the protocol that is asked for: a relayed one is for TCP alone. */
+static bool carries(const struct mapping *m, const struct forward_reference *reference)
+{
+	struct endpoint endpoint = { .address = ip_from_v4(reference->external),
+				     .port = reference->external_port };
+	char key[IP_TEXT_MAX];
+
+	return m->request->protocol == IPPROTO_TCP ||
+	       !document_is_relayed(
+		       mapping_entry(job_document(m->job), endpoint_format(&endpoint, key)));
 }
 
 /* The external port that leads to the device's port already; the owner's is as good. 0: none. */
@@ -232,7 +257,8 @@ static uint16_t port_it_has(const struct mapping *m, uint32_t external)
 
 	for (size_t i = 0; i < count; i++)
 		if (all[i].target_port == m->request->internal_port &&
-		    all[i].count == m->request->count && all[i].external == external)
+		    all[i].count == m->request->count && all[i].external == external &&
+		    carries(m, &all[i]))
 			return all[i].external_port;
 	return 0;
 }

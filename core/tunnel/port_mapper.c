@@ -178,7 +178,6 @@ static void on_batch_ended(struct job *job, bool done)
 	struct port_mapper *mapper = job->data;
 	bool alone = mapper->batch.next == mapper->batch.previous;
 
-	mapper->running = false;
 	if (alone && mapper->single > 0)
 		mapper->single--;
 	if (!done && !alone && !mapper->tunnel->stopping)
@@ -193,6 +192,7 @@ static void on_batch_ended(struct job *job, bool done)
 	}
 	while (mapper->tunnel->stopping && !list_empty(&mapper->waiting))
 		answer(mapper, container_of(mapper->waiting.next, struct waiting, node), false);
+	mapper->running = false; /* not before: the next batch would be answered for this one */
 	run_batch(mapper);
 }
 

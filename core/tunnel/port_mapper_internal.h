@@ -17,7 +17,7 @@ struct mapping {
 	struct ip_address target6; /* of a request of IPv6 */
 	char target6_text[IP_TEXT_MAX + 4]; /* how targets of the asker begin */
 	size_t target6_size;
-	bool shared; /* `key` is a port that is shared by host name, and ... */
+	bool shared; /* `key` is a port of the demultiplexer, which has to be bound, and ... */
 	unsigned made; /* ... bit N: name N of the request was not there before */
 	struct fault *fault;
 };

@@ -384,6 +384,68 @@ static void pinholes_are_counted(void **state)
 	assert_int_equal(map(f, SERVER, 80, 80), MAPPING_DONE);
 }
 
+/* What a forward may not begin with it may not grow to. */
+static void a_forward_does_not_grow_over_others(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request range = request_of(SERVER, 5000, 21);
+	unsigned done = 0;
+
+	assert_int_equal(map(f, SERVER, 5000, 21), MAPPING_DONE);
+	range.count = 2; /* 22 is this machine's */
+	assert_int_equal(outcome_of(f, &range).result, MAPPING_TAKEN);
+	assert_int_equal(json_integer_value(json_object_get(forward(f, "21"), "count")), 1);
+	/* Nor beyond what a device may have. */
+	range.count = 1024;
+	for (uint16_t i = 0; i < 12; i++) {
+		range.external_port = (uint16_t)(10000 + 1024 * i);
+		assert_int_equal(map(f, SERVER, 5000, range.external_port), MAPPING_DONE);
+		done += outcome_of(f, &range).result == MAPPING_DONE;
+	}
+	assert_int_equal(done, PORT_MAPPER_DEVICE_PORTS_MAX / 1024 - 1);
+	range.external_port = 10000; /* less is no more */
+	range.count = 512;
+	assert_int_equal(outcome_of(f, &range).result, MAPPING_DONE);
+}
+
+/* The answer to one is given while the other one waits: each gets its own. */
+static void a_name_is_renewed_beside_others(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request named = request_of(SERVER, 443, 443),
+			       other = request_of(SERVER, 7000, 7000);
+
+	named.name_count = 1;
+	(void)snprintf(named.names[0].text, sizeof(named.names[0].text), "git.example.com");
+	assert_int_equal(outcome_of(f, &named).result, MAPPING_DONE);
+	f->answered = 0;
+	assert_int_equal(port_mapper_submit(f->tunnel->mapper, &named, on_mapped, f), 0);
+	assert_int_equal(port_mapper_submit(f->tunnel->mapper, &other, on_mapped, f), 0);
+	while (f->answered < 2)
+		uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(f->outcomes[1].result, MAPPING_DONE);
+	assert_int_equal(f->outcomes[1].external_port, 7000);
+	assert_forward(f, "7000", SERVER ":7000", true);
+}
+
+/* TCP alone is relayed. */
+static void a_relayed_forward_is_none_for_udp(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request udp = request_of(SERVER, 9000, 9000);
+	struct mapping_outcome outcome;
+
+	call(f, "port-forward.add",
+	     "'externalPort':9000,'target':'" SERVER ":9000','proxyProtocol':true");
+	assert_int_equal(map(f, SERVER, 9000, 9000), MAPPING_DONE);
+	udp.protocol = IPPROTO_UDP;
+	assert_int_equal(outcome_of(f, &udp).result, MAPPING_TAKEN);
+	udp.external_port = 0;
+	outcome = outcome_of(f, &udp);
+	assert_int_equal(outcome.result, MAPPING_DONE);
+	assert_int_not_equal(outcome.external_port, 9000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +460,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(many_become_one_transaction, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_is_not_for_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_forward_does_not_grow_over_others, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_name_is_renewed_beside_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_relayed_forward_is_none_for_udp, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_device_opens_a_pinhole, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_manual_pinhole_is_the_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(pinholes_are_counted, setup, teardown),
