@@ -291,7 +291,7 @@ int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *o
 
 int dataplane_start_workers(struct dataplane *d)
 {
-	return workers_start(d->workers);
+	return workers_start(d->workers, workers_wanted());
 }
 
 static void close_source(struct dataplane *d, struct poller_source *source)

@@ -1,5 +1,6 @@
 #include "dataplane/workers.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -88,10 +89,11 @@ static size_t claim(struct workers *workers, struct wg_answer **answers)
 	size_t first, i;
 
 	wait_for(&workers->waiting);
-	if (atomic_load_explicit(&workers->stopping, memory_order_relaxed))
-		return 0;
 	while (count < WORKERS_BATCH && sem_trywait(&workers->waiting) == 0)
 		count++;
+	/* What was taken may be what workers_free() posted. */
+	if (atomic_load_explicit(&workers->stopping, memory_order_relaxed))
+		return 0;
 	/*
 	 * Read first, then claimed: once they are claimed, others may come and go around the whole ring
 	 * before this thread runs again.
@@ -172,7 +174,7 @@ int workers_new(struct poller *poller, const struct workers_ops *ops, void *cont
 	return 0;
 }
 
-static size_t count_processors(void)
+size_t workers_wanted(void)
 {
 	cpu_set_t set;
 	int count = 1;
@@ -182,18 +184,20 @@ static size_t count_processors(void)
 	return count < WORKERS_MAX ? (size_t)count : WORKERS_MAX;
 }
 
-int workers_start(struct workers *workers)
+int workers_start(struct workers *workers, size_t count)
 {
-	size_t wanted = count_processors();
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	int r = 0;
 
+	/* One heap for all: with many, the C library asks for the number of processors, which a filter of
+	 * system calls may not let through. */
+	(void)mallopt(M_ARENA_MAX, 1);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	(void)pthread_attr_init(&attributes);
 	(void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	while (r == 0 && workers->count < wanted) {
+	while (r == 0 && workers->count < count) {
 		r = -pthread_create(&workers->threads[workers->count], &attributes, run, workers);
 		workers->count += r == 0;
 	}
@@ -217,7 +221,8 @@ struct workers *workers_free(struct workers *workers)
 	if (!workers)
 		return NULL;
 	atomic_store_explicit(&workers->stopping, true, memory_order_relaxed);
-	for (size_t i = 0; i < workers->count; i++)
+	/* A worker takes as many as a batch has before it sees that it is to stop. */
+	for (size_t i = 0; i < workers->count * WORKERS_BATCH; i++)
 		(void)sem_post(&workers->waiting);
 	for (size_t i = 0; i < workers->count; i++)
 		(void)pthread_join(workers->threads[i], NULL);

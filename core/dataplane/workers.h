@@ -33,9 +33,12 @@ struct workers_ops {
 int workers_new(struct poller *poller, const struct workers_ops *ops, void *context,
 		struct workers **ret);
 
-/* Starts the threads, which have the privilege that the caller has. Signals are not theirs. Returns 0 or a
- * negative errno. */
-int workers_start(struct workers *workers);
+/* So many threads as there are processors for this process, at most WORKERS_MAX. */
+size_t workers_wanted(void);
+
+/* Starts @count threads, at most WORKERS_MAX, which have the privilege that the caller has. Signals are not theirs.
+ * Returns 0 or a negative errno. */
+int workers_start(struct workers *workers, size_t count);
 
 /* Has an answer computed; it is not the caller's any more until ops.computed() gets it. */
 void workers_compute(struct workers *workers, struct wg_answer *answer);

@@ -1,11 +1,13 @@
 /* Handshakes of many peers that threads compute the answers to. */
 #include "dataplane/workers.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "dataplane/sandbox.h"
 #include "wireguard/cookie.h"
 #include "wireguard/noise.h"
 
@@ -105,13 +107,13 @@ static void configure(struct fixture *f)
 static const struct wg_device_ops device_ops = { on_send, on_random, on_compute };
 static const struct workers_ops workers_ops = { on_computed };
 
-static void fixture_init(struct fixture *f, bool start)
+static void fixture_init(struct fixture *f, size_t threads)
 {
 	*f = (struct fixture){ .now = { UINT64_C(1) << 40, UINT64_C(1) << 60 } };
 	assert_int_equal(poller_init(&f->poller), 0);
 	assert_int_equal(workers_new(&f->poller, &workers_ops, f, &f->workers), 0);
-	if (start)
-		assert_int_equal(workers_start(f->workers), 0);
+	if (threads > 0)
+		assert_int_equal(workers_start(f->workers, threads), 0);
 	assert_int_equal(wg_device_new(&device_ops, f, f->now, &f->device), 0);
 	configure(f);
 }
@@ -160,7 +162,7 @@ static void all_are_answered(void **state)
 	CLEANUP(fixture_done) struct fixture f;
 
 	(void)state;
-	fixture_init(&f, true);
+	fixture_init(&f, workers_wanted());
 	for (size_t round = 1; round <= ROUNDS; round++) {
 		f.now.monotonic_ns += NS_PER_S;
 		for (uint32_t i = 0; i < PEERS; i++)
@@ -177,14 +179,41 @@ static void all_are_answered(void **state)
 static void an_end_in_the_middle(void **state)
 {
 	(void)state;
-	for (int started = 0; started < 2; started++) {
+	for (size_t i = 0; i < 100; i++) {
 		CLEANUP(fixture_done) struct fixture f;
 
-		fixture_init(&f, started);
-		for (uint32_t i = 0; i < PEERS; i++)
-			initiate(&f, i);
+		fixture_init(&f, i % 4);
+		for (uint32_t peer = 0; peer < PEERS; peer++)
+			initiate(&f, peer);
 		assert_int_equal(f.out, PEERS);
 	}
+}
+
+/* Also on a machine of many processors the filter lets all of them do their work. */
+static void the_filter_knows_every_thread(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct fixture f;
+
+		fixture_init(&f, WORKERS_MAX);
+		if (sandbox_filter_dataplane() < 0)
+			_exit(1);
+		for (size_t round = 0; round < ROUNDS; round++) {
+			f.now.monotonic_ns += NS_PER_S;
+			for (uint32_t i = 0; i < PEERS; i++)
+				initiate(&f, i);
+			f.poller.stopped = false;
+			(void)poller_run(&f.poller);
+		}
+		_exit(f.peers[0].answered == ROUNDS ? 0 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -192,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_are_answered),
 		cmocka_unit_test(an_end_in_the_middle),
+		cmocka_unit_test(the_filter_knows_every_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
