@@ -11,6 +11,7 @@
 #include "wireguard/uapi.h"
 
 #define READ_SIZE 65536
+#define ANSWER_PART 65536 /* of an answer that is made while it is sent */
 
 struct client {
 	struct poller_source source;
@@ -20,6 +21,9 @@ struct client {
 	size_t scanned; /* of the request: no end before it */
 	struct text answer;
 	size_t written; /* of the answer */
+	struct wg_config reading; /* which the answer goes on with */
+	size_t next_peer; /* of the reading */
+	bool unfinished; /* more of the reading is to come */
 };
 
 struct uapi_server {
@@ -109,21 +113,31 @@ static void client_free(struct client *client)
 	client->server->client_count--;
 	text_done_secret(&client->request);
 	text_done_secret(&client->answer);
+	wg_config_done(&client->reading);
 	free(client);
 }
 
+/* Makes the next part of an answer, or the first. Whoever reads it works on it meanwhile. */
+static void continue_answer(struct client *client)
+{
+	client->unfinished = !uapi_write_get_part(&client->answer, &client->reading,
+						  &client->next_peer, ANSWER_PART);
+	if (!client->unfinished) {
+		wg_config_done(&client->reading);
+		client->reading = (struct wg_config){ 0 };
+	}
+}
+
+/* The answer is of one moment, however long it takes to send. */
 static int answer_get(struct client *client)
 {
-	CLEANUP(wg_config_done) struct wg_config reading = { 0 };
-	int r = client->server->ops->get(client->server->context, &reading);
+	int r = client->server->ops->get(client->server->context, &client->reading);
 
 	if (r < 0)
 		return r;
-	uapi_write_get(&client->answer, &reading);
-	r = text_error(&client->answer);
-	if (r < 0)
-		text_clear(&client->answer);
-	return r;
+	client->next_peer = 0;
+	continue_answer(client);
+	return 0; /* without memory for it the client is closed */
 }
 
 static int apply_set(const struct client *client, const char *lines, size_t size)
@@ -166,6 +180,13 @@ static int write_answer(struct client *client)
 		if (n < 0)
 			return -errno;
 		client->written += (size_t)n;
+		if (client->written == client->answer.size && client->unfinished) {
+			text_clear(&client->answer);
+			client->written = 0;
+			continue_answer(client);
+			if (text_error(&client->answer) < 0)
+				return text_error(&client->answer);
+		}
 	}
 	text_done_secret(&client->answer);
 	client->written = 0;

@@ -5,12 +5,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "wireguard/uapi.h"
+
 #include "base/test.h"
 
 static struct {
 	int sets;
 	int result;
 	size_t peers;
+	size_t told; /* peers of a reading */
 } device;
 
 static int on_set(void *context, const struct wg_config *change)
@@ -24,7 +27,13 @@ static int on_set(void *context, const struct wg_config *change)
 static int on_get(void *context, struct wg_config *ret)
 {
 	(void)context;
-	(void)ret;
+	*ret = (struct wg_config){ 0 };
+	for (size_t i = 0; i < device.told; i++) {
+		uint8_t key[WG_KEY_SIZE] = { (uint8_t)i, (uint8_t)(i >> 8) };
+		struct wg_config_peer *peer;
+
+		assert_int_equal(wg_config_add_peer(ret, key, &peer), 0);
+	}
 	return 0;
 }
 
@@ -186,6 +195,35 @@ static void one_that_does_not_read_stops_only_itself(void **state)
 	run_server(f);
 }
 
+/* Longer than a socket's buffer: it is made in parts, as the client takes it. */
+static void a_long_answer_comes_whole(void **state)
+{
+	static const char request[] = "get=1\n\nset=1\n\n";
+	CLEANUP(wg_config_done) struct wg_config reading = { 0 };
+	CLEANUP(text_done) struct text expected = { 0 };
+	CLEANUP(text_done) struct text answer = { 0 };
+	struct fixture *f = *state;
+	int client = connect_client(f);
+
+	device.told = 5000;
+	assert_int_equal(on_get(NULL, &reading), 0);
+	uapi_write_get(&expected, &reading);
+	text_append(&expected, "errno=0\n\n");
+	assert_int_equal(send(client, request, strlen(request), 0), strlen(request));
+	while (answer.size < expected.size) {
+		char part[10007];
+		ssize_t size;
+
+		run_server(f);
+		size = recv(client, part, sizeof(part), 0);
+		assert_true(size > 0);
+		text_append_bytes(&answer, part, (size_t)size);
+	}
+	assert_string_equal(text_string(&answer), text_string(&expected));
+	assert_int_equal(device.sets, 1);
+	(void)close(client);
+}
+
 static void a_served_socket_is_not_replaced(void **state)
 {
 	const struct fixture *f = *state;
@@ -206,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(clients_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_that_does_not_read_stops_only_itself, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_long_answer_comes_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_served_socket_is_not_replaced, set_up, tear_down),
 	};
 

@@ -1,4 +1,6 @@
 /* The small tools that everything else stands on. */
+#include <inttypes.h>
+
 #include "base/bytes.h"
 #include "base/fault.h"
 #include "base/host.h"
@@ -49,6 +51,32 @@ static void text_stops_at_its_bound(void **state)
 	text_append_char(&t, '6');
 	assert_int_equal(text_error(&t), -E2BIG);
 	assert_string_equal(text_string(&t), "12345");
+}
+
+static void text_that_is_formatted_stops_at_its_bound_too(void **state)
+{
+	CLEANUP(text_done) struct text t = { .max = 5 };
+
+	(void)state;
+	text_printf(&t, "%s", "123");
+	text_printf(&t, "%s", "456"); /* the memory would have room */
+	assert_int_equal(text_error(&t), -E2BIG);
+	assert_string_equal(text_string(&t), "123");
+}
+
+static void numbers_are_appended(void **state)
+{
+	static const uint64_t numbers[] = { 0, 9, 10, 1234567890, UINT64_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		CLEANUP(text_done) struct text t = { 0 };
+		CLEANUP(text_done) struct text expected = { 0 };
+
+		text_append_number(&t, numbers[i]);
+		text_printf(&expected, "%" PRIu64, numbers[i]);
+		assert_string_equal(text_string(&t), text_string(&expected));
+	}
 }
 
 /* Against an array of flags, the obvious map for small numbers. */
@@ -179,6 +207,8 @@ int main(void)
 		cmocka_unit_test(reader_does_not_pass_the_end),
 		cmocka_unit_test(writer_keeps_a_failure),
 		cmocka_unit_test(text_stops_at_its_bound),
+		cmocka_unit_test(text_that_is_formatted_stops_at_its_bound_too),
+		cmocka_unit_test(numbers_are_appended),
 		cmocka_unit_test(map_agrees_with_an_array),
 		cmocka_unit_test(addresses_parse_strictly),
 		cmocka_unit_test(the_first_fault_stays),

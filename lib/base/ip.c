@@ -159,10 +159,30 @@ int endpoint_parse(const char *text, struct endpoint *ret)
 	return 0;
 }
 
+/* Lists of addresses are long, and inet_ntop() takes its time. */
+static void format_v4(const uint8_t bytes[4], char *to)
+{
+	for (int i = 0; i < 4; i++) {
+		unsigned value = bytes[i];
+
+		if (i > 0)
+			*to++ = '.';
+		if (value >= 100)
+			*to++ = (char)('0' + value / 100);
+		if (value >= 10)
+			*to++ = (char)('0' + value / 10 % 10);
+		*to++ = (char)('0' + value % 10);
+	}
+	*to = '\0';
+}
+
 char *ip_format(const struct ip_address *address, char to[IP_TEXT_MAX])
 {
 	to[0] = '\0';
-	(void)inet_ntop(address->family, address->bytes, to, IP_TEXT_MAX);
+	if (address->family == AF_INET)
+		format_v4(address->bytes, to);
+	else
+		(void)inet_ntop(address->family, address->bytes, to, IP_TEXT_MAX);
 	return to;
 }
 

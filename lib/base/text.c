@@ -43,7 +43,7 @@ static int text_grow(struct text *t, size_t more)
 		return t->error = -ENOMEM;
 	if (t->data) {
 		memcpy(data, t->data, t->size);
-		explicit_bzero(t->data, t->size);
+		explicit_bzero(t->data, t->capacity);
 		free(t->data);
 	}
 	t->data = data;
@@ -71,21 +71,38 @@ void text_append_char(struct text *t, char c)
 	text_append_bytes(t, &c, 1);
 }
 
+void text_append_number(struct text *t, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	text_append_bytes(t, digits + at, sizeof(digits) - at);
+}
+
 void text_vprintf(struct text *t, const char *format, va_list args)
 {
+	size_t room = t->error ? 0 : t->capacity - t->size;
 	va_list again;
 	int size;
 
 	va_copy(again, args);
-	size = vsnprintf(NULL, 0, format, again);
+	size = vsnprintf(room > 0 ? t->data + t->size : NULL, room, format, again);
 	va_end(again);
 	if (size < 0) {
 		t->error = t->error ? t->error : -EINVAL;
 		return;
 	}
-	if (text_grow(t, (size_t)size) < 0)
+	if (text_grow(t, (size_t)size) < 0) {
+		if (room > 0)
+			t->data[t->size] = '\0';
 		return;
-	(void)vsnprintf(t->data + t->size, (size_t)size + 1, format, args);
+	}
+	if ((size_t)size >= room)
+		(void)vsnprintf(t->data + t->size, (size_t)size + 1, format, args);
 	t->size += (size_t)size;
 }
 

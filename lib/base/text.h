@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -33,6 +34,9 @@ void text_clear(struct text *t);
 void text_append(struct text *t, const char *string);
 void text_append_bytes(struct text *t, const void *bytes, size_t size);
 void text_append_char(struct text *t, char c);
+
+/* In decimal; many times faster than text_printf(). */
+void text_append_number(struct text *t, uint64_t number);
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(struct text *t, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));

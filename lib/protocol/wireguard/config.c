@@ -12,12 +12,14 @@ void wg_config_done(struct wg_config *config)
 	secret_wipe(config, sizeof(*config));
 }
 
-/* Doubles the room for peers; the old memory held preshared keys and is wiped. */
-static int wg_config_grow(struct wg_config *config)
+/* The old memory held preshared keys and is wiped. */
+int wg_config_reserve(struct wg_config *config, size_t count)
 {
-	size_t capacity = config->peer_capacity ? config->peer_capacity * 2 : 4;
-	struct wg_config_peer *peers = calloc(capacity, sizeof(*peers));
+	struct wg_config_peer *peers;
 
+	if (count <= config->peer_capacity)
+		return 0;
+	peers = calloc(count, sizeof(*peers));
 	if (!peers)
 		return -ENOMEM;
 	if (config->peers) {
@@ -26,7 +28,7 @@ static int wg_config_grow(struct wg_config *config)
 		free(config->peers);
 	}
 	config->peers = peers;
-	config->peer_capacity = capacity;
+	config->peer_capacity = count;
 	return 0;
 }
 
@@ -39,7 +41,7 @@ int wg_config_add_peer(struct wg_config *config, const uint8_t public_key[WG_KEY
 	if (config->peer_count >= WG_CONFIG_PEERS_MAX)
 		return -E2BIG;
 	if (config->peer_count == config->peer_capacity) {
-		r = wg_config_grow(config);
+		r = wg_config_reserve(config, config->peer_count ? config->peer_count * 2 : 4);
 		if (r < 0)
 			return r;
 	}

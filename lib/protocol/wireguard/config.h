@@ -72,6 +72,9 @@ struct wg_config {
 void wg_config_done(struct wg_config *config);
 DEFINE_CLEANUP_DONE(struct wg_config, wg_config_done);
 
+/* Makes room for @count peers in all, where there is less. Returns 0 or -ENOMEM. */
+int wg_config_reserve(struct wg_config *config, size_t count);
+
 /* Appends a peer that is zeroed but for its key; borrowed until the next peer is appended.
  * Returns 0, -ENOMEM, or -E2BIG for the bound. */
 int wg_config_add_peer(struct wg_config *config, const uint8_t public_key[WG_KEY_SIZE],

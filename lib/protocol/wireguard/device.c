@@ -129,12 +129,16 @@ int wg_device_read(const struct wg_device *device, struct wg_config *ret)
 		.fwmark = device->fwmark,
 	};
 
+	int r = wg_config_reserve(&config, device->peers_by_key.count);
+
+	if (r < 0)
+		return r;
 	if (device->identity) {
 		config.has |= WG_HAS_PRIVATE_KEY;
 		memcpy(config.private_key, device->private_key, WG_KEY_SIZE);
 	}
 	list_foreach(link, (struct list *)(uintptr_t)&device->peers) {
-		int r = read_peer(container_of(link, struct wg_peer, link), &config);
+		r = read_peer(container_of(link, struct wg_peer, link), &config);
 
 		if (r < 0)
 			return r;

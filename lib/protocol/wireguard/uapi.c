@@ -290,22 +290,40 @@ int uapi_parse(const char *text, size_t size, struct wg_config *ret)
 	return 0;
 }
 
+/* The hexadecimal digits of four bytes, without a branch or an address that depends on them. */
+static uint64_t hex_digits(const uint8_t bytes[4])
+{
+	uint64_t x = 0, letters;
+
+	for (int i = 3; i >= 0; i--) /* a byte for each digit, the upper one first */
+		x = x << 16 | (uint64_t)(bytes[i] & 0x0f) << 8 | bytes[i] >> 4;
+	/* Ten and above go on at 'a'. */
+	letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+	return htole64(x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+}
+
 static void write_key(struct text *to, const char *name, const uint8_t key[WG_KEY_SIZE])
 {
-	char hex[2 * WG_KEY_SIZE + 1];
+	char hex[2 * WG_KEY_SIZE];
 
-	for (size_t i = 0; i < 2 * WG_KEY_SIZE; i++) {
-		uint32_t digit = (key[i / 2] >> (i % 2 ? 0 : 4)) & 0x0f;
+	for (size_t i = 0; i < WG_KEY_SIZE; i += 4) {
+		uint64_t digits = hex_digits(key + i);
 
-		/* Ten and above go on at 'a'. */
-		hex[i] = (char)('0' + digit + ((9 - digit) >> 31) * ('a' - '0' - 10));
+		memcpy(hex + 2 * i, &digits, sizeof(digits));
 	}
-	hex[2 * WG_KEY_SIZE] = '\0';
 	text_append(to, name);
 	text_append_char(to, '=');
-	text_append(to, hex);
+	text_append_bytes(to, hex, sizeof(hex));
 	text_append_char(to, '\n');
 	secret_wipe(hex, sizeof(hex));
+}
+
+static void write_number(struct text *to, const char *name, uint64_t number)
+{
+	text_append(to, name);
+	text_append_char(to, '=');
+	text_append_number(to, number);
+	text_append_char(to, '\n');
 }
 
 static void write_endpoint(struct text *to, const struct endpoint *endpoint)
@@ -369,25 +387,42 @@ static void write_get_peer(struct text *to, const struct wg_config_peer *peer)
 	text_append(to, "protocol_version=1\n");
 	if (peer->endpoint.address.family)
 		write_endpoint(to, &peer->endpoint);
-	text_printf(to,
-		    "last_handshake_time_sec=%" PRIu64 "\nlast_handshake_time_nsec=%" PRIu32
-		    "\ntx_bytes=%" PRIu64 "\nrx_bytes=%" PRIu64
-		    "\npersistent_keepalive_interval=%u\n",
-		    peer->last_handshake_s, peer->last_handshake_ns, peer->tx_bytes, peer->rx_bytes,
-		    peer->keepalive_s);
+	write_number(to, "last_handshake_time_sec", peer->last_handshake_s);
+	write_number(to, "last_handshake_time_nsec", peer->last_handshake_ns);
+	write_number(to, "tx_bytes", peer->tx_bytes);
+	write_number(to, "rx_bytes", peer->rx_bytes);
+	write_number(to, "persistent_keepalive_interval", peer->keepalive_s);
 	write_allowed_ips(to, peer);
 }
 
-void uapi_write_get(struct text *to, const struct wg_config *reading)
+static void write_get_interface(struct text *to, const struct wg_config *reading)
 {
 	static const uint8_t none[WG_KEY_SIZE];
 
 	if (!secret_equal(reading->private_key, none, WG_KEY_SIZE))
 		write_key(to, "private_key", reading->private_key);
-	text_printf(to, "listen_port=%u\n", reading->listen_port);
+	write_number(to, "listen_port", reading->listen_port);
 	if (reading->fwmark)
-		text_printf(to, "fwmark=%" PRIu32 "\n", reading->fwmark);
-	for (size_t i = 0; i < reading->peer_count; i++)
-		write_get_peer(to, &reading->peers[i]);
+		write_number(to, "fwmark", reading->fwmark);
+}
+
+bool uapi_write_get_part(struct text *to, const struct wg_config *reading, size_t *next,
+			 size_t enough)
+{
+	if (*next == 0)
+		write_get_interface(to, reading);
+	while (*next < reading->peer_count) {
+		write_get_peer(to, &reading->peers[(*next)++]);
+		if (to->size >= enough || text_error(to) < 0)
+			return false;
+	}
 	text_append(to, "errno=0\n\n");
+	return true;
+}
+
+void uapi_write_get(struct text *to, const struct wg_config *reading)
+{
+	size_t next = 0;
+
+	(void)uapi_write_get_part(to, reading, &next, SIZE_MAX);
 }

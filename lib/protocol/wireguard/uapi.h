@@ -27,5 +27,13 @@ int uapi_parse(const char *text, size_t size, struct wg_config *ret);
 /* Writes a change as the lines of a "set=1" message, "set=1" and the closing empty line included. */
 void uapi_write_set(struct text *to, const struct wg_config *change);
 
+/*
+ * Writes the next part of a reading, as the answer to "get=1": whole peers until @to has @enough bytes.
+ * @next is where to go on, 0 at first. Returns whether that was the end of it, "errno=0" and the
+ * closing empty line included.
+ */
+bool uapi_write_get_part(struct text *to, const struct wg_config *reading, size_t *next,
+			 size_t enough);
+
 /* Writes a reading as the answer to "get=1", "errno=0" and the closing empty line included. */
 void uapi_write_get(struct text *to, const struct wg_config *reading);

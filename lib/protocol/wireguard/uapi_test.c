@@ -157,6 +157,25 @@ static void a_reading_is_written(void **state)
 	assert_string_equal(text_string(&written), text);
 }
 
+static void every_byte_of_a_key_is_written(void **state)
+{
+	(void)state;
+	for (unsigned first = 0; first < 256; first += WG_KEY_SIZE) {
+		struct wg_config c = { .has = WG_HAS_PRIVATE_KEY };
+		CLEANUP(text_done) struct text written = { 0 };
+		CLEANUP(text_done) struct text expected = { 0 };
+
+		text_append(&expected, "set=1\nprivate_key=");
+		for (unsigned i = 0; i < WG_KEY_SIZE; i++) {
+			c.private_key[i] = (uint8_t)(first + i);
+			text_printf(&expected, "%02x", first + i);
+		}
+		text_append(&expected, "\n\n");
+		uapi_write_set(&written, &c);
+		assert_string_equal(text_string(&written), text_string(&expected));
+	}
+}
+
 static void what_is_not_known_is_not_written(void **state)
 {
 	CLEANUP(text_done) struct text written = { 0 };
@@ -194,6 +213,7 @@ int main(void)
 		cmocka_unit_test(replacing_takes_what_was_named_before),
 		cmocka_unit_test(a_change_is_written),
 		cmocka_unit_test(a_reading_is_written),
+		cmocka_unit_test(every_byte_of_a_key_is_written),
 		cmocka_unit_test(what_is_not_known_is_not_written),
 		cmocka_unit_test(bounds_hold),
 	};
