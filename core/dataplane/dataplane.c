@@ -189,6 +189,7 @@ static int use_sockets(struct dataplane *d, struct udp_pair *pair)
 
 	poller_remove(d->poller, &d->v4_source);
 	poller_remove(d->poller, &d->v6_source);
+	d->overflows += udp_overflows(d->sockets.v4) + udp_overflows(d->sockets.v6);
 	udp_close_pair(&d->sockets);
 	d->sockets = *pair;
 	pair->v4 = pair->v6 = -EBADF;

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "dataplane/opener.h"
 #include "dataplane/poller.h"
 #include "packetio/tun.h"
@@ -58,9 +59,10 @@ int dataplane_configure(struct dataplane *d, const struct wg_config *change);
 /* Tells configuration and state. Returns 0 or -ENOMEM. */
 int dataplane_read(const struct dataplane *d, struct wg_config *ret);
 
-/* Counters since the start, for the log. */
+/* Counters since the start. */
 struct dataplane_counters {
 	uint64_t tun_packets; /* read from the TUN, a super-packet is one */
+	uint64_t tun_malformed; /* of them, those whose offload header does not fit */
 	uint64_t sealed;
 	uint64_t trains; /* received, many messages each */
 	uint64_t messages;
@@ -70,3 +72,9 @@ struct dataplane_counters {
 };
 
 const struct dataplane_counters *dataplane_counters(const struct dataplane *d);
+
+/*
+ * Writes what is in use, what passed and what was dropped and why, one "name=value" a line. Names that
+ * begin with "drop_" count packets or messages that are lost here.
+ */
+void dataplane_write_status(const struct dataplane *d, struct text *to);

@@ -87,6 +87,7 @@ struct dataplane {
 	struct outbound out;
 	struct inbound in;
 	struct replies replies;
+	uint64_t overflows; /* of sockets that are closed */
 	struct dataplane_counters counters;
 };
 

@@ -62,6 +62,7 @@ static int fill(struct dataplane *d)
 		d->counters.tun_packets++;
 		out->packet_waits =
 			segmenter_init(&out->segmenter, &header, out->packet, (size_t)size) == 0;
+		d->counters.tun_malformed += !out->packet_waits;
 	}
 	return 0;
 }

@@ -159,6 +159,9 @@ static void handle_request(struct client *client, const char *request, size_t si
 		r = answer_get(client);
 		if (r == 0)
 			return;
+	} else if (size == strlen(UAPI_STATUS) && memcmp(request, UAPI_STATUS, size) == 0) {
+		client->server->ops->status(client->server->context, &client->answer);
+		r = 0;
 	} else if (size > strlen(set) && memcmp(request, set, strlen(set)) == 0) {
 		r = apply_set(client, request + strlen(set), size - strlen(set) - 1);
 	} else {

@@ -11,11 +11,15 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "dataplane/poller.h"
 #include "wireguard/config.h"
 
 #define UAPI_DIRECTORY "/var/run/wireguard"
 #define UAPI_CLIENTS_MAX 16
+
+/* A request of our own: what is in use, counted and dropped. The answer ends like that of "get=1". */
+#define UAPI_STATUS "status=1\n\n"
 
 struct uapi_server;
 
@@ -23,6 +27,8 @@ struct uapi_server_ops {
 	/* Each returns 0, or a negative errno for the client. */
 	int (*set)(void *context, const struct wg_config *change);
 	int (*get)(void *context, struct wg_config *ret);
+	/* Appends lines of "name=value", for UAPI_STATUS. */
+	void (*status)(void *context, struct text *to);
 };
 
 /* Opens the directory of the sockets and makes it, for its owner alone, where it is missing. */

@@ -37,7 +37,13 @@ static int on_get(void *context, struct wg_config *ret)
 	return 0;
 }
 
-static const struct uapi_server_ops ops = { on_set, on_get };
+static void on_status(void *context, struct text *to)
+{
+	(void)context;
+	text_append(to, "sealed=1\n");
+}
+
+static const struct uapi_server_ops ops = { on_set, on_get, on_status };
 
 struct fixture {
 	char directory[32];
@@ -128,6 +134,7 @@ static void requests_are_answered_in_turn(void **state)
 	expect_answer(f, client, "set=1\nlisten_port=1\n\n", "errno=-98\n\n");
 	expect_answer(f, client, "set=1\nlisten_port=x\n\n", "errno=-22\n\n");
 	expect_answer(f, client, "what=1\n\n", "errno=-22\n\n");
+	expect_answer(f, client, UAPI_STATUS, "sealed=1\nerrno=0\n\n");
 	assert_int_equal(device.sets, 4);
 	(void)close(client);
 }

@@ -27,6 +27,7 @@
 #include "journal.h"
 #include "notify.h"
 #include "options.h"
+#include "status.h"
 
 #define MTU_DEFAULT 1420
 
@@ -190,8 +191,15 @@ static int on_get(void *context, struct wg_config *ret)
 	return dataplane_read(p->dataplane, ret);
 }
 
+static void on_status(void *context, struct text *to)
+{
+	const struct program *p = context;
+
+	dataplane_write_status(p->dataplane, to);
+}
+
 static const struct dataplane_ops dataplane_ops = { on_ended, on_renamed };
-static const struct uapi_server_ops uapi_ops = { on_set, on_get };
+static const struct uapi_server_ops uapi_ops = { on_set, on_get, on_status };
 
 static void log_features(const char *name, unsigned features)
 {
@@ -410,6 +418,8 @@ int main(int argc, char **argv)
 
 	if (r != OPTIONS_RUN)
 		return r == OPTIONS_DONE ? EXIT_SUCCESS : 2;
+	if (p.options.status)
+		return status_print(p.options.interface);
 	closefrom(STDERR_FILENO + 1); /* a caller's pipe that was left open would never end */
 	if (!p.options.foreground && daemonize(&p) < 0) {
 		log_error("cannot go to the background: no process or pipe can be made");

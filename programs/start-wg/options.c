@@ -8,12 +8,14 @@
 
 static const char help[] =
 	"Usage: start-wg [-f] [--user NAME] [--without FEATURE,...] INTERFACE\n"
+	"       start-wg --status INTERFACE\n"
 	"Makes a WireGuard interface that this program runs. Configure it with wg(8).\n"
 	"\n"
 	"  -f, --foreground  stay attached to the terminal and log to it\n"
 	"      --user NAME   run as this user once all is open (default: nobody)\n"
 	"      --without FEATURE,...\n"
 	"                    leave out vnet-hdr, tso, uso, coalesce, gso or gro\n"
+	"      --status      print what the interface uses, counts and drops, and why\n"
 	"      --help        show this\n"
 	"      --version     show the version\n"
 	"\n"
@@ -93,11 +95,12 @@ static int take_interface(int argc, char **argv, struct options *options)
 
 int options_parse(int argc, char **argv, struct options *ret)
 {
-	enum { OPTION_USER = 256, OPTION_WITHOUT, OPTION_HELP, OPTION_VERSION };
+	enum { OPTION_USER = 256, OPTION_WITHOUT, OPTION_STATUS, OPTION_HELP, OPTION_VERSION };
 	static const struct option known[] = {
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "user", required_argument, NULL, OPTION_USER },
 		{ "without", required_argument, NULL, OPTION_WITHOUT },
+		{ "status", no_argument, NULL, OPTION_STATUS },
 		{ "help", no_argument, NULL, OPTION_HELP },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ 0 },
@@ -117,6 +120,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 			break;
 		case OPTION_WITHOUT:
 			without = optarg;
+			break;
+		case OPTION_STATUS:
+			options.status = true;
 			break;
 		case OPTION_HELP:
 			(void)fputs(help, stdout);

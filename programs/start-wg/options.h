@@ -9,6 +9,7 @@ struct options {
 	const char *interface;
 	const char *user;
 	bool foreground;
+	bool status; /* of one that runs, nothing else */
 	unsigned tun_features; /* enum tun_features */
 	unsigned udp_flags; /* enum udp_open_flags */
 	unsigned dataplane_flags; /* enum dataplane_flags */

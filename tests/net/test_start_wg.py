@@ -297,6 +297,45 @@ def test_packets_from_hell_do_not_stop_a_session(pair, stranger):
     assert after["handshake"] == before["handshake"]
 
 
+def status(end):
+    lines = end.host.run(program("start-wg"), "--status", INTERFACE).splitlines()
+    return {name: int(value) for name, value in (line.split("=") for line in lines)}
+
+
+def test_status_tells_what_was_dropped_and_why(pair, stranger):
+    ping(pair.a, pair.b)
+    captured = capture(pair, 1)
+    wait_for_ping(pair.b, pair.a)
+    before = status(pair.a)
+    assert before["up"] == 1 and before["mtu"] == 1420
+    assert before["sealed"] > 0 and before["opened"] > 0
+    pair.a.host.ip("route", "add", "10.99.0.0/16", "dev", INTERFACE)
+    assert pair.a.host.try_run("ping", "-c", 1, "-W", 1, "10.99.0.1")[0] != 0
+    messages = {"in_bad_mac": b"\1\0\0\0" + bytes(144), "malformed": b"\4\0\0\0",
+                "in_unknown_index": b"\4\0\0\0" + bytes(28),
+                "in_replayed": captured[0], "in_bad_tag": captured[0][:-1] + bytes(1)}
+    if captured[0][-1] == 0:
+        messages["in_bad_tag"] = captured[0][:-1] + b"\1"
+    with stranger.socket(kind=socket.SOCK_DGRAM) as sender:
+        sender.connect(("198.51.100.1", PORT))
+        for message in messages.values():
+            sender.send(message)
+    expected = {f"drop_{name}" for name in messages} | {"drop_out_no_peer"}
+
+    def counted():
+        now = status(pair.a)
+        return all(now[name] > before[name] for name in expected)
+
+    wait_until(counted, "each drop is counted")
+    pair.a.mtu(1300)
+    wait_until(lambda: status(pair.a)["mtu"] == 1300, "the MTU is followed")
+
+
+def test_status_of_others_is_a_clear_fault(end):
+    code, _, error = end.host.try_run(program("start-wg"), "--status", "nope")
+    assert code != 0 and "cannot ask for the status of nope" in error
+
+
 def test_real_handshakes_in_a_flood_stop_nobody(pair, stranger):
     """An owner's other key, unknown to start-wg, asks from a namespace as fast as it can."""
     ping(pair.a, pair.b)

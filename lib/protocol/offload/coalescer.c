@@ -91,6 +91,11 @@ void coalescer_disable(struct coalescer *c, unsigned kinds)
 	c->kinds &= ~kinds;
 }
 
+unsigned coalescer_kinds(const struct coalescer *c)
+{
+	return c->kinds;
+}
+
 static void forget_flows(struct coalescer *c)
 {
 	memset(c->flows, 0xff, sizeof(c->flows)); /* NO_ITEM */

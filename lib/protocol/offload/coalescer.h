@@ -45,6 +45,9 @@ DEFINE_CLEANUP(struct coalescer *, coalescer_free);
 /* Leaves out a kind from now on, where the device turned out not to take it. */
 void coalescer_disable(struct coalescer *c, unsigned kinds);
 
+/* What it joins still: enum coalescer_kinds. */
+unsigned coalescer_kinds(const struct coalescer *c);
+
 /* Adds an IP packet. The caller adds no more than the capacity. */
 void coalescer_add(struct coalescer *c, uint8_t *packet, size_t size);
 

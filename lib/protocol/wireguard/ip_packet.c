@@ -53,6 +53,15 @@ int ip_packet_parse(const uint8_t *data, size_t size, struct ip_packet *ret)
 	return -EBADMSG;
 }
 
+uint8_t ip_packet_ecn(const uint8_t *data, size_t size)
+{
+	if (size < IPV4_HEADER_MIN)
+		return 0;
+	if (data[0] >> 4 == 4)
+		return data[1] & ECN_MASK;
+	return data[0] >> 4 == 6 ? data[1] >> 4 & ECN_MASK : 0;
+}
+
 /* The checksum follows the one word that changed (RFC 1624, equation 3). */
 static void set_ecn_v4(uint8_t *data, uint8_t ecn)
 {

@@ -18,6 +18,9 @@ struct ip_packet {
 /* Returns 0, or -EBADMSG for what is no whole IPv4 or IPv6 packet. */
 int ip_packet_parse(const uint8_t *data, size_t size, struct ip_packet *ret);
 
+/* The ECN field of what may be no IP packet at all: then 0. */
+uint8_t ip_packet_ecn(const uint8_t *data, size_t size);
+
 /*
  * Combines the ECN field of the outer header into the inner one, as RFC 6040 section 4.2 says, and
  * keeps the checksum of an IPv4 header right. @data: a packet that ip_packet_parse() accepted.

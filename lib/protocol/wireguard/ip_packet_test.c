@@ -60,6 +60,7 @@ static void congestion_marks_are_combined(void **state)
 		int expected = combined[i / 4][i % 4];
 
 		make_v4(v4, inner, 0);
+		assert_int_equal(ip_packet_ecn(v4, sizeof(v4)), i / 4);
 		assert_int_equal(ip_packet_parse(v4, sizeof(v4), &packet), 0);
 		assert_int_equal(packet.ecn, inner & 3);
 		assert_int_equal(ip_packet_take_ecn(v4, &packet, outer), expected != DROP);
@@ -68,6 +69,7 @@ static void congestion_marks_are_combined(void **state)
 		assert_int_equal(checksum(v4), 0);
 
 		make_v6(v6, inner);
+		assert_int_equal(ip_packet_ecn(v6, sizeof(v6)), i / 4);
 		assert_int_equal(ip_packet_parse(v6, sizeof(v6), &packet), 0);
 		assert_int_equal(packet.ecn, inner & 3);
 		assert_int_equal(ip_packet_take_ecn(v6, &packet, outer), expected != DROP);

@@ -63,10 +63,9 @@ static void frame_packet(struct session *session, struct wg_buffer *buffer, size
 			 struct aead_packet *ret)
 {
 	size_t size = padded_size(buffer->size, mtu);
-	struct ip_packet packet;
 	struct writer w;
 
-	buffer->ds = ip_packet_parse(buffer->data, buffer->size, &packet) == 0 ? packet.ecn : 0;
+	buffer->ds = ip_packet_ecn(buffer->data, buffer->size);
 	memset(buffer->data + buffer->size, 0, size - buffer->size);
 	*ret = (struct aead_packet){ buffer->data, size, session->send_counter++, false };
 

@@ -84,6 +84,15 @@ int udp_sender_flush(struct udp_sender *s);
 /* Forgets what is queued. */
 void udp_sender_drop(struct udp_sender *s);
 
+/* Messages that could not be sent, or only had no socket, since it was made. */
+uint64_t udp_sender_lost(const struct udp_sender *s);
+
+/* Whether it still sends many messages as one. */
+bool udp_sender_segments(const struct udp_sender *s);
+
+/* Datagrams that a socket had no room for, since it was opened. */
+uint32_t udp_overflows(int fd);
+
 /* Owners may have gone: none will be told of what is queued. */
 void udp_sender_forget_owners(struct udp_sender *s);
 

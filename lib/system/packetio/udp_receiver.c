@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -66,6 +67,16 @@ struct udp_receiver *udp_receiver_free(struct udp_receiver *r)
 	free(r->trains);
 	free(r);
 	return NULL;
+}
+
+uint32_t udp_overflows(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0)
+		return 0;
+	return info[SK_MEMINFO_DROPS];
 }
 
 static void take_pktinfo(struct udp_path *path, const struct cmsghdr *control)

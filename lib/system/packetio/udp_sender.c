@@ -33,6 +33,7 @@ struct udp_sender {
 	size_t capacity;
 	size_t count; /* groups in the queue */
 	size_t next; /* the first that is not sent */
+	uint64_t lost;
 	struct mmsghdr *headers;
 	struct group *groups;
 };
@@ -173,6 +174,21 @@ static bool blames_source(int error)
 	       error == EHOSTUNREACH;
 }
 
+uint64_t udp_sender_lost(const struct udp_sender *s)
+{
+	return s->lost;
+}
+
+bool udp_sender_segments(const struct udp_sender *s)
+{
+	return s->segment;
+}
+
+static bool send_one(const struct udp_sender *s, const struct msghdr *header)
+{
+	return sendmsg(s->fd, header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
 static void forget_source(struct udp_sender *s, struct msghdr *header, struct group *group)
 {
 	group->path.local.family = 0;
@@ -192,11 +208,14 @@ static void send_apart(struct udp_sender *s, struct msghdr *header, struct group
 	header->msg_iovlen = 1;
 	for (size_t i = 0; i < count; i++) {
 		header->msg_iov = &messages[i];
-		if (sendmsg(s->fd, header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-		    group->path.local.family == 0 || !blames_source(errno))
+		if (send_one(s, header))
 			continue;
-		forget_source(s, header, group);
-		(void)sendmsg(s->fd, header, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (group->path.local.family != 0 && blames_source(errno)) {
+			forget_source(s, header, group);
+			if (send_one(s, header))
+				continue;
+		}
+		s->lost++;
 	}
 }
 
@@ -219,6 +238,8 @@ static void deal_with_failure(struct udp_sender *s, int error)
 		s->segment = false;
 	if (group->segment_size != 0 && error != EPERM && error != ENOBUFS)
 		send_apart(s, header, group);
+	else
+		s->lost += header->msg_iovlen;
 	s->next++;
 }
 
@@ -235,6 +256,8 @@ int udp_sender_flush(struct udp_sender *s)
 		else if (sent < 0 && errno != EINTR)
 			deal_with_failure(s, errno);
 	}
+	for (; s->next < s->count; s->next++)
+		s->lost += s->headers[s->next].msg_hdr.msg_iovlen;
 	s->count = s->next = 0;
 	return UDP_FLUSHED;
 }
@@ -257,13 +280,14 @@ void udp_sender_send(struct udp_sender *s, const struct udp_path *path, uint8_t 
 	struct iovec vector = { (void *)message, size };
 	struct msghdr header = { .msg_iov = &vector, .msg_iovlen = 1 };
 
-	if (s->fd < 0)
-		return;
 	write_header(&header, &group);
-	if (sendmsg(s->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || !blames_source(errno) ||
-	    path->local.family == 0)
+	if (s->fd >= 0 && send_one(s, &header))
 		return;
-	group.path.local.family = 0;
-	write_header(&header, &group);
-	(void)sendmsg(s->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (s->fd >= 0 && blames_source(errno) && path->local.family != 0) {
+		group.path.local.family = 0;
+		write_header(&header, &group);
+		if (send_one(s, &header))
+			return;
+	}
+	s->lost++;
 }

@@ -118,6 +118,34 @@ static void all_that_is_queued_arrives(void **state)
 	}
 }
 
+static void what_is_lost_is_counted(void **state)
+{
+	static uint8_t data[40000];
+	struct iovec messages[] = { { data, 100 }, { data, 100 }, { data, 40 } };
+	int small = 1;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, AF_INET, true, 0);
+	assert_int_equal(udp_sender_lost(f.sender), 0);
+	udp_sender_set_socket(f.sender, -EBADF);
+	udp_sender_add(f.sender, &f.path, 0, messages, ARRAY_SIZE(messages), NULL);
+	assert_int_equal(udp_sender_flush(f.sender), UDP_FLUSHED);
+	assert_int_equal(udp_sender_lost(f.sender), 3);
+	udp_sender_send(f.sender, &f.path, 0, data, 100);
+	assert_int_equal(udp_sender_lost(f.sender), 4);
+
+	udp_sender_set_socket(f.sender, f.from.v4);
+	assert_int_equal(udp_overflows(f.to.v4), 0);
+	assert_int_equal(udp_overflows(-EBADF), 0);
+	assert_int_equal(setsockopt(f.to.v4, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	for (int i = 0; i < 100; i++)
+		udp_sender_send(f.sender, &f.path, 0, data, sizeof(data));
+	assert_int_equal(udp_sender_lost(f.sender), 4); /* the receiver lost them */
+	assert_true(udp_overflows(f.to.v4) > 0);
+	tear_down(&f);
+}
+
 static void a_lost_source_address_is_forgotten(void **state)
 {
 	static const size_t sizes[] = { 100, 100, 100 };
@@ -149,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_that_is_queued_arrives),
+		cmocka_unit_test(what_is_lost_is_counted),
 		cmocka_unit_test(a_lost_source_address_is_forgotten),
 		cmocka_unit_test(a_port_in_use_is_refused),
 	};
