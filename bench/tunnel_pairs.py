@@ -10,6 +10,7 @@ from wg_pair import PORT, Pair, wait_for_ping
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 COUNT_PORT, ECHO_PORT = 6001, 6002
 UDP_MS = 2000
+ROUND_TRIPS = 500
 FLOOD_RATE = 10000  # handshakes that are asked for in a second
 
 
@@ -93,7 +94,7 @@ class Variant:
     def round_trip_us(self, six=False):
         """Median of small requests, each sent when the one before was answered."""
         return float(self.client.host.run(bench_program("datagrams"), "ask", self.address(six), ECHO_PORT,
-                                          3000).split()[0])
+                                          ROUND_TRIPS).split()[0])
 
     def close(self):
         self.pair.close()

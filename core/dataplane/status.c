@@ -39,6 +39,7 @@ static const struct counter drops[] = {
 	DROP("malformed", malformed),
 	DROP("in_bad_mac", bad_mac),
 	DROP("in_under_load", under_load),
+	DROP("in_busy", busy),
 	DROP("in_rate_limited", rate_limited),
 	DROP("in_unknown_peer", unknown_peer),
 	DROP("in_handshake_replayed", handshake_replayed),
