@@ -120,7 +120,8 @@ void dataplane_write_status(const struct dataplane *d, struct text *to)
 	write_counters(to, counters, ARRAY_SIZE(counters), &d->counters);
 	write_counters(to, drops, ARRAY_SIZE(drops), &dropped);
 	write_number(to, "drop_out_not_sent",
-		     udp_sender_lost(d->sender_v4) + udp_sender_lost(d->sender_v6));
+		     udp_sender_lost(d->sender_v4) + udp_sender_lost(d->sender_v6) +
+			     udp_sender_lost(d->replies.v4) + udp_sender_lost(d->replies.v6));
 	write_number(to, "drop_in_buffer_full",
 		     d->overflows + udp_overflows(d->sockets.v4) + udp_overflows(d->sockets.v6));
 }

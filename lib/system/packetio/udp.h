@@ -81,7 +81,7 @@ void udp_sender_add(struct udp_sender *s, const struct udp_path *path, uint8_t d
 /* Sends what is queued; what fails is lost, as on any network. Returns an enum udp_flush_result. */
 int udp_sender_flush(struct udp_sender *s);
 
-/* Forgets what is queued. */
+/* Forgets what is queued, which is lost. */
 void udp_sender_drop(struct udp_sender *s);
 
 /* Messages that could not be sent, or only had no socket, since it was made. */

@@ -256,14 +256,14 @@ int udp_sender_flush(struct udp_sender *s)
 		else if (sent < 0 && errno != EINTR)
 			deal_with_failure(s, errno);
 	}
-	for (; s->next < s->count; s->next++)
-		s->lost += s->headers[s->next].msg_hdr.msg_iovlen;
-	s->count = s->next = 0;
+	udp_sender_drop(s);
 	return UDP_FLUSHED;
 }
 
 void udp_sender_drop(struct udp_sender *s)
 {
+	for (; s->next < s->count; s->next++)
+		s->lost += s->headers[s->next].msg_hdr.msg_iovlen;
 	s->count = s->next = 0;
 }
 
