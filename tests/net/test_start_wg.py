@@ -11,16 +11,11 @@ import time
 import pytest
 
 from lab import Host, link, wait_until
-from product import program
+from product import is_sanitized, program
 from wg_pair import (INTERFACE, PORT, End, Pair, check_both_ways, connection, ping, transfer,
                      wait_for_ping)
 
 SOCKET = f"/run/wireguard/{INTERFACE}.sock"
-
-
-def sanitized():
-    with open(program("start-wg"), "rb") as file:
-        return b"__asan_init" in file.read()
 
 
 @pytest.fixture
@@ -531,10 +526,10 @@ def test_privilege_is_gone(end):
         assert status["NoNewPrivs"] == "1"
         assert set(status["Uid"].split()) == {"65534"}
         assert status["Groups"].strip() == ""
-        if not sanitized():
+        if not is_sanitized("start-wg"):
             assert status["Seccomp"] == "2"
             assert status["Threads"] == str(1 + min(16, len(os.sched_getaffinity(0))))
-    if not sanitized():
+    if not is_sanitized("start-wg"):
         assert os.listdir(f"/proc/{end.pid()}/root") == []
     opener = end.host.processes("start-wg-opener")
     assert len(opener) == 1
