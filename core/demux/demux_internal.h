@@ -166,6 +166,7 @@ struct demux {
 	size_t connections;
 	size_t connections_max;
 	size_t source_connections_max;
+	size_t route_connections_max;
 	struct list flows[FLOW_STATES];
 	struct map flow_map; /* by port and client */
 	size_t flow_count;

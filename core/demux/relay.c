@@ -248,7 +248,7 @@ static void admit(struct demux *demux, struct connection *connection, const char
 {
 	if (!take_route(demux, connection, name)) {
 		say_unknown(demux, connection, tls);
-	} else if (connection->route->count > DEMUX_ROUTE_CONNECTIONS_MAX) {
+	} else if (connection->route->count > demux->route_connections_max) {
 		count(&demux->stats.refused, 1);
 		relay_close(demux, connection, true);
 	} else {

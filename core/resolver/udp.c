@@ -17,7 +17,7 @@
 
 #define TRAINS 16 /* datagrams in one call, or joined ones */
 #define BATCH 64 /* answers that are sent together */
-#define BATCHES_MAX 8 /* before others on the loop have their turn */
+#define TURN 256 /* questions, after which others on the loop have their turn */
 #define REQUEST_MAX 4096 /* bytes; larger ones are for TCP */
 #define RECEIVE_BUFFER (1 << 20) /* bytes that the kernel holds for us, as far as it allows */
 #define ANSWERS_SIZE 65536 /* bytes, side by side */
@@ -130,8 +130,8 @@ static void serve_one(struct udp_server *udp, struct udp_buffers *b, const struc
 	b->count++;
 }
 
-/* Returns whether there may be more. */
-static bool serve_batch(struct udp_server *udp, struct udp_buffers *b)
+/* Adds to @served how many questions there were. Returns whether there may be more. */
+static bool serve_batch(struct udp_server *udp, struct udp_buffers *b, size_t *served)
 {
 	struct udp_train *trains;
 	ssize_t count = udp_receive(b->receiver, udp->fd, &trains);
@@ -145,6 +145,7 @@ static bool serve_batch(struct udp_server *udp, struct udp_buffers *b)
 
 			serve_one(udp, b, &train->path.remote, train->data + at,
 				  left < train->message_size ? left : train->message_size);
+			*served += 1;
 		}
 	}
 	send_all(b);
@@ -155,6 +156,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct udp_server *udp = container_of(poll, struct udp_server, poll);
 	struct resolver *resolver = udp->proxy->resolver;
+	size_t served = 0;
 
 	(void)status;
 	(void)events;
@@ -163,9 +165,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	if (!resolver->buffers)
 		return;
 	udp_sender_set_socket(resolver->buffers->sender, udp->fd);
-	for (int i = 0; i < BATCHES_MAX; i++)
-		if (!serve_batch(udp, resolver->buffers))
-			break;
+	while (served < TURN && serve_batch(udp, resolver->buffers, &served))
+		continue;
 }
 
 int udp_server_new(struct proxy *proxy, unsigned family, int fd)
