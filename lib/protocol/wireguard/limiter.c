@@ -5,7 +5,7 @@
 #include "base/clock.h"
 
 #define TOKEN_NS (NS_PER_S / LIMITER_PER_SECOND)
-#define WAYS 4 /* places that a source may have */
+#define WAYS 8 /* places that a source may have: so many that a thousand at once all find one */
 
 struct limiter_entry {
 	uint64_t source; /* the address or the upper half of it */
