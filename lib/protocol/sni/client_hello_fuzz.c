@@ -69,7 +69,7 @@ static enum client_hello_result read_framed(const uint8_t *data, size_t size, si
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct client_hello hello, other;
-	enum client_hello_result result;
+	enum client_hello_result result, small;
 
 	if (size > CLIENT_HELLO_MAX)
 		return 0;
@@ -83,7 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* As a message of its own: the record's head is cut off. */
 	result = read_framed(data + 5, size - 5, 2000, &hello);
-	assert(result == read_framed(data + 5, size - 5, 1 + data[0] % 64, &other));
+	small = read_framed(data + 5, size - 5, 1 + data[0] % 64, &other);
+	/* What is to come may be too long with so many heads. */
+	assert(small == result || (result == CLIENT_HELLO_MORE && small == CLIENT_HELLO_NONE));
 	assert(result != CLIENT_HELLO_NAMED || strcmp(hello.name, other.name) == 0);
 	return 0;
 }
