@@ -406,7 +406,7 @@ static void fill_lanes(const struct aead_packet *packets, size_t count,
 		ret[i] = &packets[i < count ? i : 0];
 }
 
-static void seal(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
+static void seal_group(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
 {
 	const struct aead_packet *lanes[GROUP];
 	uint8_t keys[GROUP][POLY_KEY], tags[GROUP][AEAD_TAG_SIZE];
@@ -420,7 +420,7 @@ static void seal(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, 
 	secret_wipe(keys, sizeof(keys));
 }
 
-static void open(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
+static void open_group(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, size_t count)
 {
 	const struct aead_packet *lanes[GROUP];
 	uint8_t keys[GROUP][POLY_KEY], tags[GROUP][AEAD_TAG_SIZE];
@@ -436,4 +436,4 @@ static void open(const uint8_t key[AEAD_KEY_SIZE], struct aead_packet *packets, 
 	secret_wipe(tags, sizeof(tags));
 }
 
-const struct aead_lanes SET = { NAME, GROUP, BLOCKS, seal, open };
+const struct aead_lanes SET = { NAME, GROUP, BLOCKS, seal_group, open_group };
