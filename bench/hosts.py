@@ -11,7 +11,7 @@ NAMES = 100
 MS = 4000
 ROUNDS = 3
 HELD = 5000
-SOURCES = ("198.18.3.101", "198.18.3.105")  # that hold them, on the stranger's network
+SOURCES = ("198.18.3.101", "198.18.3.116")  # that hold them, on the stranger's network
 
 # What HAProxy's documentation has for a choice by SNI, with the client's own address towards the server.
 HAPROXY = """
@@ -67,7 +67,7 @@ def compare(results, stranger, words, unit, bound, least, *arguments, scale=1.0)
 
 def hold(results, lab):
     """Connections that are open and say nothing, from several addresses."""
-    for last in range(101, 106):
+    for last in range(101, 117):
         lab.stranger.ip("address", "add", f"198.18.3.{last}/24", "dev", "eth0")
     before = memory_kib(lab.vps, "start-tunneld")
     held = lab.stranger.start("sh", "-c", f"sleep 600 | {product.BUILD_DIR}/bench/named_load hold "

@@ -50,7 +50,8 @@ static void share_descriptors(struct demux *demux)
 	demux->source_connections_max = demux->connections_max / DEMUX_SOURCE_SHARE;
 	if (demux->source_connections_max < DEMUX_SOURCE_CONNECTIONS_MIN)
 		demux->source_connections_max = DEMUX_SOURCE_CONNECTIONS_MIN;
-	demux->route_connections_max = demux->connections_max / DEMUX_ROUTE_SHARE;
+	demux->route_connections_max =
+		demux->connections_max - demux->connections_max / DEMUX_OTHERS_SHARE;
 	demux->pool.pipes_max = (descriptors - 2 * demux->connections_max) / 2;
 }
 

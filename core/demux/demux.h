@@ -32,7 +32,7 @@
 #define DEMUX_CONNECTIONS_MAX 16384 /* fewer where the limit on descriptors allows no more */
 #define DEMUX_SOURCE_SHARE 16 /* of one address, or /64 of IPv6: one part in so many of all, ... */
 #define DEMUX_SOURCE_CONNECTIONS_MIN 64 /* ... and never fewer */
-#define DEMUX_ROUTE_SHARE 2 /* to one name: one part in so many of all */
+#define DEMUX_OTHERS_SHARE 8 /* one part in so many of all is left to other names than one */
 #define DEMUX_HELLOS_MAX 2048 /* that have not said their name; above, the oldest is closed */
 #define DEMUX_SOURCE_HELLOS_MAX 256
 #define DEMUX_HELLO_S 10 /* for the whole ClientHello */
