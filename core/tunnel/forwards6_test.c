@@ -75,17 +75,7 @@ static int set_up(void **state)
 /* Calls a method that has to fail with these words. */
 static void refused(struct fixture *f, const char *params, const char *words)
 {
-	const struct rpc_caller caller = { .kind = RPC_CALLER_LOCAL };
-	CLEANUP(text_done) struct text body = { 0 };
-
-	text_printf(&body, "{'method':'port-forward.add','params':{%s}}", params);
-	for (size_t i = 0; i < body.size; i++)
-		if (body.data[i] == '\'')
-			body.data[i] = '"';
-	free(TAKE_PTR(f->answer));
-	rpc_dispatch(f->dispatcher, body.data, body.size, &caller, on_answer, f);
-	while (!f->answer)
-		uv_run(&f->loop, UV_RUN_DEFAULT);
+	ask(f, "port-forward.add", params);
 	if (!strstr(f->answer, words))
 		fail_msg("%s: not %s", f->answer, words);
 }

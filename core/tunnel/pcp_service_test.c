@@ -29,13 +29,14 @@ static void on_sent(void *context, const struct pcp_peer *to, const uint8_t *dat
 	uv_stop(&asked->f->loop);
 }
 
-static void datagram(struct asked *asked, const char *from, uint32_t to, const char *hex)
+/* Has the service read @hex as it comes from @from. */
+static void deliver(struct asked *asked, struct pcp_peer *peer, const char *from, const char *hex)
 {
-	struct pcp_peer peer = { .client.port = 40000, .server = to };
 	size_t size = strlen(hex) / 2;
 	uint8_t data[1100];
 
-	assert_int_equal(ip_parse(from, &peer.client.address), 0);
+	peer->client.port = 40000;
+	assert_int_equal(ip_parse(from, &peer->client.address), 0);
 	for (size_t i = 0; i < size; i++) {
 		unsigned byte;
 
@@ -44,7 +45,14 @@ static void datagram(struct asked *asked, const char *from, uint32_t to, const c
 	}
 	asked->answer[0] = '\0';
 	asked->count = 0;
-	pcp_service_datagram(asked->service, &peer, data, size);
+	pcp_service_datagram(asked->service, peer, data, size);
+}
+
+static void datagram(struct asked *asked, const char *from, uint32_t to, const char *hex)
+{
+	struct pcp_peer peer = { .server = to };
+
+	deliver(asked, &peer, from, hex);
 }
 
 static void expect(struct asked *asked, const char *from, const char *hex, const char *answer)
@@ -58,21 +66,10 @@ static void expect(struct asked *asked, const char *from, const char *hex, const
 /* The same over IPv6, to an address of this machine. */
 static void datagram6(struct asked *asked, const char *from, const char *to, const char *hex)
 {
-	struct pcp_peer peer = { .client.port = 40000 };
-	size_t size = strlen(hex) / 2;
-	uint8_t data[1100];
+	struct pcp_peer peer = { 0 };
 
-	assert_int_equal(ip_parse(from, &peer.client.address), 0);
 	assert_int_equal(ip_parse(to, &peer.server6), 0);
-	for (size_t i = 0; i < size; i++) {
-		unsigned byte;
-
-		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-		data[i] = (uint8_t)byte;
-	}
-	asked->answer[0] = '\0';
-	asked->count = 0;
-	pcp_service_datagram(asked->service, &peer, data, size);
+	deliver(asked, &peer, from, hex);
 }
 
 /* @begins: how the answer does. */
