@@ -334,7 +334,9 @@ int network_status(struct network *network, bool traffic, struct netd_status *re
 	return 0;
 }
 
-int network_idle(struct network *network)
+int network_tidy(struct network *network)
 {
-	return clock_monotonic_ns() >= sweep_due_ns(network) ? sweep_run(network) : 0;
+	int r = clock_monotonic_ns() >= sweep_due_ns(network) ? sweep_step(network) : 0;
+
+	return r < 0 ? r : 0;
 }

@@ -49,9 +49,9 @@ int network_status(struct network *network, bool traffic, struct netd_status *re
 void network_poll_fds(const struct network *network, struct pollfd fds[NETWORK_FDS]);
 int network_poll_timeout_ms(const struct network *network);
 
-/* Call when the wait ended with nothing to do: ends connections of what was removed, which is
- * without effect by then. 0 or a negative errno. */
-int network_idle(struct network *network);
+/* Call after the wait: ends connections of what was removed, a part of them in each call of less than a
+ * millisecond; they are without effect by then. 0 or a negative errno. */
+int network_tidy(struct network *network);
 
 /* Call after the wait: takes the notifications in and repairs what is due. Returns whether it
  * compared and found a difference; *@ret_text is then what, in static storage of @network. */

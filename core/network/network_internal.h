@@ -4,6 +4,7 @@
 #include "network/network.h"
 #include "network/plan.h"
 #include "network/traffic.h"
+#include "system/conntrack.h"
 
 struct watch;
 
@@ -21,10 +22,16 @@ struct sweep {
 	bool everything; /* or only those of one external port */
 	struct ip_address external;
 	uint16_t external_port;
-	uint8_t (*wanted6)[NET_ADDRESS6_SIZE]; /* while it runs: IPv6 addresses that are wanted */
-	size_t wanted6_count;
 	uint64_t since_ns; /* the oldest note */
 	uint64_t last_ns; /* the newest note */
+	/* While it runs: the walks that are left, the last one under way. */
+	struct conntrack_filter filters[2];
+	size_t filter_count;
+	struct conntrack_walk *walk;
+	uint8_t (*wanted6)[NET_ADDRESS6_SIZE]; /* IPv6 addresses that are wanted; NULL: to be listed */
+	size_t wanted6_count;
+	uint64_t spent_ns; /* on the steps of this one, or of the last one */
+	uint64_t not_before_ns; /* the next one, where edits do not pause */
 };
 
 struct network {
@@ -83,10 +90,14 @@ bool sweep_note(struct network *network, const struct plan *plan);
 /* Connections of everything that is not wanted are to be looked for. */
 void sweep_note_everything(struct network *network);
 
-/* Ends what was noted, or nothing. 0 or a negative errno. */
+/* Goes on with ending what was noted, for well below a millisecond. Returns 1: there is more to do, 0, or a
+ * negative errno: what was noted is given up. */
+int sweep_step(struct network *network);
+
+/* Ends all that was noted. 0 or a negative errno. */
 int sweep_run(struct network *network);
 
-/* When to run by itself: monotonic time, or UINT64_MAX. */
+/* When the next step is due: monotonic time, or UINT64_MAX. */
 uint64_t sweep_due_ns(const struct network *network);
 
 int watch_new(struct watch **ret);

@@ -6,9 +6,13 @@
  * an entry of one of our networks that no wanted forward or device explains has to go. So a start
  * finds as well what was removed while we did not run.
  *
- * Finding them means a walk over the kernel's whole table: milliseconds where that is large,
- * however few the entries. The firewall stops such connections by itself and at once (ruleset.c),
- * so the walk waits for a pause between edits. Only a forward that leads elsewhere cannot wait.
+ * Finding them means a walk over the kernel's whole table: milliseconds where that has room for many,
+ * tenths of a second where it has many. The firewall stops such connections by itself and at once
+ * (ruleset.c), so the walk waits for a pause between edits, and goes in steps between which edits go
+ * on. Where they never pause it takes a tenth of the time. Only a forward that leads elsewhere cannot
+ * wait.
+ *
+ * A step goes by what is wanted when it runs. What is removed behind it is noted for a walk of its own.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,9 +25,20 @@
 
 #define QUIET_NS (20 * NS_PER_MS)
 #define LATEST_NS (250 * NS_PER_MS)
+#define WALK_SHARE                                                                                 \
+	9 /* at least this much longer than a walk nothing is walked, while edits go on */
+
+static void forget_wanted6(struct sweep *sweep)
+{
+	free(sweep->wanted6);
+	sweep->wanted6 = NULL;
+	sweep->wanted6_count = 0;
+}
 
 void sweep_done(struct sweep *sweep)
 {
+	(void)conntrack_walk_free(sweep->walk);
+	forget_wanted6(sweep);
 	free(sweep->subnets);
 	*sweep = (struct sweep){ 0 };
 }
@@ -116,6 +131,7 @@ static void note_forward(struct sweep *sweep, const struct fact *forward)
 
 void sweep_note_everything(struct network *network)
 {
+	forget_wanted6(&network->sweep);
 	network->sweep.everything = true;
 	note(&network->sweep);
 }
@@ -124,6 +140,7 @@ bool sweep_note(struct network *network, const struct plan *plan)
 {
 	bool now = false;
 
+	forget_wanted6(&network->sweep);
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct change *change = &plan->changes[i];
 		const struct fact *fact = change_fact(change);
@@ -271,13 +288,6 @@ static int list_wanted6(struct network *network)
 	return 0;
 }
 
-static void forget_wanted6(struct sweep *sweep)
-{
-	free(sweep->wanted6);
-	sweep->wanted6 = NULL;
-	sweep->wanted6_count = 0;
-}
-
 static bool is_wanted6(const struct sweep *sweep, const struct ip_address *address)
 {
 	return sweep->wanted6_count > 0 &&
@@ -327,53 +337,89 @@ static bool is_stale(const struct conntrack_flow *flow, void *context)
 	return is_gone(network, &flow->source) || is_gone(network, &flow->target);
 }
 
-static int flush(struct network *network, uint8_t family, uint8_t protocol)
+/* Which walks make up a sweep. Of IPv6 there is nothing where no subnet has had it. */
+static void choose_walks(struct network *network)
 {
-	const struct sweep *sweep = &network->sweep;
-	struct conntrack_filter filter = { .family = family };
-	size_t count;
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+	struct sweep *sweep = &network->sweep;
 
-	if (!sweep->everything)
-		filter = (struct conntrack_filter){ .family = family,
-						    .destination = sweep->external,
-						    .protocol = protocol,
-						    .destination_port = sweep->external_port };
-	return conntrack_flush(network->netfilter, &filter, is_stale, network, &count);
+	if (sweep->everything) {
+		sweep->filters[0] = (struct conntrack_filter){ .family = AF_INET };
+		sweep->filters[1] = (struct conntrack_filter){ .family = AF_INET6 };
+		sweep->filter_count = network->ipv6 ? 2 : 1;
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		sweep->filters[i] =
+			(struct conntrack_filter){ .family = sweep->external.family,
+						   .destination = sweep->external,
+						   .protocol = protocols[i],
+						   .destination_port = sweep->external_port };
+	sweep->filter_count = ARRAY_SIZE(protocols);
 }
 
-static int flush_one(struct network *network)
-{
-	int r = flush(network, network->sweep.external.family, IPPROTO_TCP);
-
-	return r < 0 ? r : flush(network, network->sweep.external.family, IPPROTO_UDP);
-}
-
-/* Of IPv6 there is nothing where no subnet has had it. */
-static int flush_all(struct network *network)
-{
-	int r = flush(network, AF_INET, 0);
-
-	return r < 0 || !network->ipv6 ? r : flush(network, AF_INET6, 0);
-}
-
-int sweep_run(struct network *network)
+static int walk(struct network *network)
 {
 	struct sweep *sweep = &network->sweep;
 	int r = 0;
 
-	if (!sweep->pending)
-		return 0;
-	if (network->ipv6)
+	if (network->ipv6 && !sweep->wanted6)
 		r = list_wanted6(network);
+	if (r == 0 && !sweep->walk)
+		r = conntrack_walk_new(network->netfilter, &sweep->filters[sweep->filter_count - 1],
+				       &sweep->walk);
 	if (r == 0)
-		r = sweep->everything ? flush_all(network) : flush_one(network);
+		r = conntrack_walk_step(sweep->walk, is_stale, network);
+	if (r != 1)
+		sweep->walk = conntrack_walk_free(sweep->walk);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		sweep->filter_count--;
+	return sweep->filter_count > 0 ? 1 : 0;
+}
+
+static void end(struct network *network, int r)
+{
+	struct sweep *sweep = &network->sweep;
+
+	sweep->filter_count = 0;
 	forget_wanted6(sweep);
-	sweep->pending = sweep->everything = false;
-	if (r == 0) {
+	sweep->not_before_ns = clock_monotonic_ns() + WALK_SHARE * sweep->spent_ns;
+	if (r == 0 && !sweep->pending) {
 		/* Connections of removed subnets are gone: the addresses may be another's now. */
 		sweep->subnet_count = 0;
 		(void)sweep_know(network, &network->wanted); /* there is room */
 	}
+}
+
+int sweep_step(struct network *network)
+{
+	struct sweep *sweep = &network->sweep;
+	uint64_t begin = clock_monotonic_ns();
+	int r;
+
+	if (sweep->filter_count == 0 && !sweep->pending)
+		return 0;
+	if (sweep->filter_count == 0) {
+		choose_walks(network);
+		sweep->pending = sweep->everything = false;
+		sweep->spent_ns = 0;
+	}
+	r = walk(network);
+	sweep->spent_ns += clock_monotonic_ns() - begin;
+	if (r != 1)
+		end(network, r);
+	return r < 0 ? r : sweep->filter_count > 0 || sweep->pending;
+}
+
+int sweep_run(struct network *network)
+{
+	int r;
+
+	do
+		r = sweep_step(network);
+	while (r == 1);
 	return r;
 }
 
@@ -382,7 +428,11 @@ uint64_t sweep_due_ns(const struct network *network)
 	const struct sweep *sweep = &network->sweep;
 	uint64_t quiet = sweep->last_ns + QUIET_NS, latest = sweep->since_ns + LATEST_NS;
 
+	if (sweep->filter_count > 0)
+		return 0;
 	if (!sweep->pending)
 		return UINT64_MAX;
+	if (latest < sweep->not_before_ns)
+		latest = sweep->not_before_ns;
 	return quiet < latest ? quiet : latest;
 }

@@ -11,9 +11,9 @@
 #define FILTER_IP_DST (1U << 1)
 #define FILTER_PROTO_NUM (1U << 3)
 #define FILTER_PROTO_DST_PORT (1U << 5)
-#define FLUSH_MAX (1 << 20) /* entries that one call deletes */
-#define DUMP_TRIES 8
+#define WALK_TRIES 8 /* the table may get another size meanwhile: then it begins anew */
 
+/* The entries of one step that are to be deleted. */
 struct victims {
 	struct nf_conntrack **entries;
 	size_t count;
@@ -23,16 +23,17 @@ struct victims {
 	void *context;
 };
 
-static void victims_clear(struct victims *victims)
-{
-	for (size_t i = 0; i < victims->count; i++)
-		nfct_destroy(victims->entries[i]);
-	victims->count = 0;
-}
+struct conntrack_walk {
+	struct netlink *nl;
+	struct netlink *dump;
+	struct conntrack_filter filter;
+	int tries;
+};
 
 static void victims_done(struct victims *victims)
 {
-	victims_clear(victims);
+	for (size_t i = 0; i < victims->count; i++)
+		nfct_destroy(victims->entries[i]);
 	free(victims->entries);
 }
 DEFINE_CLEANUP_DONE(struct victims, victims_done);
@@ -43,8 +44,6 @@ static int victims_add(struct victims *victims, struct nf_conntrack *entry)
 	size_t capacity = victims->capacity ? victims->capacity * 2 : 16;
 	struct nf_conntrack **entries;
 
-	if (victims->count == FLUSH_MAX)
-		return -E2BIG;
 	if (victims->count == victims->capacity) {
 		entries = reallocarray(victims->entries, capacity, sizeof(struct nf_conntrack *));
 		if (!entries)
@@ -153,20 +152,42 @@ static void put_filter(struct nlmsghdr *message, const struct conntrack_filter *
 	mnl_attr_nest_end(message, nested);
 }
 
-static int find(struct netlink *nl, const struct conntrack_filter *filter, struct victims *victims)
+static int ask(struct conntrack_walk *walk)
 {
 	_Alignas(struct nlmsghdr) char buffer[512] = { 0 };
-	struct nlmsghdr *message;
-	int r = -EINTR;
+	struct nlmsghdr *message = begin(buffer, IPCTNL_MSG_CT_GET, 0, walk->filter.family);
 
-	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
-		victims_clear(victims);
-		message = begin(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, filter->family);
-		if (filter->destination.family != 0 || filter->protocol)
-			put_filter(message, filter);
-		r = netlink_request(nl, message, visit_entry, victims);
-	}
+	if (walk->filter.destination.family != 0 || walk->filter.protocol)
+		put_filter(message, &walk->filter);
+	walk->tries++;
+	return netlink_dump_begin(walk->dump, message);
+}
+
+int conntrack_walk_new(struct netlink *nl, const struct conntrack_filter *filter,
+		       struct conntrack_walk **ret)
+{
+	CLEANUP(conntrack_walk_free) struct conntrack_walk *walk = calloc(1, sizeof(*walk));
+	int r;
+
+	if (!walk)
+		return -ENOMEM;
+	walk->nl = nl;
+	walk->filter = *filter;
+	r = netlink_new(NETLINK_NETFILTER, &walk->dump);
+	if (r == 0)
+		r = ask(walk);
+	if (r == 0)
+		*ret = TAKE_PTR(walk);
 	return r;
+}
+
+struct conntrack_walk *conntrack_walk_free(struct conntrack_walk *walk)
+{
+	if (walk) {
+		(void)netlink_free(walk->dump);
+		free(walk);
+	}
+	return NULL;
 }
 
 /* By tuple and id: an entry that ended and came again in between is another one. */
@@ -190,16 +211,18 @@ static int delete_entry(struct netlink *nl, const struct nf_conntrack *entry)
 	return r == -ENOENT ? 0 : r;
 }
 
-int conntrack_flush(struct netlink *nl, const struct conntrack_filter *filter,
-		    conntrack_match match, void *context, size_t *ret_count)
+int conntrack_walk_step(struct conntrack_walk *walk, conntrack_match match, void *context)
 {
 	CLEANUP(victims_done)
-	struct victims victims = { .filter = filter, .match = match, .context = context };
-	int r = find(nl, filter, &victims);
+	struct victims victims = { .filter = &walk->filter, .match = match, .context = context };
+	int more = netlink_dump_next(walk->dump, visit_entry, &victims);
+	int r = 0;
 
+	if (more == -EINTR && walk->tries < WALK_TRIES) {
+		r = ask(walk);
+		more = 1;
+	}
 	for (size_t i = 0; i < victims.count && r == 0; i++)
-		r = delete_entry(nl, victims.entries[i]);
-	if (r == 0)
-		*ret_count = victims.count;
-	return r;
+		r = delete_entry(walk->nl, victims.entries[i]);
+	return r < 0 ? r : more;
 }

@@ -8,9 +8,16 @@
 
 #define RECEIVE_BUFFER_SIZE (8 << 20) /* of notifications, before some are lost */
 
+struct answer {
+	bool complete;
+	bool interrupted;
+	int error; /* the first one */
+};
+
 struct netlink {
 	struct mnl_socket *socket;
 	uint32_t sequence;
+	struct answer dump; /* of netlink_dump_begin() */
 	char buffer[NETLINK_MESSAGE_MAX];
 };
 
@@ -54,12 +61,6 @@ uint32_t netlink_next_sequence(struct netlink *nl)
 	return ++nl->sequence;
 }
 
-struct answer {
-	bool complete;
-	bool interrupted;
-	int error; /* the first one */
-};
-
 static void note(struct answer *answer, int error)
 {
 	if (error < 0 && answer->error == 0)
@@ -87,33 +88,63 @@ static void take_message(const struct nlmsghdr *message, struct answer *answer, 
 	}
 }
 
-int netlink_request(struct netlink *nl, struct nlmsghdr *message, netlink_visit visit,
-		    void *context)
+/* What is sent last is what take_part() reads the answer of. */
+static int ask(struct netlink *nl, struct nlmsghdr *message)
 {
-	struct answer answer = { 0 };
-
 	message->nlmsg_seq = netlink_next_sequence(nl);
 	message->nlmsg_flags |= NLM_F_REQUEST;
 	if ((message->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		message->nlmsg_flags |= NLM_F_ACK;
-	if (mnl_socket_sendto(nl->socket, message, message->nlmsg_len) < 0)
-		return -errno;
-	while (!answer.complete) {
-		ssize_t size = mnl_socket_recvfrom(nl->socket, nl->buffer, sizeof(nl->buffer));
-		const struct nlmsghdr *at = (const struct nlmsghdr *)nl->buffer;
-		int left = (int)size;
+	return mnl_socket_sendto(nl->socket, message, message->nlmsg_len) < 0 ? -errno : 0;
+}
 
-		if (size < 0 && errno == EINTR)
-			continue;
-		if (size < 0)
-			return -errno;
-		for (; mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left))
-			if (at->nlmsg_seq == message->nlmsg_seq)
-				take_message(at, &answer, visit, context);
-	}
-	if (answer.error == 0 && answer.interrupted)
+/* Of an answer, what one read returns. 0, or a negative errno: the rest cannot be read either. */
+static int take_part(struct netlink *nl, struct answer *answer, netlink_visit visit, void *context)
+{
+	ssize_t size = mnl_socket_recvfrom(nl->socket, nl->buffer, sizeof(nl->buffer));
+	const struct nlmsghdr *at = (const struct nlmsghdr *)nl->buffer;
+	int left = (int)size;
+
+	if (size < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (; mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left))
+		if (at->nlmsg_seq == nl->sequence)
+			take_message(at, answer, visit, context);
+	return 0;
+}
+
+static int outcome_of(const struct answer *answer)
+{
+	if (answer->error == 0 && answer->interrupted)
 		return -EINTR;
-	return answer.error;
+	return answer->error;
+}
+
+int netlink_request(struct netlink *nl, struct nlmsghdr *message, netlink_visit visit,
+		    void *context)
+{
+	struct answer answer = { 0 };
+	int r = ask(nl, message);
+
+	while (r == 0 && !answer.complete)
+		r = take_part(nl, &answer, visit, context);
+	return r < 0 ? r : outcome_of(&answer);
+}
+
+int netlink_dump_begin(struct netlink *nl, struct nlmsghdr *message)
+{
+	nl->dump = (struct answer){ 0 };
+	message->nlmsg_flags |= NLM_F_DUMP;
+	return ask(nl, message);
+}
+
+int netlink_dump_next(struct netlink *nl, netlink_visit visit, void *context)
+{
+	int r = take_part(nl, &nl->dump, visit, context);
+
+	if (r < 0)
+		return r;
+	return nl->dump.complete ? outcome_of(&nl->dump) : 1;
 }
 
 /* A batch is handed over in one send, so the socket has to hold it whole. */

@@ -36,6 +36,16 @@ int netlink_request(struct netlink *nl, struct nlmsghdr *message, netlink_visit 
 		    void *context);
 
 /*
+ * Asks for a dump that is read in parts, between which the caller does other things. Until it is over the
+ * socket is good for nothing else. Returns 0 or a negative errno.
+ */
+int netlink_dump_begin(struct netlink *nl, struct nlmsghdr *message);
+
+/* Reads the next part: what one read returns, tens of kilobytes. Returns 1: there is more, 0: that was
+ * the last one, or as netlink_request(). */
+int netlink_dump_next(struct netlink *nl, netlink_visit visit, void *context);
+
+/*
  * Sends messages that the kernel takes as one transaction (NFNL_MSG_BATCH_BEGIN to _END), of which
  * at least one asks for an acknowledgement, and reads what it says to them.
  * Returns 0, or the first error of any of them; then none had an effect.

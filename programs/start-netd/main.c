@@ -158,7 +158,7 @@ static void watch_network(struct program *p)
 
 static void tidy_up(struct program *p)
 {
-	int r = network_idle(p->requests.network);
+	int r = network_tidy(p->requests.network);
 
 	if (r < 0)
 		log_warning_errno(r, "cannot end the connections of what was removed");
@@ -196,8 +196,6 @@ static int run(struct program *p)
 			continue;
 		if (ready < 0)
 			return -errno;
-		if (ready == 0)
-			tidy_up(p);
 		if (fds[NETWORK_FDS + 1].revents)
 			on_children(p);
 		if (fds[NETWORK_FDS].revents &
@@ -208,6 +206,8 @@ static int run(struct program *p)
 		watch_network(p);
 		if (fds[NETWORK_FDS].revents)
 			r = on_socket(p);
+		if (r == 0)
+			tidy_up(p);
 	}
 	return r;
 }

@@ -1,5 +1,6 @@
 """The main job: who reaches whom through the tunnel, and as whom."""
 
+import contextlib
 import re
 import socket
 import struct
@@ -238,6 +239,20 @@ def test_removed_forward_ends_open_flows(world):
         assert flow.ask(UNREACHABLE_S) is None
         kept.say()
     assert not translated(world, 8000)
+
+
+def test_removed_forward_takes_more_flows_along_than_are_looked_at_at_once(world):
+    """Those of another forward, which stand among them, are kept."""
+    world.forward(8000, f"{SERVER}:7000")
+    world.forward(8001, f"{SERVER}:7001")
+    with contextlib.ExitStack() as flows:
+        for number in range(1200):
+            flow = flows.enter_context(world.stranger.socket(kind=socket.SOCK_DGRAM))
+            flow.sendto(b"word\n", (Lab.VPS, 8001 if number % 4 == 0 else 8000))
+        wait_until(lambda: len(translated(world, 8000)) >= 900, "all flows are known")
+        world.tunnel.call("port-forward.remove", source=f"{Lab.VPS}:8000")
+        wait_until(lambda: not translated(world, 8000), "the flows of the removed forward are gone")
+        assert len(translated(world, 8001)) >= 300
 
 
 def test_repointed_forward_flushes_conntrack(world):
