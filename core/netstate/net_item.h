@@ -115,6 +115,10 @@ bool net_set_contains(const struct net_set *set, const struct net_item *item);
 int net_set_difference(const struct net_set *from, const struct net_set *to,
 		       struct net_set *ret_remove, struct net_set *ret_add);
 
+/* Takes out of both as often what both have as each has it: a thing noted twice on one side and once on the other is
+ * left once on the one. Sorts them; what is there twice stays so. */
+void net_set_cancel(struct net_set *a, struct net_set *b);
+
 /* Takes @remove out of @set and @add in. Taking out what is not there is no error. 0 or -ENOMEM,
  * and then nothing changed. */
 int net_set_change(struct net_set *set, const struct net_set *remove, const struct net_set *add);

@@ -52,13 +52,17 @@ static int compare(const void *a, const void *b)
 	return net_item_compare(a, b);
 }
 
+static void order(struct net_set *set)
+{
+	if (set->count > 0)
+		qsort(set->items, set->count, sizeof(*set->items), compare);
+}
+
 void net_set_sort(struct net_set *set)
 {
 	size_t kept = 0;
 
-	if (set->count == 0)
-		return;
-	qsort(set->items, set->count, sizeof(*set->items), compare);
+	order(set);
 	for (size_t i = 0; i < set->count; i++) {
 		if (kept > 0 && net_item_compare(&set->items[kept - 1], &set->items[i]) == 0)
 			continue;
@@ -121,6 +125,28 @@ int net_set_difference(const struct net_set *from, const struct net_set *to,
 	*ret_add = add;
 	remove = add = (struct net_set){ 0 };
 	return 0;
+}
+
+void net_set_cancel(struct net_set *a, struct net_set *b)
+{
+	size_t i = 0, j = 0, kept_a = 0, kept_b = 0;
+
+	order(a);
+	order(b);
+	while (i < a->count || j < b->count) {
+		int which = i == a->count   ? 1
+			    : j == b->count ? -1
+					    : net_item_compare(&a->items[i], &b->items[j]);
+
+		if (which < 0)
+			a->items[kept_a++] = a->items[i];
+		else if (which > 0)
+			b->items[kept_b++] = b->items[j];
+		i += which <= 0;
+		j += which >= 0;
+	}
+	a->count = kept_a;
+	b->count = kept_b;
 }
 
 static void move_items(struct net_set *set, size_t to, size_t from, size_t count)

@@ -243,6 +243,39 @@ static void sets_agree_with_flags(void **state)
 	}
 }
 
+/* Against counts. */
+static void what_both_have_cancels(void **state)
+{
+	unsigned seed = 20261122;
+
+	(void)state;
+	print_message("seed %u\n", seed);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		CLEANUP(net_set_done) struct net_set a = { 0 };
+		CLEANUP(net_set_done) struct net_set b = { 0 };
+		int left[UNIVERSE] = { 0 };
+
+		for (unsigned n = rand_r(&seed) % 256; n > 0; n--) {
+			unsigned which = (unsigned)rand_r(&seed) % UNIVERSE;
+			struct net_item item = nth(which);
+			bool to_a = rand_r(&seed) % 2;
+
+			assert_int_equal(net_set_append(to_a ? &a : &b, &item), 0);
+			left[which] += to_a ? 1 : -1;
+		}
+		net_set_cancel(&a, &b);
+		for (unsigned i = 0; i < UNIVERSE; i++) {
+			struct net_item item = nth(i);
+			int count = 0;
+
+			for (size_t j = 0; j < a.count; j++)
+				count += net_item_compare(&a.items[j], &item) == 0;
+			assert_int_equal(count, left[i] > 0 ? left[i] : 0);
+			assert_int_equal(net_set_contains(&b, &item), left[i] < 0);
+		}
+	}
+}
+
 static void a_set_is_bounded(void **state)
 {
 	CLEANUP(net_set_done) struct net_set set = { 0 };
@@ -261,7 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checks_name_the_member), cmocka_unit_test(texts_tell_no_secret),
 		cmocka_unit_test(padding_does_not_count), cmocka_unit_test(sets_agree_with_flags),
-		cmocka_unit_test(a_set_is_bounded),
+		cmocka_unit_test(what_both_have_cancels), cmocka_unit_test(a_set_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

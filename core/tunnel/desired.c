@@ -8,12 +8,22 @@
 #include "tunnel/forwards6.h"
 #include "tunnel/wan.h"
 
-/* What the parts have in common: computed once for each call. */
+/* What the parts have in common: computed at most once for each call. */
 struct desired {
 	const json_t *document;
-	struct wan_addresses addresses;
+	struct wan_addresses addresses; /* by own_addresses() */
+	bool has_addresses;
 	struct net_set *to;
 };
+
+/* Edits of many parts that have nothing to do with them are spared the work. */
+static const struct wan_addresses *own_addresses(struct desired *d)
+{
+	if (!d->has_addresses)
+		wan_addresses(d->document, &d->addresses);
+	d->has_addresses = true;
+	return &d->addresses;
+}
 
 static int read_key(const json_t *object, const char *name, uint8_t ret[NET_KEY_SIZE])
 {
@@ -68,7 +78,7 @@ static int desired_egress(struct desired *d, const json_t *pinned, uint32_t sour
 	struct net_item item;
 	uint32_t wan;
 
-	if (!text || ip_v4_parse(text, &wan) < 0 || !wan_is_own(&d->addresses, wan))
+	if (!text || ip_v4_parse(text, &wan) < 0 || !wan_is_own(own_addresses(d), wan))
 		return 0;
 	memset(&item, 0, sizeof(item));
 	item.kind = NET_EGRESS;
@@ -177,7 +187,7 @@ static int desired_relayed(struct desired *d, const char *key)
 		return 0;
 	forward.external = ip_to_v4(&external.address);
 	forward.external_port = forward.target_port = external.port;
-	local = wan_local(&d->addresses, forward.external);
+	local = wan_local(own_addresses(d), forward.external);
 	forward.target = local;
 	return local == forward.external ? 0 : append_forward(d, &forward, forward.external);
 }
@@ -196,7 +206,7 @@ static int desired_forward(struct desired *d, const char *key, const json_t *val
 		return 0;
 	if (document_is_relayed(value))
 		return desired_relayed(d, key);
-	local = wan_local(&d->addresses, forward.external);
+	local = wan_local(own_addresses(d), forward.external);
 	r = append_forward(d, &forward, local);
 	if (r == 0 && local != forward.external)
 		r = append_forward(d, &forward, forward.external);
@@ -321,7 +331,6 @@ int desired_at(const json_t *document, const char *pointer, struct net_set *to)
 	struct desired d = { .document = document, .to = to };
 	const char *rest;
 
-	wan_addresses(document, &d.addresses);
 	if (below(pointer, "/wg/subnets", &rest))
 		return desired_in_subnets(&d, rest);
 	if (below(pointer, "/wg/key", &rest) || below(pointer, "/wg/port", &rest))

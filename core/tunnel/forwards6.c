@@ -3,6 +3,8 @@
 #include "tunnel/forward_ports.h"
 #include "tunnel/wan.h"
 
+#define REPLACED_MIN 100 /* entries to remove: more are one operation, with what stays */
+
 static json_t *all_of(const json_t *document)
 {
 	return json_object_get(document, FORWARDS6);
@@ -147,26 +149,59 @@ int forwards6_add(struct job *job, const json_t *params, const struct endpoint *
 	return r;
 }
 
-/* Removes the entries that @chosen names. They are looked for in a copy, which stays as it is. */
-static int remove_chosen(struct job *job,
-			 bool (*chosen)(const json_t *document,
-					const struct document_forward6 *forward,
-					const json_t *entry, uint32_t device),
-			 uint32_t device)
+typedef bool (*chooser)(const json_t *document, const struct document_forward6 *forward,
+			const json_t *entry, uint32_t device);
+
+/* One operation in place of thousands. Takes @all. 0, 1 where two entries share a port, or a negative errno. */
+static int replace_all(struct job *job, json_t *all, struct fault *fault)
 {
-	json_t *all = json_copy(all_of(job_document(job)));
+	if (json_object_size(all) > 0)
+		return job_put(job, "/" FORWARDS6, all, fault);
+	json_decref(all);
+	return job_remove(job, "/" FORWARDS6);
+}
+
+/* The names of the entries that @chosen picks. */
+static json_t *choose(const json_t *document, chooser chosen, uint32_t device)
+{
+	json_t *names = json_array();
 	const json_t *entry;
 	const char *key;
-	int r = 0;
 
-	json_object_foreach(all, key, entry) {
+	json_object_foreach(all_of(document), key, entry) {
 		struct document_forward6 forward;
 
-		if (r == 0 && document_forward6(key, entry, &forward) &&
-		    chosen(job_document(job), &forward, entry, device))
-			r = forwards6_remove(job, key);
+		if (!document_forward6(key, entry, &forward) ||
+		    !chosen(document, &forward, entry, device))
+			continue;
+		if (json_array_append_new(names, json_string(key)) < 0) {
+			json_decref(names);
+			return NULL;
+		}
 	}
-	json_decref(all);
+	return names;
+}
+
+/* Removes the entries that @chosen picks. */
+static int remove_chosen(struct job *job, chooser chosen, uint32_t device)
+{
+	json_t *names = choose(job_document(job), chosen, device), *rest = NULL;
+	const json_t *name;
+	size_t i;
+	int r = names ? 0 : -ENOMEM;
+
+	if (json_array_size(names) > REPLACED_MIN) {
+		rest = json_copy(all_of(job_document(job)));
+		r = rest ? 0 : -ENOMEM;
+	}
+	json_array_foreach(names, i, name)
+		if (r == 0)
+			r = rest ? json_object_del(rest, json_string_value(name))
+				 : forwards6_remove(job, json_string_value(name));
+	if (r == 0 && rest)
+		r = replace_all(job, TAKE_PTR(rest), NULL);
+	json_decref(rest);
+	json_decref(names);
 	return r;
 }
 
@@ -207,58 +242,95 @@ static void move(struct ip_address *address, const struct ip_prefix *from,
 		memcpy(address->bytes, to->address.bytes, DOCUMENT_IPV6_LENGTH / 8);
 }
 
+/* The member as it is to be, gathered and put as one: thousands of operations would hold others up. */
+struct following {
+	const json_t *document;
+	const struct ip_prefix *from, *to;
+	json_t *all; /* the new member */
+	struct forward_ports *ports; /* of it */
+	bool any; /* entry has changed */
+};
+
 /* A pinhole goes with the device's address; from an address of the internet to a local one it becomes a
  * forward of this machine, where there is an address for that. */
-static int follow_one(struct job *job, const char *key, const json_t *entry,
-		      const struct ip_prefix *from, const struct ip_prefix *to, struct fault *fault)
+static int moved_entry(const struct following *f, const struct document_forward6 *forward,
+		       const json_t *entry, struct endpoint *ret_external, json_t **ret,
+		       struct fault *fault)
 {
-	struct document_forward6 forward;
-	struct endpoint external = { 0 }, target = { 0 };
-	char external_text[IP_TEXT_MAX], target_text[IP_TEXT_MAX];
+	struct endpoint external = { .address = forward->external, .port = forward->external_port };
+	struct endpoint target = { .address = forward->target, .port = forward->target_port };
+	char text[IP_TEXT_MAX];
 	json_t *moved;
-	int r;
+	int r = 0;
 
-	if (!document_forward6(key, entry, &forward) || !ip_prefix_contains(from, &forward.target))
-		return 0;
-	external = (struct endpoint){ .address = forward.external, .port = forward.external_port };
-	target = (struct endpoint){ .address = forward.target, .port = forward.target_port };
-	move(&target.address, from, to);
-	if (ip_equal(&forward.external, &forward.target)) {
-		r = default_external(job_document(job), &target.address, &external.address, fault);
-		if (r < 0)
-			return r;
-	}
+	move(&target.address, f->from, f->to);
+	if (ip_equal(&forward->external, &forward->target))
+		r = default_external(f->document, &target.address, &external.address, fault);
+	if (r < 0)
+		return r;
 	moved = json_copy((json_t *)entry);
-	if (!moved || json_object_set_new(moved, "target",
-					  json_string(endpoint_format(&target, target_text))) < 0) {
+	if (!moved ||
+	    json_object_set_new(moved, "target", json_string(endpoint_format(&target, text))) < 0) {
 		json_decref(moved);
 		return -ENOMEM;
 	}
-	r = forwards6_remove(job, key);
-	if (r < 0) {
-		json_decref(moved);
-		return r;
-	}
-	r = forwards6_put(job, endpoint_format(&external, external_text), moved, fault);
+	*ret_external = external;
+	*ret = moved;
+	return 0;
+}
+
+/* Adds an entry, which is taken, under the name that it has now. */
+static int gather(struct following *f, const char *key, json_t *entry, struct fault *fault)
+{
+	int r = json_object_get(f->all, key) ? 1 : forward_ports_take(f->ports, key, entry, fault);
+
+	if (r == 0 && json_object_set(f->all, key, entry) < 0)
+		r = -ENOMEM;
+	json_decref(entry);
 	return r != 1 ? r
 		      : fault_set(fault, FAULT_INVALID_REQUEST,
 				  "ipv6: two port forwards would both become %s; remove one of "
 				  "them first",
-				  external_text);
+				  key);
+}
+
+static int follow_one(struct following *f, const char *key, const json_t *entry,
+		      struct fault *fault)
+{
+	struct document_forward6 forward;
+	struct endpoint external = { 0 };
+	char text[IP_TEXT_MAX];
+	json_t *moved = NULL;
+	int r;
+
+	if (!document_forward6(key, entry, &forward) ||
+	    !ip_prefix_contains(f->from, &forward.target))
+		return gather(f, key, json_incref((json_t *)entry), fault);
+	r = moved_entry(f, &forward, entry, &external, &moved, fault);
+	if (r < 0)
+		return r;
+	f->any = true;
+	return gather(f, endpoint_format(&external, text), moved, fault);
 }
 
 int forwards6_follow(struct job *job, const struct ip_prefix *from, const struct ip_prefix *to,
 		     struct fault *fault)
 {
-	json_t *all = json_copy(all_of(job_document(job)));
+	struct following f = { .document = job_document(job), .from = from, .to = to };
 	const json_t *entry;
 	const char *key;
-	int r = 0;
+	int r = forward_ports_new(&f.ports);
 
-	json_object_foreach(all, key, entry)
+	f.all = json_object();
+	if (!f.all)
+		r = -ENOMEM;
+	json_object_foreach(all_of(f.document), key, entry)
 		if (r == 0)
-			r = follow_one(job, key, entry, from, to, fault);
-	json_decref(all);
+			r = follow_one(&f, key, entry, fault);
+	if (r == 0 && f.any)
+		r = replace_all(job, TAKE_PTR(f.all), fault);
+	json_decref(f.all);
+	(void)forward_ports_free(f.ports);
 	return r;
 }
 

@@ -158,6 +158,96 @@ static void they_follow_their_network(void **state)
 	assert_string_equal(target_of(f, DEVICE6 ":7000"), DEVICE6 ":7000");
 }
 
+/* Pinholes of single ports, from 1000 on, to a device: enabled ones and others by turns. */
+static json_t *many_pinholes(void)
+{
+	json_t *all = json_object(), *entry;
+
+	for (size_t i = 0; i < MANY; i++) {
+		char key[64];
+
+		(void)snprintf(key, sizeof(key), DEVICE6 ":%zu", 1000 + i);
+		entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target", key,
+				  "label", "enabled", i % 2 == 0, "count", 1, "auto", 0);
+		assert_int_equal(json_object_set_new(all, key, entry), 0);
+	}
+	return all;
+}
+
+/* To a network whose devices are reached by this machine's address, of which it has one. */
+static int change_to_local(struct job *job, const json_t *params, struct fault *fault)
+{
+	json_t *gateways =
+		json_pack("{s:{s:{s:[s]}}}", "eth0", "ipInfo", "subnets", "2001:db8:e::7/64");
+	int r = job_put(job, "/gateways", gateways, fault);
+
+	return r < 0 ? r : change_network(job, params, fault);
+}
+
+static struct change set_local_network(struct fixture *f)
+{
+	struct change change = { .f = f, .from = NETWORK "/64", .to = "fd00:d:1:2::/64" };
+
+	carry_out(&change, change_to_local);
+	return change;
+}
+
+static void two_pinholes_do_not_become_one_forward(void **state)
+{
+	struct fixture *f = *state;
+
+	call(f, "port-forward.add", "'externalPort':7000,'target':'" DEVICE6 ":7000','count':10");
+	call(f, "port-forward.add", "'externalPort':7009,'target':'[" NETWORK "3]:7009'");
+	assert_non_null(
+		strstr(set_local_network(f).details, "would both become [2001:db8:e::7]:7009"));
+	assert_string_equal(target_of(f, DEVICE6 ":7000"), DEVICE6 ":7000");
+	call(f, "port-forward.remove", "'source':'[" NETWORK "3]:7009'");
+	assert_int_equal(set_local_network(f).result, 0);
+	assert_string_equal(target_of(f, "[2001:db8:e::7]:7000"), "[fd00:d:1:2::2]:7000");
+	assert_int_equal(json_object_size(all_of(f)), 1);
+}
+
+static int put_many(struct job *job, const json_t *params, struct fault *fault)
+{
+	return job_put(job, "/" FORWARDS6, many_pinholes(), fault);
+}
+
+/* Whether all are at an address, their targets and their ports too. */
+static void assert_many_at(struct fixture *f, const char *address)
+{
+	char key[64], params[128];
+
+	assert_int_equal(json_object_size(all_of(f)), MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		(void)snprintf(key, sizeof(key), "[%s]:%zu", address, 1000 + i);
+		assert_string_equal(target_of(f, key), key);
+	}
+	(void)snprintf(params, sizeof(params), "'externalPort':999,'target':'[%s]:999','count':2",
+		       address);
+	refused(f, params, "overlaps the port forward");
+}
+
+static void ten_thousand_follow_their_network(void **state)
+{
+	struct fixture *f = *state;
+	struct change change = { .f = f };
+
+	carry_out(&change, put_many);
+	assert_many_at(f, NETWORK "2");
+	assert_int_equal(set_network(f, NETWORK "/64", "2001:db8:d:2::/64").result, 0);
+	assert_many_at(f, "2001:db8:d:2::2");
+	/* One that the network refuses leaves all of them where they were. */
+	f->fail_next = 1;
+	assert_int_equal(set_network(f, "2001:db8:d:2::/64", NETWORK "/64").result, 0);
+	assert_many_at(f, "2001:db8:d:2::2");
+	call(f, "port-forward.add", "'externalPort':7000,'target':'[2001:db8:d:2::3]:7000'");
+	call(f, "device.remove", "'subnet':'172.29.5.1/24','ip':'" SERVER "'");
+	assert_int_equal(json_object_size(all_of(f)), 1);
+	change = (struct change){ .f = f };
+	carry_out(&change, forget);
+	assert_null(all_of(f));
+}
+
 static void without_a_network_they_go(void **state)
 {
 	struct fixture *f = *state;
@@ -232,6 +322,8 @@ int main(void)
 		TEST(ports_are_not_shared),
 		TEST(a_refusal_of_the_network_takes_no_ports),
 		TEST(they_follow_their_network),
+		TEST(two_pinholes_do_not_become_one_forward),
+		TEST(ten_thousand_follow_their_network),
 		TEST(without_a_network_they_go),
 		cmocka_unit_test(a_whole_document_is_checked),
 	};

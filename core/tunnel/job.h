@@ -29,9 +29,8 @@ struct job {
 	/* Of edits. */
 	int (*change)(struct job *job, const json_t *params, struct fault *fault);
 	struct store_txn *txn;
-	struct net_set before; /* items of the parts that were touched, before and after */
-	struct net_set after;
-	struct net_set remove; /* their difference */
+	struct net_set
+		remove; /* items of the parts that were touched, before and after; then their difference */
 	struct net_set add;
 	bool whole; /* all parts are compared, not those that were touched */
 	bool refusable; /* of the daemon's own: that the network refuses it undoes it */

@@ -93,8 +93,6 @@ void job_done(struct job *job, json_t *result, struct fault *fault)
 	else if (failed)
 		log_error("%s", fault->details);
 	json_decref(result);
-	net_set_done(&job->before);
-	net_set_done(&job->after);
 	net_set_done(&job->remove);
 	net_set_done(&job->add);
 	fault_done(&job->fault);
@@ -276,6 +274,8 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 		r = forward_ports_take(ports, text_string(&key), value, fault);
 	if (r != 0 && old)
 		(void)forward_ports_take(ports, text_string(&key), old, NULL);
+	if (forwards6_is(text_string(&key))) /* the index is of IPv4 */
+		return r;
 	if (r == 0 && old)
 		forward_index_remove(job->tunnel->index, text_string(&key), old);
 	if (r == 0 && value)
@@ -283,32 +283,15 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 	return r;
 }
 
+/* Adds to @set what hangs on a part of the document now, each item once. */
 static int note_items(struct job *job, const char *pointer, struct net_set *set)
 {
-	return job->whole ? 0 : desired_at(job_document(job), pointer, set);
-}
-
-/* Takes an item out of an unsorted set. Whether it was there. */
-static bool take_item(struct net_set *set, const struct net_item *item)
-{
-	for (size_t i = 0; i < set->count; i++) {
-		if (net_item_compare(&set->items[i], item) != 0)
-			continue;
-		set->items[i] = set->items[--set->count];
-		return true;
-	}
-	return false;
-}
-
-/* What this edit itself has made so far was not there before it, and is noted anew after the change. */
-static int note_before(struct job *job, const char *pointer)
-{
 	CLEANUP(net_set_done) struct net_set now = { 0 };
-	int r = note_items(job, pointer, &now);
+	int r = job->whole ? 0 : desired_at(job_document(job), pointer, &now);
 
+	net_set_sort(&now);
 	for (size_t i = 0; i < now.count && r == 0; i++)
-		if (!take_item(&job->after, &now.items[i]))
-			r = net_set_append(&job->before, &now.items[i]);
+		r = net_set_append(set, &now.items[i]);
 	return r;
 }
 
@@ -317,13 +300,13 @@ int job_put(struct job *job, const char *pointer, json_t *value, struct fault *f
 	int r = value ? move_ports(job, pointer, value, fault) : -ENOMEM;
 
 	if (r == 0)
-		r = note_before(job, pointer);
+		r = note_items(job, pointer, &job->remove);
 	if (r != 0) {
 		json_decref(value);
 		return r;
 	}
 	r = store_put(job->txn, pointer, value);
-	return r < 0 ? r : note_items(job, pointer, &job->after);
+	return r < 0 ? r : note_items(job, pointer, &job->add);
 }
 
 int job_remove(struct job *job, const char *pointer)
@@ -331,11 +314,11 @@ int job_remove(struct job *job, const char *pointer)
 	int r = move_ports(job, pointer, NULL, NULL);
 
 	if (r == 0)
-		r = note_before(job, pointer);
+		r = note_items(job, pointer, &job->remove);
 	if (r == 0)
 		r = store_remove(job->txn, pointer);
 	return r < 0 ? r
-		     : note_items(job, pointer, &job->after); /* what hangs on it from elsewhere */
+		     : note_items(job, pointer, &job->add); /* what hangs on it from elsewhere */
 }
 
 static void recount_ports(struct tunnel *tunnel)
@@ -436,17 +419,21 @@ static void on_network_synced(void *context, const struct fault *fault,
 	edit_commit(job);
 }
 
-/* Tells start-netd the difference; everything, where it is not in step with the document anyway. */
+/* Tells start-netd the difference; everything, where it is not in step with the document anyway. Each step of the
+ * edit noted what was there before it and after it: what one step made and another took away again cancels. */
 static void edit_network(struct job *job)
 {
 	struct tunnel *tunnel = job->tunnel;
 	CLEANUP(fault_done) struct fault fault = { 0 };
-	int r = job->whole ? desired_at(job_document(job), "", &job->after) : 0;
+	int r = job->whole ? desired_at(job_document(job), "", &job->add) : 0;
 
-	net_set_sort(&job->before);
-	net_set_sort(&job->after);
-	if (r == 0)
-		r = net_set_difference(&job->before, &job->after, &job->remove, &job->add);
+	if (job->whole) {
+		net_set_sort(&job->remove);
+		net_set_sort(&job->add);
+	}
+	net_set_cancel(&job->remove, &job->add);
+	net_set_sort(&job->remove);
+	net_set_sort(&job->add);
 	if (r == 0 && !tunnel->in_sync) {
 		r = sync_whole(tunnel, on_network_synced, job);
 	} else if (r == 0 && job->remove.count + job->add.count == 0) {
@@ -468,7 +455,7 @@ static void edit_begin(struct job *job)
 	int r = store_begin(job->tunnel->store, &job->txn);
 
 	if (r == 0 && job->whole)
-		r = desired_at(job_document(job), "", &job->before);
+		r = desired_at(job_document(job), "", &job->remove);
 	if (r == 0)
 		r = job->change(job, params, &fault);
 	if (r == 0) {
