@@ -7,23 +7,11 @@
 #define SET aead_avx2
 #define NAME "AVX2"
 #define WIDTH 32
-#define TARGET __attribute__((target("avx2")))
-#define INLINE static inline __attribute__((always_inline, target("avx2")))
+#define TARGET __attribute__((target("avx2,bmi2")))
+#define INLINE static inline __attribute__((always_inline, target("avx2,bmi2")))
 #define UNROLL _Pragma("GCC unroll 16") /* so that the vectors of a loop stay in registers */
 
 typedef uint32_t words __attribute__((vector_size(WIDTH)));
-typedef uint64_t limbs __attribute__((vector_size(WIDTH)));
-typedef limbs factors;
-
-INLINE factors to_factors(limbs v)
-{
-	return v;
-}
-
-INLINE limbs multiply_add(limbs sum, factors a, factors b)
-{
-	return sum + (limbs)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-}
 
 /* Whole bytes are moved, which takes one instruction. */
 INLINE words rotate(words v, int bits)
@@ -65,18 +53,6 @@ INLINE void transpose(words rows[8])
 	}
 }
 
-/* 16 bytes of each of four packets, as their lower and upper halves. */
-INLINE void load_pairs(const uint8_t *const from[4], size_t at, limbs *low, limbs *high)
-{
-	__m256i even =
-		_mm256_loadu2_m128i((const void *)(from[2] + at), (const void *)(from[0] + at));
-	__m256i odd =
-		_mm256_loadu2_m128i((const void *)(from[3] + at), (const void *)(from[1] + at));
-
-	*low = (limbs)_mm256_unpacklo_epi64(even, odd);
-	*high = (limbs)_mm256_unpackhi_epi64(even, odd);
-}
-
-#include "wireguard/aead_lanes_code.h"
+#include "wireguard/aead_interleaved_code.h"
 
 #endif

@@ -8,7 +8,7 @@ size_t aead_lanes_supported(const struct aead_lanes *ret[AEAD_LANES_SETS])
 	/* These ask the operating system, too, whether it keeps the registers. */
 	if (__builtin_cpu_supports("avx512f"))
 		ret[count++] = &aead_avx512;
-	if (__builtin_cpu_supports("avx2"))
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
 		ret[count++] = &aead_avx2;
 #elif defined(__aarch64__)
 	ret[count++] = &aead_neon; /* each of them has it */

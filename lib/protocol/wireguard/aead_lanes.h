@@ -1,9 +1,10 @@
 /*
  * ChaCha20-Poly1305 of several packets at once, by a processor's vectors
  *
- * Inside this folder; aead.h chooses among these and libcrypto. One algorithm (aead_lanes_code.h) for
- * several instruction sets, each in a file of its own. The time that a call takes depends on the sizes
- * of the packets alone.
+ * Inside this folder; aead.h chooses among these and libcrypto. The key stream is one code for several
+ * instruction sets (aead_chacha_code.h), each in a file of its own. Tags are made in vectors, too
+ * (aead_lanes_code.h), or on AVX2 beside them (aead_interleaved_code.h). The time that a call takes
+ * depends on the sizes of the packets alone.
  */
 #pragma once
 

@@ -4,19 +4,13 @@
  * A file for an instruction set defines these and includes this once:
  *
  *	SET		name of the struct aead_lanes
- *	TARGET		attribute that lets the compiler use the instructions
- *	WIDTH		bytes of a vector: 16, 32 or 64
- *	words		vector of 32-bit numbers; limbs, of 64-bit numbers
+ *	limbs		vector of 64-bit numbers
  *	factors		vector of the 64-bit lanes' lower halves, where these are factors
- *	to_factors(), multiply_add(), rotate(), transpose(), load_pairs()	see their uses
+ *	to_factors(), multiply_add(), load_pairs()	see their uses
  *
- * Two parts:
+ * and what aead_chacha_code.h wants, which makes the key stream.
  *
- * ChaCha20 (RFC 8439 section 2.3) makes a block of key stream in each lane of 32 bits. A lane belongs to
- * no packet: the blocks of all packets of a group stand in one row, and each pass takes the next of
- * them, so that short packets and the ends of long ones leave no lane idle.
- *
- * Poly1305 (section 2.5) runs over the packets side by side, one in each 64-bit lane of two vectors, with
+ * Poly1305 (RFC 8439 section 2.5) runs over the packets side by side, one in each 64-bit lane of two vectors, with
  * numbers of 130 bits in five limbs of 26. Lanes have keys of their own, so no powers of the key are
  * needed, and two vectors in turn hide the latency of the multiplications. Where the sizes differ, a
  * lane that is through keeps its value while the others go on.
@@ -25,129 +19,19 @@
  */
 #pragma once
 
-#include <string.h>
+#include "wireguard/aead_chacha_code.h"
 
-#include "base/secret.h"
-
-#define BLOCKS (WIDTH / 4) /* of ChaCha20 in a pass */
-#define PIECES (16 / BLOCKS) /* vectors that one block of it fills */
 #define HALF (WIDTH / 8) /* packets of one vector of Poly1305 */
-#define GROUP (2 * HALF)
-#define BLOCK 64 /* of ChaCha20 */
-#define STEP 16 /* of Poly1305 */
-#define POLY_KEY 32
 #define LIMBS 5
 #define LIMB_BITS 26
 #define LIMB_MASK ((UINT64_C(1) << LIMB_BITS) - 1)
-
-/* --- ChaCha20 --- */
-
-/* Blocks that are made in one pass. */
-struct pass {
-	uint32_t block[BLOCKS];
-	uint32_t counter_low[BLOCKS];
-	uint32_t counter_high[BLOCKS];
-	uint8_t *data[BLOCKS];
-	size_t size[BLOCKS]; /* of what is left of the packet from there on */
-};
-
-INLINE words load_words(const void *from)
-{
-	words v;
-
-	memcpy(&v, from, sizeof(v));
-	return v;
-}
-
-INLINE void quarter_round(words *a, words *b, words *c, words *d)
-{
-	*a += *b;
-	*d = rotate(*d ^ *a, 16);
-	*c += *d;
-	*b = rotate(*b ^ *c, 12);
-	*a += *b;
-	*d = rotate(*d ^ *a, 8);
-	*c += *d;
-	*b = rotate(*b ^ *c, 7);
-}
-
-INLINE void double_round(words v[16])
-{
-	quarter_round(&v[0], &v[4], &v[8], &v[12]);
-	quarter_round(&v[1], &v[5], &v[9], &v[13]);
-	quarter_round(&v[2], &v[6], &v[10], &v[14]);
-	quarter_round(&v[3], &v[7], &v[11], &v[15]);
-	quarter_round(&v[0], &v[5], &v[10], &v[15]);
-	quarter_round(&v[1], &v[6], &v[11], &v[12]);
-	quarter_round(&v[2], &v[7], &v[8], &v[13]);
-	quarter_round(&v[3], &v[4], &v[9], &v[14]);
-}
-
-/* Piece p of the block of lane i is in @stream[p * BLOCKS + i]. */
-TARGET static void key_stream(const uint8_t key[AEAD_KEY_SIZE], const struct pass *pass,
-			      words stream[16])
-{
-	static const uint32_t constant[4] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 };
-	words start[16];
-	uint32_t numbers[8];
-
-	memcpy(numbers, key, sizeof(numbers));
-	UNROLL
-	for (int i = 0; i < 4; i++)
-		start[i] = (words){ 0 } + constant[i];
-	UNROLL
-	for (int i = 0; i < 8; i++)
-		start[4 + i] = (words){ 0 } + numbers[i];
-	start[12] = load_words(pass->block);
-	start[13] = (words){ 0 };
-	start[14] = load_words(pass->counter_low);
-	start[15] = load_words(pass->counter_high);
-	memcpy(stream, start, sizeof(start));
-	for (int i = 0; i < 10; i++)
-		double_round(stream);
-	UNROLL
-	for (int i = 0; i < 16; i++)
-		stream[i] += start[i];
-	UNROLL
-	for (int i = 0; i < PIECES; i++)
-		transpose(stream + i * BLOCKS);
-	secret_wipe(numbers, sizeof(numbers));
-}
-
-static void pass_add(struct pass *pass, int lane, const struct aead_packet *packet, uint32_t block,
-		     size_t at)
-{
-	pass->block[lane] = block;
-	pass->counter_low[lane] = (uint32_t)packet->counter;
-	pass->counter_high[lane] = (uint32_t)(packet->counter >> 32);
-	pass->data[lane] = packet->data + at;
-	pass->size[lane] = packet->size - at;
-}
 
 TARGET static void pass_run(const uint8_t key[AEAD_KEY_SIZE], const struct pass *pass, int count)
 {
 	words stream[16];
 
 	key_stream(key, pass, stream);
-	for (int i = 0; i < count; i++) {
-		uint8_t *data = pass->data[i];
-		words rest[PIECES];
-
-		if (pass->size[i] < BLOCK) {
-			UNROLL
-			for (int p = 0; p < PIECES; p++)
-				rest[p] = stream[p * BLOCKS + i];
-			for (size_t j = 0; j < pass->size[i]; j++)
-				data[j] ^= ((const uint8_t *)rest)[j];
-			continue;
-		}
-		UNROLL
-		for (int p = 0; p < PIECES; p++) {
-			words v = load_words(data + p * WIDTH) ^ stream[p * BLOCKS + i];
-
-			memcpy(data + p * WIDTH, &v, sizeof(v));
-		}
-	}
+	pass_xor(pass, count, stream);
 }
 
 /* Encrypts or decrypts, which is the same. */
@@ -171,29 +55,6 @@ static void cipher(const uint8_t key[AEAD_KEY_SIZE], const struct aead_packet *p
 	if (lane > 0)
 		pass_run(key, &pass, lane);
 }
-
-/* The key of Poly1305 is the beginning of a packet's block 0 (section 2.6). */
-TARGET static void make_poly_keys(const uint8_t key[AEAD_KEY_SIZE],
-				  const struct aead_packet *const packets[GROUP],
-				  uint8_t keys[GROUP][POLY_KEY])
-{
-	words stream[16];
-
-	for (int i = 0; i < GROUP; i += BLOCKS) {
-		struct pass pass = { 0 };
-
-		for (int j = 0; j < BLOCKS; j++)
-			pass_add(&pass, j, packets[i + j], 0, 0);
-		key_stream(key, &pass, stream);
-		for (int j = 0; j < BLOCKS; j++)
-			for (int p = 0; p * WIDTH < POLY_KEY; p++)
-				memcpy(keys[i + j] + p * WIDTH, &stream[p * BLOCKS + j],
-				       WIDTH < POLY_KEY ? WIDTH : POLY_KEY);
-	}
-	secret_wipe(stream, sizeof(stream));
-}
-
-/* --- Poly1305 --- */
 
 /* The packets of one vector: the sums so far, the keys, and five times the keys' upper limbs, for what
  * wraps around. */
@@ -395,8 +256,6 @@ TARGET static void make_tags(const struct aead_packet *const packets[GROUP],
 	}
 	secret_wipe(p, sizeof(p));
 }
-
-/* --- both --- */
 
 /* Lanes without a packet do the work of the first one again. */
 static void fill_lanes(const struct aead_packet *packets, size_t count,
