@@ -1,6 +1,7 @@
 """A pair of the same WireGuard program on both ends of a cable, and what is measured through it."""
 
 import base64
+import contextlib
 import os
 
 import product
@@ -33,6 +34,30 @@ def resident_mib(end, process):
     return max(sizes) / 1024
 
 
+@contextlib.contextmanager
+def pinned(alone, others):
+    """Processes `alone` have the first processor, and `others` and what this one starts the rest."""
+    first, *rest = sorted(os.sched_getaffinity(0))
+    before = {}
+
+    def pin(pid, processors):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            before[int(task)] = os.sched_getaffinity(int(task))
+            os.sched_setaffinity(int(task), processors)
+
+    try:
+        if rest:
+            for pid in (os.getpid(), *others):
+                pin(pid, rest)
+            for pid in alone:
+                pin(pid, {first})
+        yield
+    finally:
+        for task, processors in before.items():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(task, processors)
+
+
 class Variant:
     """A pair of the same program on both ends."""
 
@@ -59,8 +84,7 @@ class Variant:
         return resident_mib(self.server, self.process)
 
     def tcp(self, seconds, streams=1, six=False):
-        """{"speed": Gbit/s, "cost": CPU seconds of both ends for each GiB, "capacity": Gbit/s that the
-        sending end would reach with a core of its own, by its CPU time, "retransmits"}"""
+        """{"speed": Gbit/s, "cost": CPU seconds of both ends for each GiB, "retransmits"}"""
         before = self.cpu_s()
         result = self.client.host.json("iperf3", "-J", "-c", self.address(six), "-t", str(seconds),
                                        "-C", "cubic", "-P", str(streams))
@@ -70,8 +94,22 @@ class Variant:
         sender_s, receiver_s = (after - first for after, first in zip(self.cpu_s(), before))
         return {"speed": received["bits_per_second"] / 1e9,
                 "cost": (sender_s + receiver_s) / (received["bytes"] / 2**30),
-                "capacity": received["bytes"] * 8 / 1e9 / max(sender_s, TICK_S),
                 "retransmits": sent["retransmits"]}
+
+    def capacity(self, seconds):
+        """Gbit/s that the sending end would reach if it were never kept waiting, by the CPU time that it
+        takes while it has a processor of its own and all the rest another one."""
+        before, _ = self.cpu_s()
+        others = [pid for host in (self.server.host, self.client.host)
+                  for name in (self.process, "iperf3", "datagrams") for pid in host.processes(name)]
+        alone = self.client.host.processes(self.process)
+        with pinned(alone, [pid for pid in others if pid not in alone]):
+            result = self.client.host.json("iperf3", "-J", "-c", self.address(), "-t", str(seconds),
+                                           "-C", "cubic")
+        if "error" in result:
+            raise RuntimeError(result["error"])
+        after, _ = self.cpu_s()
+        return result["end"]["sum_received"]["bytes"] * 8 / 1e9 / max(after - before, TICK_S)
 
     def tcp_in_flood(self, seconds):
         """Gbit/s of one stream, while a stranger who knows the public key asks for handshakes."""
