@@ -177,16 +177,35 @@ static void find_shared(struct wg_answer *const *answers, size_t count)
 	}
 }
 
-/* Begins the second step of an answer. */
-static void begin_response(struct wg_answer *answer, struct secrets *secrets)
+/* Makes the new keys of answers that are in their second step and turn out to be wanted. */
+static void make_keys(struct wg_answer *const *answers, size_t count, struct secrets *secrets)
 {
-	if (answer->result == 0)
+	const uint8_t *private_keys[BATCH];
+	struct dh_key *keys[BATCH];
+	size_t of[BATCH];
+	size_t wanted = 0;
+	int r;
+
+	for (size_t i = 0; i < count; i++) {
+		struct wg_answer *answer = answers[i];
+
+		if (answer->step != ANSWER_WRITE || answer->result < 0)
+			continue;
 		read_timestamp(answer);
-	if (answer->result < 0)
-		return;
-	dh_clamp(answer->ephemeral);
-	answer->result = dh_key_new(answer->ephemeral, &secrets->ephemeral);
-	secret_wipe(answer->ephemeral, sizeof(answer->ephemeral));
+		if (answer->result < 0)
+			continue;
+		dh_clamp(answer->ephemeral);
+		private_keys[wanted] = answer->ephemeral;
+		of[wanted++] = i;
+	}
+	r = dh_key_new_many(private_keys, wanted, keys);
+	for (size_t i = 0; i < wanted; i++) {
+		struct wg_answer *answer = answers[of[i]];
+
+		answer->result = r;
+		secrets[of[i]].ephemeral = r == 0 ? keys[i] : NULL;
+		secret_wipe(answer->ephemeral, sizeof(answer->ephemeral));
+	}
 }
 
 static void compute_batch(struct wg_answer *const *answers, size_t count)
@@ -199,6 +218,7 @@ static void compute_batch(struct wg_answer *const *answers, size_t count)
 		secrets[i].ephemeral = NULL;
 	}
 	find_shared(answers, count);
+	make_keys(answers, count, secrets);
 	for (size_t i = 0; i < count; i++) {
 		struct wg_answer *answer = answers[i];
 
@@ -207,7 +227,6 @@ static void compute_batch(struct wg_answer *const *answers, size_t count)
 			     secrets[i].first);
 			continue;
 		}
-		begin_response(answer, &secrets[i]);
 		if (answer->result < 0)
 			continue;
 		want(&wanted, answer, secrets[i].ephemeral, answer->initiation.ephemeral,

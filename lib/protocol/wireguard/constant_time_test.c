@@ -187,6 +187,22 @@ static void test_shared_secrets_at_once(void **state)
 	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
 }
 
+static void test_public_keys_at_once(void **state)
+{
+	uint8_t private_keys[DH_AVX2_LANES][DH_SIZE], public_keys[DH_AVX2_LANES][DH_SIZE];
+	struct dh_avx2_half halves[DH_AVX2_LANES];
+
+	(void)state;
+	if (!dh_avx2_available())
+		return;
+	for (size_t i = 0; i < DH_AVX2_LANES; i++) {
+		make_secret(private_keys[i], DH_SIZE);
+		halves[i] = (struct dh_avx2_half){ private_keys[i], public_keys[i] };
+	}
+	dh_avx2_public(halves, DH_AVX2_LANES);
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
 /* The last one: valgrind does notice. */
 static void test_a_leak_is_found(void **state)
 {
@@ -210,6 +226,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_macs_of_handshakes),
 		cmocka_unit_test(test_shared_secrets_at_once),
+		cmocka_unit_test(test_public_keys_at_once),
 		cmocka_unit_test(test_a_leak_is_found),
 	};
 

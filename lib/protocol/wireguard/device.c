@@ -10,6 +10,7 @@ static int warm_up(void)
 	uint8_t bytes[DH_SIZE];
 	int r = aead_prepare();
 
+	dh_prepare();
 	if (r == 0)
 		r = dh_key_new(private_key, &key);
 	if (r < 0)

@@ -1,7 +1,7 @@
 /*
  * libsodium computes public keys, from a table of the base point: in a third of the time of libcrypto,
- * which computes shared secrets, faster than libsodium. Several of those are computed at once where the
- * processor can (dh_avx2.h), in half of the time that libcrypto takes for each, or less.
+ * which computes shared secrets, faster than libsodium. Several of either are computed at once where the
+ * processor can (dh_avx2.h), in half of the time that the libraries take for each, or less.
  */
 #include "wireguard/dh.h"
 
@@ -63,17 +63,75 @@ static EVP_PKEY *get_pair(struct dh_key *key)
 	return before;
 }
 
-int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret)
+static struct dh_key *allocate(const uint8_t private_key[DH_SIZE])
 {
 	struct dh_key *key = calloc(1, sizeof(*key));
 
 	if (!key)
-		return -ENOMEM;
-	(void)crypto_scalarmult_curve25519_base(key->public_key, private_key); /* cannot fail */
+		return NULL;
 	memcpy(key->private_key, private_key, DH_SIZE);
 	atomic_init(&key->holders, 1);
 	atomic_init(&key->pair, NULL);
+	return key;
+}
+
+/* Computes the public halves of a group of keys at once. */
+static void public_at_once(struct dh_key *const *keys, size_t count)
+{
+	struct dh_avx2_half halves[DH_AVX2_LANES];
+
+	for (size_t i = 0; i < count; i++)
+		halves[i] = (struct dh_avx2_half){ keys[i]->private_key, keys[i]->public_key };
+	dh_avx2_public(halves, count);
+}
+
+static void compute_public(struct dh_key *const *keys, size_t count)
+{
+	bool at_once = dh_avx2_available();
+
+	while (count > 0) {
+		size_t n = 1;
+
+		if (at_once && dh_avx2_pays(count)) {
+			n = count < DH_AVX2_LANES ? count : DH_AVX2_LANES;
+			public_at_once(keys, n);
+		} else { /* cannot fail */
+			(void)crypto_scalarmult_curve25519_base((*keys)->public_key,
+								(*keys)->private_key);
+		}
+		keys += n;
+		count -= n;
+	}
+}
+
+void dh_prepare(void)
+{
+	if (dh_avx2_available())
+		dh_avx2_prepare();
+}
+
+int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret)
+{
+	struct dh_key *key = allocate(private_key);
+
+	if (!key)
+		return -ENOMEM;
+	compute_public(&key, 1);
 	*ret = key;
+	return 0;
+}
+
+int dh_key_new_many(const uint8_t *const *private_keys, size_t count, struct dh_key **ret)
+{
+	for (size_t made = 0; made < count; made++) {
+		ret[made] = allocate(private_keys[made]);
+		if (ret[made])
+			continue;
+		while (made > 0)
+			dh_key_free(ret[--made]);
+		return -ENOMEM;
+	}
+	compute_public(ret, count);
 	return 0;
 }
 

@@ -21,6 +21,13 @@ void dh_clamp(uint8_t private_key[DH_SIZE]);
 /* Makes a key from its private half. Returns 0 or -ENOMEM. */
 int dh_key_new(const uint8_t private_key[DH_SIZE], struct dh_key **ret);
 
+/* Makes @count keys, in less time than one after the other where the processor can. Returns 0, or -ENOMEM
+ * and makes none. */
+int dh_key_new_many(const uint8_t *const *private_keys, size_t count, struct dh_key **ret);
+
+/* Makes now what dh_key_new_many() would make when it is called for the first time. */
+void dh_prepare(void);
+
 /* One more holder of the key, who may be another thread. Returns @key. */
 struct dh_key *dh_key_ref(struct dh_key *key);
 

@@ -1,4 +1,5 @@
-/* Several shared secrets at once: published vectors, edges, and libcrypto. */
+/* Several shared secrets and public keys at once: published vectors, edges, and the libraries. */
+#include <sodium/crypto_scalarmult_curve25519.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,12 +181,70 @@ static void edges(void **state)
 	}
 }
 
+static void assert_public_keys(uint8_t private_keys[LANES][DH_SIZE], size_t count)
+{
+	uint8_t public_keys[LANES][DH_SIZE], expected[DH_SIZE];
+	struct dh_avx2_half halves[LANES];
+
+	for (size_t i = 0; i < count; i++)
+		halves[i] = (struct dh_avx2_half){ private_keys[i], public_keys[i] };
+	dh_avx2_public(halves, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(crypto_scalarmult_curve25519_base(expected, private_keys[i]), 0);
+		assert_memory_equal(public_keys[i], expected, DH_SIZE);
+	}
+}
+
+/* Section 6.1 of RFC 7748, and what libsodium says. */
+static void public_keys(void **state)
+{
+	uint8_t private_keys[LANES][DH_SIZE] = { 0 };
+
+	(void)state;
+	if (!dh_avx2_available())
+		return;
+	unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a", private_keys[0]);
+	unhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb", private_keys[1]);
+	assert_public_keys(private_keys, LANES);
+	for (size_t round = 0; round < 500; round++) {
+		random_bytes(private_keys, sizeof(private_keys));
+		assert_public_keys(private_keys, 1 + round % LANES);
+	}
+}
+
+/* Every digit with every value, alone and in a row, so that carries run through all of the key. */
+static void digits_of_private_keys(void **state)
+{
+	uint8_t private_keys[LANES][DH_SIZE];
+
+	(void)state;
+	if (!dh_avx2_available())
+		return;
+	for (int at = 0; at < 2 * DH_SIZE; at++) {
+		for (int digit = 0; digit < 16; digit++) {
+			uint8_t byte = (uint8_t)(digit << 4 * (at % 2));
+
+			for (size_t i = 0; i < LANES; i++)
+				memset(private_keys[i],
+				       i == 2	? 17 * digit
+				       : i == 1 ? 0xff
+						: 0,
+				       DH_SIZE);
+			private_keys[0][at / 2] = byte;
+			private_keys[1][at / 2] = (uint8_t)~byte;
+			memset(private_keys[3], 17 * digit, (size_t)at / 2 + 1);
+			assert_public_keys(private_keys, LANES);
+		}
+	}
+}
+
 /* As handshakes ask for them: whatever way is chosen, the results are the same. */
 static void requests(void **state)
 {
 	(void)state;
 	for (size_t count = 0; count <= 17; count++) {
 		uint8_t private_keys[17][DH_SIZE], public_keys[17][DH_SIZE], secrets[17][DH_SIZE];
+		const uint8_t *halves[17] = { 0 };
 		struct dh_request wanted[17];
 		struct dh_key *keys[17];
 
@@ -195,11 +254,19 @@ static void requests(void **state)
 			if (i % 5 == count % 5)
 				memset(public_keys[i], 0, DH_SIZE); /* of low order */
 			dh_clamp(private_keys[i]);
-			assert_int_equal(dh_key_new(private_keys[i], &keys[i]), 0);
-			wanted[i] = (struct dh_request){ keys[i], public_keys[i], secrets[i], 1 };
+			halves[i] = private_keys[i];
 		}
+		assert_int_equal(dh_key_new_many(halves, count, keys), 0);
+		for (size_t i = 0; i < count; i++)
+			wanted[i] = (struct dh_request){ keys[i], public_keys[i], secrets[i], 1 };
 		dh_shared_many(wanted, count);
 		for (size_t i = 0; i < count; i++) {
+			uint8_t public_key[DH_SIZE], expected[DH_SIZE];
+
+			dh_key_public(keys[i], public_key);
+			assert_int_equal(
+				crypto_scalarmult_curve25519_base(expected, private_keys[i]), 0);
+			assert_memory_equal(public_key, expected, DH_SIZE);
 			assert_int_equal(wanted[i].result, i % 5 == count % 5 ? -EKEYREJECTED : 0);
 			if (wanted[i].result == 0)
 				assert_as_libcrypto(private_keys[i], public_keys[i], secrets[i]);
@@ -213,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),	 cmocka_unit_test(a_thousand_in_a_row),
 		cmocka_unit_test(random_groups), cmocka_unit_test(edges),
+		cmocka_unit_test(public_keys),	 cmocka_unit_test(digits_of_private_keys),
 		cmocka_unit_test(requests),
 	};
 
