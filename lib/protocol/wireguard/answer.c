@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "wireguard/message.h"
 
-#define BATCH 8 /* answers that are computed together */
+#define BATCH NOISE_MANY /* answers that are computed together */
 
 int answers_init(struct wg_device *device)
 {
@@ -121,39 +121,6 @@ static void compute_wanted(struct wanted *wanted)
 	wanted->count = 0;
 }
 
-static void read_initiation(struct wg_answer *answer, const uint8_t secret[DH_SIZE])
-{
-	uint8_t self[DH_SIZE];
-
-	dh_key_public(answer->identity, self);
-	answer->result = noise_read_initiation(&answer->handshake, self, secret,
-					       &answer->initiation, answer->remote_static);
-}
-
-/* The secret of the static keys is known: is the initiation the peer's, and a new one? */
-static void read_timestamp(struct wg_answer *answer)
-{
-	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
-
-	answer->result = noise_read_timestamp(&answer->handshake, answer->shared,
-					      &answer->initiation, timestamp);
-	if (answer->result < 0)
-		return;
-	if (memcmp(timestamp, answer->timestamp, sizeof(timestamp)) <= 0)
-		answer->result = -ESTALE;
-	memcpy(answer->timestamp, timestamp, sizeof(timestamp));
-}
-
-static void write_response(struct wg_answer *answer, const struct secrets *secrets)
-{
-	uint8_t ephemeral[DH_SIZE];
-
-	dh_key_public(secrets->ephemeral, ephemeral);
-	answer->result = noise_write_response(&answer->handshake, ephemeral, secrets->first,
-					      secrets->second, answer->preshared_key,
-					      &answer->response, &answer->keys);
-}
-
 /* What is computed once for each peer: the secret of the static keys. */
 static void find_shared(struct wg_answer *const *answers, size_t count)
 {
@@ -177,13 +144,43 @@ static void find_shared(struct wg_answer *const *answers, size_t count)
 	}
 }
 
-/* Makes the new keys of answers that are in their second step and turn out to be wanted. */
+/* The secrets of the static keys are known: which initiations are the peers', and new ones? */
+static void read_timestamps(struct wg_answer *const *answers, size_t count)
+{
+	uint8_t timestamps[BATCH][NOISE_TIMESTAMP_SIZE];
+	struct noise_proof proofs[BATCH];
+	struct wg_answer *of[BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct wg_answer *answer = answers[i];
+
+		if (answer->step != ANSWER_WRITE || answer->result < 0)
+			continue;
+		proofs[n] = (struct noise_proof){ &answer->handshake, answer->shared,
+						  &answer->initiation, timestamps[n], 0 };
+		of[n++] = answer;
+	}
+	noise_read_timestamps(proofs, n);
+	for (size_t i = 0; i < n; i++) {
+		struct wg_answer *answer = of[i];
+
+		answer->result = proofs[i].result;
+		if (answer->result < 0)
+			continue;
+		if (memcmp(timestamps[i], answer->timestamp, NOISE_TIMESTAMP_SIZE) <= 0)
+			answer->result = -ESTALE;
+		memcpy(answer->timestamp, timestamps[i], NOISE_TIMESTAMP_SIZE);
+	}
+}
+
+/* Makes the new keys of answers that are in their second step and still wanted. */
 static void make_keys(struct wg_answer *const *answers, size_t count, struct secrets *secrets)
 {
 	const uint8_t *private_keys[BATCH];
 	struct dh_key *keys[BATCH];
 	size_t of[BATCH];
-	size_t wanted = 0;
+	size_t n = 0;
 	int r;
 
 	for (size_t i = 0; i < count; i++) {
@@ -191,21 +188,69 @@ static void make_keys(struct wg_answer *const *answers, size_t count, struct sec
 
 		if (answer->step != ANSWER_WRITE || answer->result < 0)
 			continue;
-		read_timestamp(answer);
-		if (answer->result < 0)
-			continue;
 		dh_clamp(answer->ephemeral);
-		private_keys[wanted] = answer->ephemeral;
-		of[wanted++] = i;
+		private_keys[n] = answer->ephemeral;
+		of[n++] = i;
 	}
-	r = dh_key_new_many(private_keys, wanted, keys);
-	for (size_t i = 0; i < wanted; i++) {
+	r = dh_key_new_many(private_keys, n, keys);
+	for (size_t i = 0; i < n; i++) {
 		struct wg_answer *answer = answers[of[i]];
 
 		answer->result = r;
 		secrets[of[i]].ephemeral = r == 0 ? keys[i] : NULL;
 		secret_wipe(answer->ephemeral, sizeof(answer->ephemeral));
 	}
+}
+
+/* Ends the first step. */
+static void read_initiations(struct wg_answer *const *answers, size_t count,
+			     const struct secrets *secrets)
+{
+	struct noise_reading readings[BATCH];
+	uint8_t self[BATCH][DH_SIZE];
+	struct wg_answer *of[BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct wg_answer *answer = answers[i];
+
+		if (answer->step != ANSWER_READ || answer->result < 0)
+			continue;
+		dh_key_public(answer->identity, self[n]);
+		readings[n] = (struct noise_reading){ &answer->handshake,    self[n],
+						      secrets[i].first,	     &answer->initiation,
+						      answer->remote_static, 0 };
+		of[n++] = answer;
+	}
+	noise_read_initiations(readings, n);
+	for (size_t i = 0; i < n; i++)
+		of[i]->result = readings[i].result;
+}
+
+/* Ends the second step. */
+static void write_responses(struct wg_answer *const *answers, size_t count,
+			    const struct secrets *secrets)
+{
+	struct noise_writing writings[BATCH];
+	uint8_t ephemeral[BATCH][DH_SIZE];
+	struct wg_answer *of[BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct wg_answer *answer = answers[i];
+
+		if (answer->step != ANSWER_WRITE || answer->result < 0)
+			continue;
+		dh_key_public(secrets[i].ephemeral, ephemeral[n]);
+		writings[n] = (struct noise_writing){ &answer->handshake,    ephemeral[n],
+						      secrets[i].first,	     secrets[i].second,
+						      answer->preshared_key, &answer->response,
+						      &answer->keys,	     0 };
+		of[n++] = answer;
+	}
+	noise_write_responses(writings, n);
+	for (size_t i = 0; i < n; i++)
+		of[i]->result = writings[i].result;
 }
 
 static void compute_batch(struct wg_answer *const *answers, size_t count)
@@ -218,6 +263,7 @@ static void compute_batch(struct wg_answer *const *answers, size_t count)
 		secrets[i].ephemeral = NULL;
 	}
 	find_shared(answers, count);
+	read_timestamps(answers, count);
 	make_keys(answers, count, secrets);
 	for (size_t i = 0; i < count; i++) {
 		struct wg_answer *answer = answers[i];
@@ -235,13 +281,10 @@ static void compute_batch(struct wg_answer *const *answers, size_t count)
 		     secrets[i].second);
 	}
 	compute_wanted(&wanted);
-	for (size_t i = 0; i < count; i++) {
-		if (answers[i]->result == 0 && answers[i]->step == ANSWER_READ)
-			read_initiation(answers[i], secrets[i].first);
-		else if (answers[i]->result == 0)
-			write_response(answers[i], &secrets[i]);
+	read_initiations(answers, count, secrets);
+	write_responses(answers, count, secrets);
+	for (size_t i = 0; i < count; i++)
 		dh_key_free(secrets[i].ephemeral);
-	}
 	secret_wipe(secrets, sizeof(secrets));
 }
 

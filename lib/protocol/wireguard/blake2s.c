@@ -5,24 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/secret.h"
-
-static const uint32_t initial[8] = {
-	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
-};
-
-static const uint8_t sigma[10][16] = {
-	{ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 },
-	{ 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
-	{ 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4 },
-	{ 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8 },
-	{ 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13 },
-	{ 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9 },
-	{ 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11 },
-	{ 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10 },
-	{ 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5 },
-	{ 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
-};
+#include "wireguard/blake2s_constants.h"
 
 static uint32_t rotate_right(uint32_t x, int bits)
 {
@@ -51,7 +34,7 @@ static void compress(struct blake2s *s, const uint8_t block[BLAKE2S_BLOCK], bool
 	for (int i = 0; i < 16; i++)
 		m[i] = le32toh(m[i]);
 	memcpy(v, s->h, sizeof(s->h));
-	memcpy(v + 8, initial, sizeof(initial));
+	memcpy(v + 8, blake2s_initial, sizeof(blake2s_initial));
 	v[12] ^= (uint32_t)s->counted;
 	v[13] ^= (uint32_t)(s->counted >> 32);
 	if (last)
@@ -59,7 +42,7 @@ static void compress(struct blake2s *s, const uint8_t block[BLAKE2S_BLOCK], bool
 		/* Unrolled, the permutation costs nothing and the state stays in registers: twice as fast. */
 #pragma GCC unroll 10
 	for (int i = 0; i < 10; i++) {
-		const uint8_t *p = sigma[i];
+		const uint8_t *p = blake2s_sigma[i];
 
 		mix(v, 0, 4, 8, 12, m[p[0]], m[p[1]]);
 		mix(v, 1, 5, 9, 13, m[p[2]], m[p[3]]);
@@ -78,7 +61,7 @@ void blake2s_init(struct blake2s *s, size_t size, const void *key, size_t key_si
 {
 	assert(size >= 1 && size <= BLAKE2S_SIZE && key_size <= BLAKE2S_SIZE);
 	*s = (struct blake2s){ .size = size };
-	memcpy(s->h, initial, sizeof(initial));
+	memcpy(s->h, blake2s_initial, sizeof(blake2s_initial));
 	s->h[0] ^= 0x01010000 ^ (uint32_t)key_size << 8 ^ (uint32_t)size;
 	if (key_size > 0) { /* the key is a block of its own before the message */
 		memcpy(s->block, key, key_size);

@@ -14,7 +14,7 @@
 #include "base/secret.h"
 #include "wireguard/aead.h"
 #include "wireguard/aead_lanes.h"
-#include "wireguard/blake2s.h"
+#include "wireguard/blake2s_many.h"
 #include "wireguard/cookie.h"
 #include "wireguard/dh.h"
 #include "wireguard/dh_avx2.h"
@@ -112,6 +112,27 @@ static void test_hashes(void **state)
 		blake2s_hmac(first, key, sizeof(key), data[0], sizes[i]);
 		blake2s_kdf(key, data[0], sizes[i], first, second, third);
 	}
+	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
+}
+
+static void test_hashes_at_once(void **state)
+{
+	uint8_t keys[BLAKE2S_MANY][BLAKE2S_SIZE], first[BLAKE2S_MANY][BLAKE2S_SIZE];
+	uint8_t second[BLAKE2S_MANY][BLAKE2S_SIZE], third[BLAKE2S_MANY][BLAKE2S_SIZE];
+	uint8_t *at[4][BLAKE2S_MANY];
+	const uint8_t *const *const key = (const uint8_t *const *)at[0];
+
+	(void)state;
+	make_secret(keys, sizeof(keys));
+	for (size_t i = 0; i < BLAKE2S_MANY; i++) {
+		at[0][i] = keys[i];
+		at[1][i] = first[i];
+		at[2][i] = second[i];
+		at[3][i] = third[i];
+	}
+	blake2s_kdf_many(key, key, BLAKE2S_SIZE, at[1], at[2], at[3], BLAKE2S_MANY);
+	blake2s_kdf_many(key, NULL, 0, at[1], at[2], NULL, BLAKE2S_MANY);
+	blake2s_hash_many(at[1], key, key, BLAKE2S_SIZE, BLAKE2S_MANY);
 	assert_int_equal(VALGRIND_COUNT_ERRORS, 0);
 }
 
@@ -222,6 +243,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_packets_at_once),
 		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_hashes_at_once),
 		cmocka_unit_test(test_comparison),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_macs_of_handshakes),

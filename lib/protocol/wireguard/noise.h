@@ -3,8 +3,8 @@
  *
  * Only the cryptography: bodies of the two messages without type, indices and MACs. The initiator
  * keeps a struct noise_handshake between writing the initiation and reading the response; the
- * responder needs one only while it answers, and computes the shared secrets itself, perhaps those of
- * several handshakes at once. noise_handshake_done() wipes it; a zeroed one is empty.
+ * responder needs one only while it answers, takes up to NOISE_MANY at once through each step, which takes
+ * less time than one after the other, and computes the shared secrets itself. noise_handshake_done() wipes it; a zeroed one is empty.
  */
 #pragma once
 
@@ -12,10 +12,11 @@
 
 #include "base/cleanup.h"
 #include "wireguard/aead.h"
-#include "wireguard/blake2s.h"
+#include "wireguard/blake2s_many.h"
 #include "wireguard/dh.h"
 
 #define NOISE_TIMESTAMP_SIZE 12
+#define NOISE_MANY BLAKE2S_MANY /* handshakes that are answered at once, at most */
 
 /* Exactly the bytes on the wire. */
 struct noise_initiation {
@@ -43,8 +44,8 @@ struct noise_keys {
 void noise_handshake_done(struct noise_handshake *handshake);
 DEFINE_CLEANUP_DONE(struct noise_handshake, noise_handshake_done);
 
-/* The functions below return 0, -EBADMSG (not authentic), -EKEYREJECTED (a public key of low order)
- * or -ENOMEM. */
+/* The functions below return, and leave as a result: 0, -EBADMSG (not authentic), -EKEYREJECTED (a public
+ * key of low order) or -ENOMEM. */
 
 /*
  * Begins a handshake. @self: our static key. @shared: the secret of both static keys.
@@ -55,24 +56,42 @@ int noise_write_initiation(struct noise_handshake *handshake, struct dh_key *sel
 			   const uint8_t timestamp[NOISE_TIMESTAMP_SIZE],
 			   uint8_t ephemeral[DH_SIZE], struct noise_initiation *ret);
 
-/*
- * Tells who an initiation claims to be from; noise_read_timestamp() proves it. @self: our static public
- * key. @secret: of our static key and the ephemeral one of the initiation.
- */
-int noise_read_initiation(struct noise_handshake *handshake, const uint8_t self[DH_SIZE],
-			  const uint8_t secret[DH_SIZE], const struct noise_initiation *from,
-			  uint8_t ret_remote_static[DH_SIZE]);
-int noise_read_timestamp(struct noise_handshake *handshake, const uint8_t shared[DH_SIZE],
-			 const struct noise_initiation *from, uint8_t ret[NOISE_TIMESTAMP_SIZE]);
+/* Who is an initiation from, as it says? noise_read_timestamps() proves it. */
+struct noise_reading {
+	struct noise_handshake *handshake; /* begins here */
+	const uint8_t *self; /* our static public key */
+	const uint8_t *secret; /* of our static key and the ephemeral one of the initiation */
+	const struct noise_initiation *from;
+	uint8_t *remote_static; /* out */
+	int result; /* out */
+};
 
-/*
- * Answers an initiation that was read. @ephemeral: our new public key. @with_ephemeral, @with_static:
- * the secrets of its private half and the other side's keys.
- */
-int noise_write_response(struct noise_handshake *handshake, const uint8_t ephemeral[DH_SIZE],
-			 const uint8_t with_ephemeral[DH_SIZE], const uint8_t with_static[DH_SIZE],
-			 const uint8_t preshared_key[DH_SIZE], struct noise_response *ret,
-			 struct noise_keys *ret_keys);
+void noise_read_initiations(struct noise_reading *readings, size_t count);
+
+/* Is it really? */
+struct noise_proof {
+	struct noise_handshake *handshake;
+	const uint8_t *shared; /* the secret of both static keys */
+	const struct noise_initiation *from;
+	uint8_t *timestamp; /* out */
+	int result; /* out */
+};
+
+void noise_read_timestamps(struct noise_proof *proofs, size_t count);
+
+/* The answer to an initiation that was read. */
+struct noise_writing {
+	struct noise_handshake *handshake; /* ends here */
+	const uint8_t *ephemeral; /* our new public key */
+	const uint8_t *with_ephemeral; /* the secrets of its private half and the other side's keys */
+	const uint8_t *with_static;
+	const uint8_t *preshared_key;
+	struct noise_response *response; /* out */
+	struct noise_keys *keys; /* out */
+	int result; /* out */
+};
+
+void noise_write_responses(struct noise_writing *writings, size_t count);
 
 /* Ends the handshake that @handshake began, which stays as it is: a forged response does no harm. */
 int noise_read_response(const struct noise_handshake *handshake, struct dh_key *self,
