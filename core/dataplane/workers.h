@@ -19,7 +19,7 @@
 #include "wireguard/device.h"
 
 #define WORKERS_MAX 16
-#define WORKERS_BATCH 8 /* answers that a worker takes at once */
+#define WORKERS_BATCH 16 /* answers that a worker takes at once */
 #define WORKERS_TAKEN_MAX 32
 #define WORKERS_NICE 15
 

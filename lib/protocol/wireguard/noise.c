@@ -1,9 +1,9 @@
 #include "wireguard/noise.h"
 
-#include <assert.h>
-
 #include "base/secret.h"
-#include "wireguard/blake2s.h"
+#include "wireguard/blake2s_many.h"
+
+#define GROUP BLAKE2S_MANY /* handshakes that take a step at once, at most */
 
 static const char construction[] = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
@@ -15,12 +15,17 @@ void noise_handshake_done(struct noise_handshake *handshake)
 	secret_wipe(handshake, sizeof(*handshake));
 }
 
-/* What follows is done for several handshakes at once, each with the value at the same place. */
+static size_t group_of(size_t count)
+{
+	return count < GROUP ? count : GROUP;
+}
+
+/* What follows is done for a group of handshakes at once, each with the value at the same place. */
 
 static void mix_hash(struct noise_handshake *const *h, const uint8_t *const *data, size_t size,
 		     size_t count)
 {
-	uint8_t *hashes[NOISE_MANY];
+	uint8_t *hashes[GROUP];
 
 	for (size_t i = 0; i < count; i++)
 		hashes[i] = h[i]->hash;
@@ -31,7 +36,7 @@ static void mix_hash(struct noise_handshake *const *h, const uint8_t *const *dat
 static void mix_values(struct noise_handshake *const *h, const uint8_t *const *values,
 		       uint8_t *const *second, uint8_t *const *third, size_t count)
 {
-	uint8_t *chaining_keys[NOISE_MANY];
+	uint8_t *chaining_keys[GROUP];
 
 	for (size_t i = 0; i < count; i++)
 		chaining_keys[i] = h[i]->chaining_key;
@@ -72,8 +77,8 @@ static void mix_preshared_key(struct noise_handshake *const *h,
 			      const uint8_t *const *preshared_keys, uint8_t *const *keys,
 			      size_t count)
 {
-	uint8_t mixed[NOISE_MANY][BLAKE2S_SIZE];
-	uint8_t *at[NOISE_MANY];
+	uint8_t mixed[GROUP][BLAKE2S_SIZE];
+	uint8_t *at[GROUP];
 
 	for (size_t i = 0; i < count; i++)
 		at[i] = mixed[i];
@@ -159,26 +164,23 @@ int noise_write_initiation(struct noise_handshake *handshake, struct dh_key *sel
 
 /* Keys for payloads, and where they are. */
 struct keys {
-	uint8_t bytes[NOISE_MANY][AEAD_KEY_SIZE];
-	uint8_t *at[NOISE_MANY];
+	uint8_t bytes[GROUP][AEAD_KEY_SIZE];
+	uint8_t *at[GROUP];
 };
 
 static void keys_init(struct keys *keys)
 {
-	for (size_t i = 0; i < NOISE_MANY; i++)
+	for (size_t i = 0; i < GROUP; i++)
 		keys->at[i] = keys->bytes[i];
 }
 
-void noise_read_initiations(struct noise_reading *readings, size_t count)
+static void read_initiations(struct noise_reading *readings, size_t count)
 {
-	const uint8_t *self[NOISE_MANY], *ephemeral[NOISE_MANY], *secret[NOISE_MANY];
-	const uint8_t *static_key[NOISE_MANY];
-	struct noise_handshake *h[NOISE_MANY];
+	const uint8_t *self[GROUP], *ephemeral[GROUP], *secret[GROUP];
+	const uint8_t *static_key[GROUP];
+	struct noise_handshake *h[GROUP];
 	struct keys keys;
 
-	assert(count <= NOISE_MANY);
-	if (count == 0)
-		return;
 	keys_init(&keys);
 	for (size_t i = 0; i < count; i++) {
 		h[i] = readings[i].handshake;
@@ -197,15 +199,20 @@ void noise_read_initiations(struct noise_reading *readings, size_t count)
 	mix_hash(h, static_key, sizeof(readings->from->static_key), count);
 }
 
-void noise_read_timestamps(struct noise_proof *proofs, size_t count)
+void noise_read_initiations(struct noise_reading *readings, size_t count)
 {
-	const uint8_t *shared[NOISE_MANY], *timestamp[NOISE_MANY];
-	struct noise_handshake *h[NOISE_MANY];
+	for (size_t n; count > 0; readings += n, count -= n) {
+		n = group_of(count);
+		read_initiations(readings, n);
+	}
+}
+
+static void read_timestamps(struct noise_proof *proofs, size_t count)
+{
+	const uint8_t *shared[GROUP], *timestamp[GROUP];
+	struct noise_handshake *h[GROUP];
 	struct keys keys;
 
-	assert(count <= NOISE_MANY);
-	if (count == 0)
-		return;
 	keys_init(&keys);
 	for (size_t i = 0; i < count; i++) {
 		h[i] = proofs[i].handshake;
@@ -220,18 +227,23 @@ void noise_read_timestamps(struct noise_proof *proofs, size_t count)
 	mix_hash(h, timestamp, sizeof(proofs->from->timestamp), count);
 }
 
-void noise_write_responses(struct noise_writing *writings, size_t count)
+void noise_read_timestamps(struct noise_proof *proofs, size_t count)
 {
-	const uint8_t *ephemeral[NOISE_MANY], *with_ephemeral[NOISE_MANY];
-	const uint8_t *with_static[NOISE_MANY], *preshared_key[NOISE_MANY];
-	const uint8_t *chaining_key[NOISE_MANY];
-	uint8_t *receive[NOISE_MANY], *send[NOISE_MANY];
-	struct noise_handshake *h[NOISE_MANY];
+	for (size_t n; count > 0; proofs += n, count -= n) {
+		n = group_of(count);
+		read_timestamps(proofs, n);
+	}
+}
+
+static void write_responses(struct noise_writing *writings, size_t count)
+{
+	const uint8_t *ephemeral[GROUP], *with_ephemeral[GROUP];
+	const uint8_t *with_static[GROUP], *preshared_key[GROUP];
+	const uint8_t *chaining_key[GROUP];
+	uint8_t *receive[GROUP], *send[GROUP];
+	struct noise_handshake *h[GROUP];
 	struct keys keys;
 
-	assert(count <= NOISE_MANY);
-	if (count == 0)
-		return;
 	keys_init(&keys);
 	for (size_t i = 0; i < count; i++) {
 		h[i] = writings[i].handshake;
@@ -253,6 +265,14 @@ void noise_write_responses(struct noise_writing *writings, size_t count)
 			seal_payload(h[i], keys.bytes[i], NULL, 0, writings[i].response->nothing);
 	/* The last step; hash and chaining key are not needed any more. */
 	blake2s_kdf_many(chaining_key, NULL, 0, receive, send, NULL, count);
+}
+
+void noise_write_responses(struct noise_writing *writings, size_t count)
+{
+	for (size_t n; count > 0; writings += n, count -= n) {
+		n = group_of(count);
+		write_responses(writings, n);
+	}
 }
 
 int noise_read_response(const struct noise_handshake *handshake, struct dh_key *self,

@@ -3,8 +3,9 @@
  *
  * Only the cryptography: bodies of the two messages without type, indices and MACs. The initiator
  * keeps a struct noise_handshake between writing the initiation and reading the response; the
- * responder needs one only while it answers, takes up to NOISE_MANY at once through each step, which takes
- * less time than one after the other, and computes the shared secrets itself. noise_handshake_done() wipes it; a zeroed one is empty.
+ * responder needs one only while it answers, and computes the shared secrets itself. It takes several
+ * handshakes at once through each step, in less time than one after the other.
+ * noise_handshake_done() wipes one; a zeroed one is empty.
  */
 #pragma once
 
@@ -12,11 +13,10 @@
 
 #include "base/cleanup.h"
 #include "wireguard/aead.h"
-#include "wireguard/blake2s_many.h"
+#include "wireguard/blake2s.h"
 #include "wireguard/dh.h"
 
 #define NOISE_TIMESTAMP_SIZE 12
-#define NOISE_MANY BLAKE2S_MANY /* handshakes that are answered at once, at most */
 
 /* Exactly the bytes on the wire. */
 struct noise_initiation {
