@@ -237,6 +237,24 @@ static const json_t *entry_of(const struct routes *routes, const char *source)
 			       source);
 }
 
+static bool is_enabled(const json_t *entry)
+{
+	return json_is_true(json_object_get(entry, "enabled"));
+}
+
+/* Whether anything of an entry is to be served. */
+static bool is_wanted(const json_t *entry)
+{
+	json_t *routes = json_object_get(entry, "routes");
+	const json_t *route;
+	const char *name;
+
+	json_object_foreach(routes, name, route)
+		if (is_enabled(route))
+			return true;
+	return !routes && document_is_relayed(entry) && is_enabled(entry);
+}
+
 /* {name: entry} of what is to be served. Returns 0 or -ENOMEM. */
 static int wanted_names(const json_t *entry, json_t **ret)
 {
@@ -244,11 +262,10 @@ static int wanted_names(const json_t *entry, json_t **ret)
 	const char *name;
 	int r = names ? 0 : -ENOMEM;
 
-	if (r == 0 && !routes && document_is_relayed(entry) &&
-	    json_is_true(json_object_get(entry, "enabled")))
+	if (r == 0 && !routes && is_wanted(entry))
 		r = json_object_set(names, DEMUX_ANY, (json_t *)entry);
 	json_object_foreach(routes, name, route)
-		if (r == 0 && json_is_true(json_object_get(route, "enabled")))
+		if (r == 0 && is_enabled(route))
 			r = json_object_set(names, name, route);
 	if (r == 0)
 		*ret = names;
@@ -266,7 +283,31 @@ static bool read_target(const json_t *entry, struct demux_target *ret)
 	return target && endpoint_parse(target, &ret->device) == 0;
 }
 
-/* Tells the demultiplexer what is different. Takes @wanted. What did not succeed is tried again. */
+/* What does not succeed is tried again. */
+static void put_name(struct relayed_port *port, const char *name, const json_t *entry)
+{
+	struct demux_target target;
+	int r = read_target(entry, &target) ? demux_port_put(port->demux, name, &target) : -EINVAL;
+
+	if (r < 0)
+		be_short(port->routes, port->source, name, r);
+}
+
+/* Tells the demultiplexer of one name. @entry: NULL: it is not to be served. */
+static void tell_name(struct relayed_port *port, const char *name, const json_t *entry)
+{
+	if (!entry) {
+		if (json_object_del(port->names, name) == 0)
+			demux_port_remove(port->demux, name);
+		return;
+	}
+	if (json_object_set(port->names, name, (json_t *)entry) == 0)
+		put_name(port, name, entry);
+	else
+		be_short(port->routes, port->source, name, -ENOMEM);
+}
+
+/* Tells the demultiplexer what is different. Takes @wanted. */
 static void tell_names(struct relayed_port *port, json_t *wanted)
 {
 	const json_t *entry;
@@ -275,15 +316,8 @@ static void tell_names(struct relayed_port *port, json_t *wanted)
 	json_object_foreach(port->names, name, entry)
 		if (!json_object_get(wanted, name))
 			demux_port_remove(port->demux, name);
-	json_object_foreach(wanted, name, entry) {
-		struct demux_target target;
-		int r = read_target(entry, &target) ? 0 : -EINVAL;
-
-		if (r == 0)
-			r = demux_port_put(port->demux, name, &target);
-		if (r < 0)
-			be_short(port->routes, port->source, name, r);
-	}
+	json_object_foreach(wanted, name, entry)
+		put_name(port, name, entry);
 	json_decref(port->names);
 	port->names = wanted;
 }
@@ -325,21 +359,21 @@ static void drop_port(struct routes *routes, struct relayed_port *port)
 
 static void ask_channel(struct routes *routes);
 
-/* Takes @wanted, which has a name. */
+/* An entry of which anything is wanted. */
 static void follow_wanted(struct routes *routes, const char *source, enum demux_port_kind kind,
-			  json_t *wanted)
+			  const json_t *entry)
 {
 	struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
+	json_t *wanted = NULL;
 
 	if (!port)
 		port = make_port(routes, source, kind);
-	if (port) {
-		tell_names(port, wanted);
-		follow_listener(port);
+	if (!port || wanted_names(entry, &wanted) < 0) {
+		be_short(routes, source, "all", -ENOMEM);
 		return;
 	}
-	json_decref(wanted);
-	be_short(routes, source, "all", -ENOMEM);
+	tell_names(port, wanted);
+	follow_listener(port);
 }
 
 static void follow_entry(struct routes *routes, const char *source)
@@ -347,21 +381,38 @@ static void follow_entry(struct routes *routes, const char *source)
 	struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
 	const json_t *entry = entry_of(routes, source);
 	enum demux_port_kind kind = json_object_get(entry, "routes") ? DEMUX_SHARED : DEMUX_PLAIN;
-	json_t *wanted;
+	bool wanted = is_wanted(entry);
 
-	if (wanted_names(entry, &wanted) < 0) {
-		be_short(routes, source, "all", -ENOMEM);
-		return;
-	}
-	if (port && (json_object_size(wanted) == 0 || port->kind != kind))
+	if (port && (!wanted || port->kind != kind))
 		drop_port(routes, port);
-	if (json_object_size(wanted) > 0 && routes->demux) {
-		follow_wanted(routes, source, kind, wanted);
+	if (wanted && routes->demux)
+		follow_wanted(routes, source, kind, entry);
+	else if (wanted)
+		ask_channel(routes);
+}
+
+/* One name of an entry. The others are as they were, and are not looked at: there may be thousands. */
+static void follow_name(struct routes *routes, const char *source, const char *name)
+{
+	struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
+	const json_t *all = json_object_get(entry_of(routes, source), "routes");
+	const json_t *route = json_object_get(all, name);
+
+	if (!port && !is_enabled(route))
+		return;
+	if (!port && !routes->demux) {
+		ask_channel(routes);
 		return;
 	}
-	if (json_object_size(wanted) > 0)
-		ask_channel(routes);
-	json_decref(wanted);
+	if (!port || port->kind != DEMUX_SHARED || !all) {
+		follow_entry(routes, source);
+		return;
+	}
+	tell_name(port, name, is_enabled(route) ? route : NULL);
+	if (json_object_size(port->names) == 0)
+		drop_port(routes, port);
+	else
+		follow_listener(port);
 }
 
 /* --- who waits --- */
@@ -371,16 +422,13 @@ static bool is_settled(const struct routes *routes, const char *source, bool *re
 {
 	const struct relayed_port *port = map_get(&routes->by_source, source, strlen(source));
 	struct endpoint wanted;
-	json_t *names = NULL;
 
 	if (port) {
 		wanted = wanted_endpoint(port);
 		*ret_bound = port->listening && same_endpoint(&port->bound, &wanted);
 		return *ret_bound || !port->binding;
 	}
-	*ret_bound = wanted_names(entry_of(routes, source), &names) == 0 &&
-		     json_object_size(names) == 0;
-	json_decref(names);
+	*ret_bound = !is_wanted(entry_of(routes, source));
 	return *ret_bound || !routes->asking;
 }
 
@@ -507,20 +555,34 @@ static void try_again_later(struct routes *routes)
 	(void)uv_timer_start(&routes->retry, on_retry, ROUTES_RETRY_S * 1000, 0);
 }
 
-/* The first member of a path of a patch is the entry's key, which needs no unescaping. */
+/* Copies a token of a path, which needs no unescaping: an entry's key, a host name. False: it is too long. */
+static bool read_token(const char *path, char *to, size_t to_size)
+{
+	size_t size = strcspn(path, "/");
+
+	if (size >= to_size)
+		return false;
+	memcpy(to, path, size);
+	to[size] = '\0';
+	return true;
+}
+
+/* A path of a patch. False: it says nothing of one entry alone. */
 static bool follow_path(struct routes *routes, const char *path)
 {
-	char source[IP_TEXT_MAX];
-	size_t size;
+	static const char below[] = "/routes/";
+	char source[IP_TEXT_MAX], name[ROUTES_NAME_MAX];
+	const char *rest;
 
-	if (!path || path[0] != '/')
+	if (!path || path[0] != '/' || !read_token(path + 1, source, sizeof(source)))
 		return false;
-	size = strcspn(path + 1, "/");
-	if (size >= sizeof(source))
+	rest = path + 1 + strlen(source);
+	if (strncmp(rest, below, strlen(below)) != 0)
+		follow_entry(routes, source);
+	else if (read_token(rest + strlen(below), name, sizeof(name)))
+		follow_name(routes, source, name);
+	else
 		return false;
-	memcpy(source, path + 1, size);
-	source[size] = '\0';
-	follow_entry(routes, source);
 	return true;
 }
 

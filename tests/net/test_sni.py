@@ -304,6 +304,28 @@ def test_open_connections_end_with_their_route(shared):
 
 # Methods
 
+def test_one_of_thousands_of_names_is_changed_alone(shared):
+    """Ten thousand names come by one edit, and go; among them one is added, disabled and removed like any."""
+    many, call = 10000, shared.tunnel.call
+    call("db.apply", expr=f'.portForwards["{KEY}"].routes += ([range(0; {many}) | {{"key": "n\\(.).example.org", '
+                          f'"value": {{"target": "{SERVER}:8443", "label": null, "enabled": true, "auto": false}}}}] '
+                          "| from_entries)")
+    assert ask(shared.stranger, f"n{many - 1}.example.org") == ("second", Lab.STRANGER)
+    assert ask(shared.stranger, "git.example.com") == ("server", Lab.STRANGER)
+    for name in ("new.example.org", "n7.example.org"):
+        if name.startswith("new"):
+            add(shared, f"{SERVER}:443", name)
+        assert ask(shared.stranger, name)
+        for enabled in (False, True):
+            call("port-forward.set-enabled", source=KEY, hostname=name, enabled=enabled)
+            assert bool(ask(shared.stranger, name)) == enabled
+        call("port-forward.remove", source=KEY, hostname=name)
+        assert ask(shared.stranger, name) is None
+    call("db.apply", expr=f'.portForwards["{KEY}"].routes |= with_entries(select(.key | startswith("n") | not))')
+    assert ask(shared.stranger, "n8.example.org") is None
+    assert ask(shared.stranger, "git.example.com") == ("server", Lab.STRANGER)
+
+
 def test_methods_of_routes(shared):
     cli = shared.tunnel.cli
     routes = shared.tunnel.forwards()[KEY]["routes"]
