@@ -2,7 +2,7 @@
  * What the owner wants of the network, as a set of items
  *
  * The state that the kernel is to have is a set of small typed records. The document yields them
- * (core/tunnel/desired.h), start-netd carries them out (core/network). A set is sorted and holds no
+ * (core/document/desired.h), start-netd carries them out (core/network). A set is sorted and holds no
  * item twice, so that two sets compare in one pass and a change is the difference of two sets.
  *
  * Items hold secrets (keys): sets wipe their memory.

@@ -6,14 +6,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "document/wan.h"
 #include "igd/ssdp.h"
 #include "pcp/nat_pmp.h"
 #include "pcp/pcp.h"
-#include "tunnel/forwards6.h"
 #include "tunnel/igd_service.h"
 #include "tunnel/job.h"
 #include "tunnel/port_mapper.h"
-#include "tunnel/wan.h"
 
 #define MS_PER_S 1000
 #define IPV6_BIT (1U << LEASE_VIAS) /* PCP over IPv6 */
@@ -92,7 +91,7 @@ static int note_entry(const json_t *document, const char *key, const json_t *ent
 	if (!json_is_true(json_object_get(entry, "auto")) || !json_is_object(lease) ||
 	    lease_left(lease, now) == 0)
 		return 0;
-	if (!forwards6_is(key))
+	if (!document_is_forward6(key))
 		return document_route(key, entry, &forward)
 			       ? append(to, forward.target, via_of(lease))
 			       : 0;
@@ -134,7 +133,7 @@ static void merge(const json_t *document, struct targets *targets)
 
 static int collect(const json_t *document, struct targets *to)
 {
-	static const char *const members[] = { "portForwards", FORWARDS6 };
+	static const char *const members[] = { "portForwards", DOCUMENT_FORWARDS6 };
 	const json_t *entry, *route;
 	const char *key, *name;
 	struct lease_clock now;

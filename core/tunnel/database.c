@@ -3,9 +3,9 @@
 
 #include "codec/jq.h"
 #include "codec/pointer.h"
-#include "tunnel/migrations.h"
+#include "document/migrations.h"
+#include "document/redact.h"
 #include "tunnel/port_mapper.h"
-#include "tunnel/redact.h"
 
 /* What is at a pointer is part of the document still: it is serialised before the next edit. */
 int database_part(const struct store *store, const char *pointer, bool secrets, json_t **ret)
@@ -134,7 +134,7 @@ int database_apply_local(struct rpc_client *client, const json_t *params, json_t
 		return 0;
 	r = open_file(params, &store, fault);
 	if (r == 0)
-		r = store_migrate(store, tunnel_migrations, fault);
+		r = store_migrate(store, document_migrations, fault);
 	if (r == 0)
 		r = jq_run_now(param_string(params, "expr"), store_document(store), NULL, &document,
 			       fault);

@@ -15,7 +15,6 @@
 
 #include "codec/pointer.h"
 #include "rpc/dispatch.h"
-#include "tunnel/forwards6.h"
 #include "tunnel/job.h"
 #include "tunnel/port_mapper.h"
 
@@ -200,7 +199,7 @@ static inline void set_ipv6(struct fixture *f, const char *network)
 
 static inline const json_t *forward6(struct fixture *f, const char *key)
 {
-	return json_object_get(store_get(f->tunnel->store, "/" FORWARDS6), key);
+	return json_object_get(store_get(f->tunnel->store, "/" DOCUMENT_FORWARDS6), key);
 }
 
 static inline const json_t *forward(struct fixture *f, const char *port)

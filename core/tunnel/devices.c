@@ -4,10 +4,10 @@
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
-#include "tunnel/client_config.h"
+#include "document/client_config.h"
+#include "document/redact.h"
+#include "document/wan.h"
 #include "tunnel/records.h"
-#include "tunnel/redact.h"
-#include "tunnel/wan.h"
 
 static int find_device(const json_t *document, const json_t *params, struct document_subnet *subnet,
 		       uint32_t *ret_address, struct fault *fault)

@@ -1,10 +1,10 @@
 /* port-forward.*, tunnel.md 2.7, 1.7 and 4.6 */
 #include "tunnel/job.h"
 
-#include "tunnel/forward_ports.h"
+#include "document/forward_ports.h"
+#include "document/wan.h"
 #include "tunnel/forwards6.h"
 #include "tunnel/routes.h"
-#include "tunnel/wan.h"
 
 static const json_t *all_forwards(const json_t *document)
 {
@@ -14,8 +14,10 @@ static const json_t *all_forwards(const json_t *document)
 /* A forward by its name, of either family. */
 static json_t *entry_of(const json_t *document, const char *key)
 {
-	return json_object_get(
-		json_object_get(document, forwards6_is(key) ? FORWARDS6 : "portForwards"), key);
+	return json_object_get(json_object_get(document, document_is_forward6(key)
+								 ? DOCUMENT_FORWARDS6
+								 : "portForwards"),
+			       key);
 }
 
 static int conflict_fault(const json_t *document, const char *key, const json_t *value,
@@ -35,7 +37,7 @@ static int put_forward(struct job *job, const char *key, json_t *value, struct f
 	json_t *kept = json_incref(value);
 	int r;
 
-	if (forwards6_is(key)) {
+	if (document_is_forward6(key)) {
 		json_decref(kept);
 		return forwards6_put(job, key, value, fault);
 	}
@@ -51,7 +53,7 @@ static int remove_forward(struct job *job, const char *key)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 
-	if (forwards6_is(key))
+	if (document_is_forward6(key))
 		return forwards6_remove(job, key);
 	document_pointer(&pointer, "portForwards", key, NULL);
 	return job_remove(job, text_string(&pointer));
@@ -135,12 +137,12 @@ static int add_route(struct job *job, const json_t *params, const char *key, con
 		     struct fault *fault)
 {
 	const char *target = param_string(params, "target"), *present;
-	char name[ROUTES_NAME_MAX];
+	char name[DOCUMENT_ROUTE_NAME_MAX];
 	const json_t *route;
 	json_t *added;
 	int r;
 
-	if (routes_name(text, name) < 0)
+	if (document_route_name(text, name) < 0)
 		return fault_set(fault, FAULT_INVALID_REQUEST,
 				 "sni: %s is not a host name, such as git.example.com or "
 				 "*.example.com",
@@ -243,9 +245,9 @@ int forwards_remove_route(struct job *job, const char *key, const char *hostname
 }
 
 /* As it is kept, so far as it is a name: else there is none such. */
-static const char *hostname_kept(const char *hostname, char to[ROUTES_NAME_MAX])
+static const char *hostname_kept(const char *hostname, char to[DOCUMENT_ROUTE_NAME_MAX])
 {
-	return hostname && routes_name(hostname, to) == 0 ? to : hostname;
+	return hostname && document_route_name(hostname, to) == 0 ? to : hostname;
 }
 
 /* What is not there needs no removing. */
@@ -254,7 +256,7 @@ static int change_remove(struct job *job, const json_t *params, struct fault *fa
 	const char *key = param_string(params, "source");
 	const char *hostname = param_string(params, "hostname");
 	const json_t *entry = entry_of(job_document(job), key);
-	char kept[ROUTES_NAME_MAX];
+	char kept[DOCUMENT_ROUTE_NAME_MAX];
 
 	if (!entry)
 		return 0;
@@ -268,7 +270,7 @@ static int member_pointer(const struct job *job, const json_t *params, const cha
 			  struct text *to, struct fault *fault)
 {
 	const char *key = param_string(params, "source");
-	char kept[ROUTES_NAME_MAX];
+	char kept[DOCUMENT_ROUTE_NAME_MAX];
 	const char *hostname = hostname_kept(param_string(params, "hostname"), kept);
 	const json_t *entry = entry_of(job_document(job), key);
 	const json_t *routes = json_object_get(entry, "routes");
@@ -283,8 +285,9 @@ static int member_pointer(const struct job *job, const json_t *params, const cha
 	if (routes)
 		document_pointer(to, "portForwards", key, "routes", hostname, member, NULL);
 	else
-		document_pointer(to, forwards6_is(key) ? FORWARDS6 : "portForwards", key, member,
-				 NULL);
+		document_pointer(to,
+				 document_is_forward6(key) ? DOCUMENT_FORWARDS6 : "portForwards",
+				 key, member, NULL);
 	return 0;
 }
 

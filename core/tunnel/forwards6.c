@@ -1,13 +1,13 @@
 #include "tunnel/forwards6.h"
 
-#include "tunnel/forward_ports.h"
-#include "tunnel/wan.h"
+#include "document/forward_ports.h"
+#include "document/wan.h"
 
 #define REPLACED_MIN 100 /* entries to remove: more are one operation, with what stays */
 
 static json_t *all_of(const json_t *document)
 {
-	return json_object_get(document, FORWARDS6);
+	return json_object_get(document, DOCUMENT_FORWARDS6);
 }
 
 int forwards6_put(struct job *job, const char *key, json_t *value, struct fault *fault)
@@ -16,7 +16,7 @@ int forwards6_put(struct job *job, const char *key, json_t *value, struct fault 
 	json_t *first;
 	int r;
 
-	document_pointer(&pointer, FORWARDS6, NULL);
+	document_pointer(&pointer, DOCUMENT_FORWARDS6, NULL);
 	if (!all_of(job_document(job))) {
 		first = json_object();
 		if (json_object_set_new(first, key, value) < 0) {
@@ -40,23 +40,9 @@ int forwards6_remove(struct job *job, const char *key)
 
 	if (!json_object_get(all, key))
 		return 0;
-	document_pointer(&pointer, FORWARDS6, json_object_size(all) > 1 ? key : NULL, NULL);
+	document_pointer(&pointer, DOCUMENT_FORWARDS6, json_object_size(all) > 1 ? key : NULL,
+			 NULL);
 	return job_remove(job, text_string(&pointer));
-}
-
-static int check_ports(uint32_t external, uint32_t target, uint32_t count, struct fault *fault)
-{
-	if (count == 0)
-		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
-	if (external + count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from external port %u on pass 65535", count,
-				 external);
-	if (target + count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from target port %u on pass 65535", count,
-				 target);
-	return 0;
 }
 
 /* A device with an address of the internet needs no other. */
@@ -117,7 +103,7 @@ int forwards6_add(struct job *job, const json_t *params, const struct endpoint *
 				 param_string(params, "target"));
 	r = read_external(job_document(job), params, target, &external, fault);
 	if (r == 0)
-		r = check_ports(external.port, target->port, count, fault);
+		r = document_check_span(external.port, target->port, count, fault);
 	if (r < 0)
 		return r;
 	if (!ip_equal(&external.address, &target->address) &&
@@ -156,9 +142,9 @@ typedef bool (*chooser)(const json_t *document, const struct document_forward6 *
 static int replace_all(struct job *job, json_t *all, struct fault *fault)
 {
 	if (json_object_size(all) > 0)
-		return job_put(job, "/" FORWARDS6, all, fault);
+		return job_put(job, "/" DOCUMENT_FORWARDS6, all, fault);
 	json_decref(all);
-	return job_remove(job, "/" FORWARDS6);
+	return job_remove(job, "/" DOCUMENT_FORWARDS6);
 }
 
 /* The names of the entries that @chosen picks. */
@@ -332,40 +318,4 @@ int forwards6_follow(struct job *job, const struct ip_prefix *from, const struct
 	json_decref(f.all);
 	(void)forward_ports_free(f.ports);
 	return r;
-}
-
-int forwards6_check(const json_t *document, struct fault *fault)
-{
-	const json_t *entry;
-	const char *key;
-
-	json_object_foreach(all_of(document), key, entry) {
-		CLEANUP(text_done) struct text path = { 0 };
-		CLEANUP(fault_done) struct fault inner = { 0 };
-		struct document_forward6 forward;
-		struct endpoint endpoint = { 0 };
-		char spelled[IP_TEXT_MAX];
-
-		document_pointer(&path, FORWARDS6, key, NULL);
-		if (!document_forward6(key, entry, &forward))
-			return fault_set(fault, FAULT_DESERIALIZATION, "%s: is no port forward",
-					 text_string(&path));
-		endpoint.address = forward.external;
-		endpoint.port = forward.external_port;
-		if (strcmp(endpoint_format(&endpoint, spelled), key) != 0)
-			return fault_set(fault, FAULT_DESERIALIZATION, "%s: must be spelled %s",
-					 text_string(&path), spelled);
-		endpoint.address = forward.target;
-		endpoint.port = forward.target_port;
-		if (strcmp(endpoint_format(&endpoint, spelled),
-			   json_string_value(json_object_get(entry, "target"))) != 0)
-			return fault_set(fault, FAULT_DESERIALIZATION,
-					 "%s/target: must be spelled %s", text_string(&path),
-					 spelled);
-		if (check_ports(forward.external_port, forward.target_port, forward.count, &inner) <
-		    0)
-			return fault_set(fault, FAULT_DESERIALIZATION, "%s/%s", text_string(&path),
-					 inner.details);
-	}
-	return 0;
 }

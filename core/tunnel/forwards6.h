@@ -11,14 +11,6 @@
 
 #include "tunnel/job.h"
 
-#define FORWARDS6 "portForwards6"
-
-/* Whether the name of a forward is one of IPv6. */
-static inline bool forwards6_is(const char *source)
-{
-	return source[0] == '[';
-}
-
 /* port-forward.add with an IPv6 target. 0, or a negative errno with a fault. */
 int forwards6_add(struct job *job, const json_t *params, const struct endpoint *target,
 		  struct fault *fault);
@@ -38,6 +30,3 @@ int forwards6_follow(struct job *job, const struct ip_prefix *from, const struct
 
 /* Closes what a device opened by itself; what the owner disabled stays as it is. */
 int forwards6_close_automatic(struct job *job, uint32_t device);
-
-/* Whether all entries of a document are in order, each for itself. 0, or -EPROTO with a fault. */
-int forwards6_check(const json_t *document, struct fault *fault);

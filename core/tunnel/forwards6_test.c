@@ -2,7 +2,6 @@
 #include "tunnel/forwards6.h"
 
 #include "tunnel/device_test.h"
-#include "tunnel/forward_ports.h"
 
 #define NETWORK "2001:db8:d:1::"
 #define DEVICE6 "[" NETWORK "2]"
@@ -82,7 +81,7 @@ static void refused(struct fixture *f, const char *params, const char *words)
 
 static const json_t *all_of(const struct fixture *f)
 {
-	return store_get(f->tunnel->store, "/" FORWARDS6);
+	return store_get(f->tunnel->store, "/" DOCUMENT_FORWARDS6);
 }
 
 static const char *target_of(const struct fixture *f, const char *key)
@@ -209,7 +208,7 @@ static void two_pinholes_do_not_become_one_forward(void **state)
 
 static int put_many(struct job *job, const json_t *params, struct fault *fault)
 {
-	return job_put(job, "/" FORWARDS6, many_pinholes(), fault);
+	return job_put(job, "/" DOCUMENT_FORWARDS6, many_pinholes(), fault);
 }
 
 /* Whether all are at an address, their targets and their ports too. */
@@ -261,59 +260,6 @@ static void without_a_network_they_go(void **state)
 	assert_null(all_of(f));
 }
 
-static json_t *document_with(size_t count, const char *last_key, const char *last_target)
-{
-	json_t *all = json_object(), *entry;
-
-	for (size_t i = 0; i < count; i++) {
-		char key[64];
-
-		(void)snprintf(key, sizeof(key), "[2001:db8::7]:%zu", 1000 + i);
-		entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target",
-				  DEVICE6 ":80", "label", "enabled", 1, "count", 1, "auto", 0);
-		assert_int_equal(json_object_set_new(all, key, entry), 0);
-	}
-	entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target", last_target,
-			  "label", "enabled", 1, "count", 5, "auto", 0);
-	assert_int_equal(json_object_set_new(all, last_key, entry), 0);
-	return json_pack("{s:o}", FORWARDS6, all);
-}
-
-/* Each for itself, and all against each other: without looking at every pair of ten thousand. */
-static void a_whole_document_is_checked(void **state)
-{
-	static const struct {
-		const char *key;
-		const char *target;
-		const char *fault; /* NULL: it is good */
-	} cases[] = {
-		{ "[2001:db8::8]:1000", DEVICE6 ":80", NULL },
-		{ "[2001:db8::7]:996", DEVICE6 ":80", "shares a port with [2001:db8::7]:1000" },
-		{ "[2001:db8::7]:995", DEVICE6 ":80", NULL },
-		{ "[2001:DB8::8]:1", DEVICE6 ":80", "must be spelled [2001:db8::8]:1" },
-		{ "[2001:db8::8]:1", "[2001:db8:d:1:0::2]:80",
-		  "/target: must be spelled " DEVICE6 ":80" },
-		{ "[2001:db8::8]:65535", DEVICE6 ":80", "pass 65535" },
-		{ "[2001:db8::8]:1", "10.59.0.2:80", "is no port forward" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		json_t *document = document_with(MANY, cases[i].key, cases[i].target);
-		CLEANUP(forward_ports_free) struct forward_ports *ports = NULL;
-		CLEANUP(fault_done) struct fault fault = { 0 };
-		int r = forwards6_check(document, &fault);
-
-		assert_int_equal(forward_ports_new(&ports), 0);
-		if (r == 0)
-			r = forward_ports_add_all(ports, document, &fault);
-		if (r == 0 ? cases[i].fault != NULL
-			   : !cases[i].fault || !strstr(fault.details, cases[i].fault))
-			fail_msg("%s: %s", cases[i].key, r == 0 ? "good" : fault.details);
-		json_decref(document);
-	}
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, teardown)
@@ -325,7 +271,6 @@ int main(void)
 		TEST(two_pinholes_do_not_become_one_forward),
 		TEST(ten_thousand_follow_their_network),
 		TEST(without_a_network_they_go),
-		cmocka_unit_test(a_whole_document_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,14 @@
 #include "base/clock.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
+#include "document/forward_index.h"
+#include "document/wan.h"
 #include "igd/description.h"
 #include "igd/soap.h"
 #include "igd/ssdp.h"
-#include "tunnel/forward_index.h"
 #include "tunnel/job.h"
 #include "tunnel/port_mapper.h"
 #include "tunnel/rate_limiter.h"
-#include "tunnel/wan.h"
 
 #define RESULTS_MAX 8
 #define ANSWER_MAX 32768

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "tunnel/document.h"
+#include "document/document.h"
 #include "tunnel/tunnel.h"
 
 struct access;

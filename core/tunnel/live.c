@@ -8,10 +8,9 @@
 #include "base/text.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
-#include "tunnel/forwards6.h"
+#include "document/wan.h"
 #include "tunnel/names.h"
 #include "tunnel/routes.h"
-#include "tunnel/wan.h"
 #include "tunnel/web_listener.h"
 
 /* A device that kept its session alive spoke within this time (REJECT_AFTER_TIME of WireGuard). */
@@ -331,7 +330,7 @@ static int compare_ports(const void *a, const void *b)
 static int note_forwards(struct live *live, const json_t *document)
 {
 	json_t *forwards = json_object_get(document, "portForwards");
-	json_t *forwards6 = json_object_get(document, FORWARDS6);
+	json_t *forwards6 = json_object_get(document, DOCUMENT_FORWARDS6);
 	struct document_forward6 forward6;
 	struct wan_addresses addresses;
 	struct document_forward plain;
@@ -876,7 +875,7 @@ static int report_routes(const struct live *live, const char *source, const json
 
 static json_t *report_forwards(const struct live *live, const json_t *document)
 {
-	static const char *const members[] = { "portForwards", FORWARDS6 };
+	static const char *const members[] = { "portForwards", DOCUMENT_FORWARDS6 };
 	json_t *list = json_array();
 	const json_t *entry;
 	const char *source;

@@ -2,9 +2,9 @@
 #include "tunnel/port_mapper_internal.h"
 
 #include "base/secret.h"
-#include "tunnel/forward_index.h"
+#include "document/forward_index.h"
+#include "document/wan.h"
 #include "tunnel/forwards6.h"
-#include "tunnel/wan.h"
 
 #define OTHER_PORTS_TRIED 64
 #define OTHER_PORT_MIN 1024
@@ -19,7 +19,7 @@ static const json_t *forwards_of(const json_t *document)
 
 static const char *member_of(const char *key)
 {
-	return forwards6_is(key) ? FORWARDS6 : "portForwards";
+	return document_is_forward6(key) ? DOCUMENT_FORWARDS6 : "portForwards";
 }
 
 json_t *mapping_entry(const json_t *document, const char *key)
@@ -67,7 +67,7 @@ static int put_entry(const struct mapping *m, json_t *entry)
 {
 	CLEANUP(text_done) struct text pointer = { 0 };
 
-	if (forwards6_is(m->key))
+	if (document_is_forward6(m->key))
 		return entry ? forwards6_put(m->job, m->key, entry, m->fault) : -ENOMEM;
 	document_pointer(&pointer, "portForwards", m->key, NULL);
 	return job_put(m->job, text_string(&pointer), entry, m->fault);
@@ -141,7 +141,7 @@ static void usage6(const struct mapping *m, unsigned *ret_forwards, unsigned *re
 	const char *key;
 
 	*ret_forwards = *ret_ports = 0;
-	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
+	json_object_foreach(json_object_get(job_document(m->job), DOCUMENT_FORWARDS6), key, entry) {
 		struct document_forward6 forward;
 
 		if (!mapping_is_automatic(entry) || !leads_to_asker6(m, key, entry, &forward))
@@ -284,7 +284,7 @@ static uint16_t port_it_has6(const struct mapping *m, const struct ip_address *e
 	const json_t *entry;
 	const char *key;
 
-	json_object_foreach(json_object_get(job_document(m->job), FORWARDS6), key, entry) {
+	json_object_foreach(json_object_get(job_document(m->job), DOCUMENT_FORWARDS6), key, entry) {
 		struct document_forward6 forward;
 
 		if (leads_to_asker6(m, key, entry, &forward) &&
@@ -406,7 +406,7 @@ int mapping_release(const struct mapping *m, const char *key, const json_t *entr
 		return -ENOMEM;
 	if (!json_is_null(rest) || !mapping_is_enabled(entry))
 		return put_member(m, key, "lease", rest);
-	if (forwards6_is(key))
+	if (document_is_forward6(key))
 		return forwards6_remove(m->job, key);
 	document_pointer(&pointer, "portForwards", key, NULL);
 	return job_remove(m->job, text_string(&pointer));
@@ -458,7 +458,7 @@ static int remove_chosen(struct mapping *m, const struct forward_reference *all,
 /* The same of IPv6. They are looked for in a copy, which stays as it is. */
 static int remove_chosen6(struct mapping *m, enum choice choice, bool *ret_found)
 {
-	json_t *all = json_copy(json_object_get(job_document(m->job), FORWARDS6));
+	json_t *all = json_copy(json_object_get(job_document(m->job), DOCUMENT_FORWARDS6));
 	const json_t *entry;
 	const char *key;
 	int r = 0;

@@ -1,12 +1,12 @@
 #include "tunnel/pcp_service.h"
 
 #include "base/clock.h"
+#include "document/wan.h"
 #include "pcp/nat_pmp.h"
 #include "pcp/pcp.h"
 #include "tunnel/job.h"
 #include "tunnel/port_mapper.h"
 #include "tunnel/rate_limiter.h"
-#include "tunnel/wan.h"
 
 struct pcp_service {
 	struct tunnel *tunnel;

@@ -329,7 +329,7 @@ static void pcp_over_ipv6_is_for_oneself(void **state)
 	call(asked.f, "device.set-auto-port-forward",
 	     "'subnet':'172.29.5.1/24','ip':'" SERVER "','enabled':false");
 	expect6(&asked, NETWORK6 "2", NETWORK6 "1", MAP6 ANY6, "02810002");
-	assert_null(store_get(asked.f->tunnel->store, "/" FORWARDS6));
+	assert_null(store_get(asked.f->tunnel->store, "/" DOCUMENT_FORWARDS6));
 	(void)pcp_service_free(asked.service);
 }
 

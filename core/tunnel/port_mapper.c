@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/map.h"
-#include "tunnel/forwards6.h"
 #include "tunnel/port_mapper_internal.h"
 #include "tunnel/routes.h"
 
@@ -41,7 +40,7 @@ struct port_mapper {
 static void run_batch(struct port_mapper *mapper);
 
 /* The members of the document that hold forwards. */
-static const char *const members[] = { "portForwards", FORWARDS6 };
+static const char *const members[] = { "portForwards", DOCUMENT_FORWARDS6 };
 
 /* Batches. */
 
@@ -402,10 +401,10 @@ void port_mapper_look(struct port_mapper *mapper)
 /* Those of IPv6 are not there where there are none. */
 static void drop_empty(json_t *document)
 {
-	const json_t *all = json_object_get(document, FORWARDS6);
+	const json_t *all = json_object_get(document, DOCUMENT_FORWARDS6);
 
 	if (all && json_object_size(all) == 0)
-		(void)json_object_del(document, FORWARDS6);
+		(void)json_object_del(document, DOCUMENT_FORWARDS6);
 }
 
 static int prepare_entry(json_t *all, const char *key, json_t *entry, const struct lease_clock *now)
@@ -453,7 +452,7 @@ static bool device_behind(const json_t *document, const char *key, const json_t 
 	struct document_forward6 forward6;
 	struct document_subnet subnet;
 
-	if (forwards6_is(key))
+	if (document_is_forward6(key))
 		return document_forward6(key, entry, &forward6) &&
 		       document_device6(document, &forward6.target, &subnet, ret);
 	if (!document_route(key, entry, &forward))

@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 #include "base/fault.h"
+#include "document/lease.h"
 #include "pcp/pcp.h"
-#include "tunnel/lease.h"
 #include "tunnel/tunnel.h"
 
 #define PORT_MAPPER_WAITING_MAX 2048 /* requests of all devices */

@@ -1,7 +1,7 @@
 /* Host names that devices ask for: routes of ports that are shared (routes.h) */
 #include "tunnel/port_mapper_internal.h"
 
-#include "tunnel/forward_index.h"
+#include "document/forward_index.h"
 #include "tunnel/routes.h"
 
 static const json_t *forwards_of(const json_t *document)
@@ -72,7 +72,7 @@ static bool exceeds_quota(const struct mapping *m, size_t added)
 static bool is_under_anothers(const struct mapping *m, const json_t *routes, const char *name)
 {
 	const char *rest = strchr(name, '.');
-	char wildcard[ROUTES_NAME_MAX + 1];
+	char wildcard[DOCUMENT_ROUTE_NAME_MAX + 1];
 	const json_t *route;
 
 	if (!rest || *name == '*')

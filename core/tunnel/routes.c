@@ -3,10 +3,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "codec/pointer.h"
-#include "pcp/pcp.h"
-#include "tunnel/forwards6.h"
+#include "document/wan.h"
 #include "tunnel/job.h"
-#include "tunnel/wan.h"
 
 /* An entry of the document that is served. */
 struct relayed_port {
@@ -49,19 +47,6 @@ struct routes {
 	uv_timer_t retry;
 	bool stopped;
 };
-
-int routes_name(const char *text, char ret[ROUTES_NAME_MAX])
-{
-	struct pcp_hostname name;
-
-	if (strcmp(text, DEMUX_ANY) != 0) {
-		if (pcp_hostname_parse((const uint8_t *)text, strlen(text), &name) < 0)
-			return -EINVAL;
-		text = name.text;
-	}
-	(void)snprintf(ret, ROUTES_NAME_MAX, "%s", text);
-	return 0;
-}
 
 /* --- listening --- */
 
@@ -233,7 +218,8 @@ static void follow_listener(struct relayed_port *port)
 static const json_t *entry_of(const struct routes *routes, const char *source)
 {
 	return json_object_get(json_object_get(store_document(routes->tunnel->store),
-					       forwards6_is(source) ? FORWARDS6 : "portForwards"),
+					       document_is_forward6(source) ? DOCUMENT_FORWARDS6
+									    : "portForwards"),
 			       source);
 }
 
@@ -506,7 +492,7 @@ static void follow_all(struct routes *routes)
 			drop_port(routes, port);
 	}
 	follow_member(routes, "portForwards");
-	follow_member(routes, FORWARDS6);
+	follow_member(routes, DOCUMENT_FORWARDS6);
 	settle(routes);
 }
 
@@ -571,7 +557,7 @@ static bool read_token(const char *path, char *to, size_t to_size)
 static bool follow_path(struct routes *routes, const char *path)
 {
 	static const char below[] = "/routes/";
-	char source[IP_TEXT_MAX], name[ROUTES_NAME_MAX];
+	char source[IP_TEXT_MAX], name[DOCUMENT_ROUTE_NAME_MAX];
 	const char *rest;
 
 	if (!path || path[0] != '/' || !read_token(path + 1, source, sizeof(source)))
@@ -622,7 +608,7 @@ int routes_new(struct tunnel *tunnel, struct routes **ret)
 	(void)uv_timer_init(tunnel->loop, &routes->retry);
 	r = store_subscribe(tunnel->store, "/portForwards", on_forwards, routes, &routes->forwards);
 	if (r == 0)
-		r = store_subscribe(tunnel->store, "/" FORWARDS6, on_forwards, routes,
+		r = store_subscribe(tunnel->store, "/" DOCUMENT_FORWARDS6, on_forwards, routes,
 				    &routes->forwards6);
 	if (r == 0)
 		r = store_subscribe(tunnel->store, "/gateways", on_addresses, routes,

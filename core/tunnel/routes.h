@@ -49,8 +49,3 @@ int routes_await(struct routes *routes, const char *source, routes_settled settl
 
 /* {"connections", "accepted", "unknown", "refused", "failed", "problem"}, as status shows it. NULL: no memory. */
 json_t *routes_status(const struct routes *routes);
-
-/* The name of a route as it is kept: in lower case, perhaps with "*." before it, or "*" for all other names.
- * Returns 0, or -EINVAL for what no host is called. */
-#define ROUTES_NAME_MAX 254
-int routes_name(const char *text, char ret[ROUTES_NAME_MAX]);

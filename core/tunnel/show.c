@@ -4,8 +4,8 @@
 #include "codec/base64.h"
 #include "crypto/signing_key.h"
 #include "crypto/x25519.h"
+#include "document/document.h"
 #include "rpc/grid.h"
-#include "tunnel/document.h"
 
 static const char *member(const json_t *object, const char *name)
 {

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/secret.h"
+#include "document/redact.h"
 #include "store/scope.h"
-#include "tunnel/redact.h"
 
 /* Those who see the same of each revision. */
 struct view {

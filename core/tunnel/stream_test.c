@@ -12,7 +12,7 @@
 #include "codec/diff.h"
 #include "codec/patch.h"
 #include "codec/pointer.h"
-#include "tunnel/redact.h"
+#include "document/redact.h"
 
 #define LOANS_MAX 8
 

@@ -4,9 +4,9 @@
 #include "tunnel/job.h"
 
 #include "base/secret.h"
+#include "document/wan.h"
 #include "tunnel/forwards6.h"
 #include "tunnel/records.h"
-#include "tunnel/wan.h"
 
 #define DNS_SERVERS_MAX 3
 

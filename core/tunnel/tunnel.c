@@ -4,14 +4,13 @@
 
 #include "base/log.h"
 #include "codec/pointer.h"
+#include "document/desired.h"
+#include "document/forward_index.h"
+#include "document/forward_ports.h"
+#include "document/migrations.h"
 #include "tunnel/access.h"
-#include "tunnel/desired.h"
-#include "tunnel/forward_index.h"
-#include "tunnel/forward_ports.h"
-#include "tunnel/forwards6.h"
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
-#include "tunnel/migrations.h"
 #include "tunnel/names.h"
 #include "tunnel/port_mapper.h"
 #include "tunnel/routes.h"
@@ -230,13 +229,13 @@ static bool forward_entry(const char *pointer, struct text *key)
 
 	return pointer_split(pointer, &parent, key) == 0 &&
 	       (strcmp(text_string(&parent), "/portForwards") == 0 ||
-		strcmp(text_string(&parent), "/" FORWARDS6) == 0);
+		strcmp(text_string(&parent), "/" DOCUMENT_FORWARDS6) == 0);
 }
 
 /* The first forward of IPv6 comes with the member that holds them, the last goes with it. */
 static int move_ports6(struct job *job, const json_t *value, struct fault *fault)
 {
-	json_t *old = (json_t *)store_get(job->tunnel->store, "/" FORWARDS6);
+	json_t *old = (json_t *)store_get(job->tunnel->store, "/" DOCUMENT_FORWARDS6);
 	struct forward_ports *ports = job->tunnel->ports;
 	const json_t *entry;
 	const char *key;
@@ -262,7 +261,7 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 
 	if (job->whole)
 		return 0;
-	if (strcmp(pointer, "/" FORWARDS6) == 0)
+	if (strcmp(pointer, "/" DOCUMENT_FORWARDS6) == 0)
 		return move_ports6(job, value, fault);
 	if (!forward_entry(pointer, &key))
 		return 0;
@@ -274,7 +273,7 @@ static int move_ports(struct job *job, const char *pointer, const json_t *value,
 		r = forward_ports_take(ports, text_string(&key), value, fault);
 	if (r != 0 && old)
 		(void)forward_ports_take(ports, text_string(&key), old, NULL);
-	if (forwards6_is(text_string(&key))) /* the index is of IPv4 */
+	if (document_is_forward6(text_string(&key))) /* the index is of IPv4 */
 		return r;
 	if (r == 0 && old)
 		forward_index_remove(job->tunnel->index, text_string(&key), old);
@@ -584,7 +583,7 @@ static int prepare_document(struct tunnel *tunnel, struct fault *fault)
 	int r = 0;
 
 	if (!json_is_null(store_document(tunnel->store)))
-		r = store_migrate(tunnel->store, tunnel_migrations, fault);
+		r = store_migrate(tunnel->store, document_migrations, fault);
 	if (r < 0)
 		return r;
 	document = json_is_null(store_document(tunnel->store))

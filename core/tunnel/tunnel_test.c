@@ -16,8 +16,8 @@
 
 #include "base/clock.h"
 #include "codec/pointer.h"
+#include "document/desired.h"
 #include "rpc/dispatch.h"
-#include "tunnel/desired.h"
 #include "tunnel/job.h"
 #include "tunnel/tunnel.h"
 

@@ -1,4 +1,4 @@
-#include "tunnel/redact.h"
+#include "document/redact.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>

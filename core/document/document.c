@@ -1,4 +1,4 @@
-#include "tunnel/document.h"
+#include "document/document.h"
 
 #include <stdarg.h>
 
@@ -6,13 +6,12 @@
 #include "codec/base64.h"
 #include "codec/pointer.h"
 #include "crypto/x25519.h"
-#include "tunnel/forward_ports.h"
-#include "tunnel/forwards6.h"
-#include "tunnel/lease.h"
-#include "tunnel/migrations.h"
-#include "tunnel/routes.h"
-#include "tunnel/shape.h"
-#include "tunnel/wan.h"
+#include "document/forward_ports.h"
+#include "document/lease.h"
+#include "document/migrations.h"
+#include "document/shape.h"
+#include "document/wan.h"
+#include "pcp/pcp.h"
 
 /* The form, tunnel.md 1.1 and 1.2. */
 
@@ -264,7 +263,7 @@ static const struct shape document_shape = {
 		{ "gateways", &gateways, "{}" },
 		{ "wg", &wg, NULL },
 		{ "portForwards", &port_forwards, "{}" },
-		{ "portForwards6", &port_forwards6, SHAPE_OPTIONAL },
+		{ DOCUMENT_FORWARDS6, &port_forwards6, SHAPE_OPTIONAL },
 		{ "dnsRecords", &dns_records, "[]" },
 		{ 0 } },
 };
@@ -397,6 +396,19 @@ int document_check_proxy(const char *source, const json_t *entry, struct fault *
 	return 0;
 }
 
+int document_route_name(const char *text, char ret[DOCUMENT_ROUTE_NAME_MAX])
+{
+	struct pcp_hostname name;
+
+	if (strcmp(text, DOCUMENT_ROUTE_ANY) != 0) {
+		if (pcp_hostname_parse((const uint8_t *)text, strlen(text), &name) < 0)
+			return -EINVAL;
+		text = name.text;
+	}
+	(void)snprintf(ret, DOCUMENT_ROUTE_NAME_MAX, "%s", text);
+	return 0;
+}
+
 /* Names are kept in the form in which they are looked up. */
 static int check_names(const json_t *document, struct fault *fault)
 {
@@ -408,9 +420,9 @@ static int check_names(const json_t *document, struct fault *fault)
 		routes = json_object_get(entry, "routes");
 		json_object_foreach(routes, name, route) {
 			CLEANUP(text_done) struct text path = { 0 };
-			char kept[ROUTES_NAME_MAX];
+			char kept[DOCUMENT_ROUTE_NAME_MAX];
 
-			if (routes_name(name, kept) == 0 && strcmp(kept, name) == 0)
+			if (document_route_name(name, kept) == 0 && strcmp(kept, name) == 0)
 				continue;
 			document_pointer(&path, "portForwards", source, "routes", name, NULL);
 			return fault_set(fault, FAULT_DESERIALIZATION,
@@ -446,13 +458,64 @@ static int check_forwards(const json_t *document, struct fault *fault)
 	if (r == 0)
 		r = check_proxies(document, "portForwards", fault);
 	if (r == 0)
-		r = check_proxies(document, FORWARDS6, fault);
+		r = check_proxies(document, DOCUMENT_FORWARDS6, fault);
 	if (r == 0)
 		r = forward_ports_new(&ports);
 	if (r == 0)
 		r = forward_ports_add_all(ports, document, fault);
 	(void)forward_ports_free(ports);
 	return r;
+}
+
+int document_check_span(uint32_t external, uint32_t target, uint32_t count, struct fault *fault)
+{
+	if (count == 0)
+		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
+	if (external + count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from external port %u on pass 65535", count,
+				 external);
+	if (target + count - 1 > UINT16_MAX)
+		return fault_set(fault, FAULT_INVALID_REQUEST,
+				 "count: %u ports from target port %u on pass 65535", count,
+				 target);
+	return 0;
+}
+
+int document_check_forwards6(const json_t *document, struct fault *fault)
+{
+	const json_t *entry;
+	const char *key;
+
+	json_object_foreach(json_object_get(document, DOCUMENT_FORWARDS6), key, entry) {
+		CLEANUP(text_done) struct text path = { 0 };
+		CLEANUP(fault_done) struct fault inner = { 0 };
+		struct document_forward6 forward;
+		struct endpoint endpoint = { 0 };
+		char spelled[IP_TEXT_MAX];
+
+		document_pointer(&path, DOCUMENT_FORWARDS6, key, NULL);
+		if (!document_forward6(key, entry, &forward))
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s: is no port forward",
+					 text_string(&path));
+		endpoint.address = forward.external;
+		endpoint.port = forward.external_port;
+		if (strcmp(endpoint_format(&endpoint, spelled), key) != 0)
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s: must be spelled %s",
+					 text_string(&path), spelled);
+		endpoint.address = forward.target;
+		endpoint.port = forward.target_port;
+		if (strcmp(endpoint_format(&endpoint, spelled),
+			   json_string_value(json_object_get(entry, "target"))) != 0)
+			return fault_set(fault, FAULT_DESERIALIZATION,
+					 "%s/target: must be spelled %s", text_string(&path),
+					 spelled);
+		if (document_check_span(forward.external_port, forward.target_port, forward.count,
+					&inner) < 0)
+			return fault_set(fault, FAULT_DESERIALIZATION, "%s/%s", text_string(&path),
+					 inner.details);
+	}
+	return 0;
 }
 
 int document_check(json_t *document, struct fault *fault)
@@ -463,7 +526,7 @@ int document_check(json_t *document, struct fault *fault)
 	if (r == 0)
 		r = check_subnets(document, fault);
 	if (r == 0)
-		r = forwards6_check(document, fault);
+		r = document_check_forwards6(document, fault);
 	return r < 0 ? r : check_forwards(document, fault);
 }
 

@@ -71,6 +71,15 @@ bool document_ipv6_parse(const char *text, struct ip_prefix *ret);
 bool document_device6(const json_t *document, const struct ip_address *address,
 		      struct document_subnet *ret_subnet, uint32_t *ret_device);
 
+/* The member with the forwards and pinholes of IPv6, there with its first entry only. */
+#define DOCUMENT_FORWARDS6 "portForwards6"
+
+/* Whether the name of a forward is one of IPv6. */
+static inline bool document_is_forward6(const char *source)
+{
+	return source[0] == '[';
+}
+
 /* An entry of /portForwards6. Returns false where it is none. */
 struct document_forward6 {
 	struct ip_address external;
@@ -83,11 +92,18 @@ struct document_forward6 {
 
 bool document_forward6(const char *key, const json_t *value, struct document_forward6 *ret);
 
+/* Whether all entries of /portForwards6 are in order, each for itself; part of document_check(). 0, or -EPROTO with a
+ * fault. */
+int document_check_forwards6(const json_t *document, struct fault *fault);
+
+/* Whether @count ports (not 0) from both on are ports. 0, or -EPROTO with a fault that names the parameter. */
+int document_check_span(uint32_t external, uint32_t target, uint32_t count, struct fault *fault);
+
 /* A member of forwards and routes, not there where it is false: the device gets a header of the PROXY protocol
  * before all else. */
 #define DOCUMENT_PROXY "proxyProtocol"
 
-/* Whether connections to the port of a forward end on this machine, and are relayed (routes.h): many names share it,
+/* Whether connections to the port of a forward end on this machine, and are relayed: many names share it,
  * or the device gets a header. Else the kernel leads packets to the device. */
 bool document_is_relayed(const json_t *entry);
 
@@ -113,3 +129,9 @@ bool document_forward(const char *key, const json_t *value, struct document_forw
 
 /* The same of one route of a port that is shared by host name ("sni"), with @key of the port. */
 bool document_route(const char *key, const json_t *route, struct document_forward *ret);
+
+/* The name of a route as it is kept: in lower case, perhaps with "*." before it, or DOCUMENT_ROUTE_ANY for all other
+ * names. Returns 0, or -EINVAL for what no host is called. */
+#define DOCUMENT_ROUTE_ANY "*"
+#define DOCUMENT_ROUTE_NAME_MAX 254
+int document_route_name(const char *text, char ret[DOCUMENT_ROUTE_NAME_MAX]);

@@ -1,4 +1,4 @@
-#include "tunnel/redact.h"
+#include "document/redact.h"
 
 #include <errno.h>
 #include <stdbool.h>

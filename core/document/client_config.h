@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/text.h"
-#include "tunnel/document.h"
+#include "document/document.h"
 
 /*
  * Appends the file of a device; it holds secrets, so @to is wiped by its owner.

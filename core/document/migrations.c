@@ -1,4 +1,4 @@
-#include "tunnel/migrations.h"
+#include "document/migrations.h"
 
 /* Calls @change for each plain forward and each SNI route of a document, whatever its age. */
 static int each_target(json_t *document, int (*change)(json_t *entry))
@@ -92,7 +92,7 @@ static int forward_gets_auto(json_t *document, struct fault *fault)
 	return each_target(document, set_auto);
 }
 
-const struct store_migration tunnel_migrations[] = {
+const struct store_migration document_migrations[] = {
 	{ "PortForwardEntry", forward_becomes_entry },
 	{ "PortForwardKind", forward_gets_kind },
 	{ "WgClientKind", client_gets_kind },
@@ -104,7 +104,7 @@ json_t *migration_names(void)
 {
 	json_t *names = json_array();
 
-	for (const struct store_migration *m = tunnel_migrations; names && m->name; m++) {
+	for (const struct store_migration *m = document_migrations; names && m->name; m++) {
 		if (json_array_append_new(names, json_string(m->name)) < 0) {
 			json_decref(names);
 			return NULL;

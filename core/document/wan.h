@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tunnel/document.h"
+#include "document/document.h"
 
 /* Whether the internet may reach an address: not private, loopback, link-local or for documentation.
  * 100.64.0.0/10 counts. */

@@ -1,5 +1,5 @@
 /* Leases: what is granted, what is left of it, here and after a restart of the machine. */
-#include "tunnel/lease.h"
+#include "document/lease.h"
 
 #include <netinet/in.h>
 #include <string.h>

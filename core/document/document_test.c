@@ -1,17 +1,18 @@
 /* The document's form and invariants, and what is derived from it. */
 #include <jansson.h>
 
-#include "tunnel/client_config.h"
-#include "tunnel/desired.h"
-#include "tunnel/document.h"
-#include "tunnel/forward_ports.h"
-#include "tunnel/gateways.h"
-#include "tunnel/wan.h"
+#include "document/client_config.h"
+#include "document/desired.h"
+#include "document/document.h"
+#include "document/forward_ports.h"
+#include "document/wan.h"
 
 #include "base/test.h"
 
 #define KEY_A "GEnhAHU3OSwEUF7zQlPWvYuwj21N7xw9Ydlx4UpvKUk"
 #define KEY_B "4DxPzQ5wsD3XuALJjLt2Z1wWxJm6rfvQJ6gj0v0eEFk"
+#define DEVICE6 "[2001:db8:d:1::2]"
+#define MANY 10000
 #define PSK "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
 static const char example[] =
@@ -64,23 +65,6 @@ static void missing_members_are_filled_in(void **state)
 	assert_true(json_is_true(json_object_get(forward, "enabled")));
 	assert_true(json_is_array(json_object_get(document, "dnsRecords")));
 	json_decref(document);
-}
-
-/* Interfaces of containers come and go under names of their own without end. */
-static void interfaces_that_are_gone_are_forgotten(void **state)
-{
-	json_t *present =
-		parse("{'veth7': {'name': null, 'secure': null, 'ipInfo': null, 'type': null},"
-		      " 'veth8': {'name': 'DMZ', 'secure': null, 'type': null, 'ipInfo':"
-		      " {'name': 'veth8', 'subnets': []}}}");
-	json_t *now = NULL;
-
-	(void)state;
-	assert_int_equal(gateways_read(present, &now), 0);
-	assert_null(json_object_get(now, "veth7"));
-	assert_true(json_is_null(json_object_get(json_object_get(now, "veth8"), "ipInfo")));
-	json_decref(present);
-	json_decref(now);
 }
 
 static void a_fresh_document_is_valid(void **state)
@@ -385,11 +369,63 @@ static void taken_ports_agree_with_an_array(void **state)
 	}
 }
 
+static json_t *document_with_forwards6(size_t count, const char *last_key, const char *last_target)
+{
+	json_t *all = json_object(), *entry;
+
+	for (size_t i = 0; i < count; i++) {
+		char key[64];
+
+		(void)snprintf(key, sizeof(key), "[2001:db8::7]:%zu", 1000 + i);
+		entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target",
+				  DEVICE6 ":80", "label", "enabled", 1, "count", 1, "auto", 0);
+		assert_int_equal(json_object_set_new(all, key, entry), 0);
+	}
+	entry = json_pack("{s:s, s:s, s:n, s:b, s:i, s:b}", "kind", "dnat", "target", last_target,
+			  "label", "enabled", 1, "count", 5, "auto", 0);
+	assert_int_equal(json_object_set_new(all, last_key, entry), 0);
+	return json_pack("{s:o}", DOCUMENT_FORWARDS6, all);
+}
+
+/* Each for itself, and all against each other: without looking at every pair of ten thousand. */
+static void forwards6_are_checked(void **state)
+{
+	static const struct {
+		const char *key;
+		const char *target;
+		const char *fault; /* NULL: it is good */
+	} cases[] = {
+		{ "[2001:db8::8]:1000", DEVICE6 ":80", NULL },
+		{ "[2001:db8::7]:996", DEVICE6 ":80", "shares a port with [2001:db8::7]:1000" },
+		{ "[2001:db8::7]:995", DEVICE6 ":80", NULL },
+		{ "[2001:DB8::8]:1", DEVICE6 ":80", "must be spelled [2001:db8::8]:1" },
+		{ "[2001:db8::8]:1", "[2001:db8:d:1:0::2]:80",
+		  "/target: must be spelled " DEVICE6 ":80" },
+		{ "[2001:db8::8]:65535", DEVICE6 ":80", "pass 65535" },
+		{ "[2001:db8::8]:1", "10.59.0.2:80", "is no port forward" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_t *document = document_with_forwards6(MANY, cases[i].key, cases[i].target);
+		CLEANUP(forward_ports_free) struct forward_ports *ports = NULL;
+		CLEANUP(fault_done) struct fault fault = { 0 };
+		int r = document_check_forwards6(document, &fault);
+
+		assert_int_equal(forward_ports_new(&ports), 0);
+		if (r == 0)
+			r = forward_ports_add_all(ports, document, &fault);
+		if (r == 0 ? cases[i].fault != NULL
+			   : !cases[i].fault || !strstr(fault.details, cases[i].fault))
+			fail_msg("%s: %s", cases[i].key, r == 0 ? "good" : fault.details);
+		json_decref(document);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_members_are_filled_in),
-		cmocka_unit_test(interfaces_that_are_gone_are_forgotten),
 		cmocka_unit_test(a_fresh_document_is_valid),
 		cmocka_unit_test(the_first_fault_is_named_by_path),
 		cmocka_unit_test(a_config_is_byte_for_byte_as_specified),
@@ -398,6 +434,7 @@ int main(void)
 		cmocka_unit_test(the_whole_document_becomes_items),
 		cmocka_unit_test(parts_differ_as_wholes_do),
 		cmocka_unit_test(taken_ports_agree_with_an_array),
+		cmocka_unit_test(forwards6_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

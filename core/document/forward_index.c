@@ -1,11 +1,11 @@
-#include "tunnel/forward_index.h"
+#include "document/forward_index.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
-#include "tunnel/document.h"
+#include "document/document.h"
 
 struct device_forwards {
 	struct forward_reference *references;

@@ -1,9 +1,8 @@
-#include "tunnel/forward_ports.h"
+#include "document/forward_ports.h"
 
 #include "base/ip.h"
 #include "base/map.h"
-#include "tunnel/document.h"
-#include "tunnel/forwards6.h"
+#include "document/document.h"
 
 #define WORD_BITS 64
 
@@ -26,21 +25,6 @@ struct span {
 	uint32_t count;
 };
 
-static int check_span(const struct span *span, uint32_t target_port, struct fault *fault)
-{
-	if (span->count == 0)
-		return fault_set(fault, FAULT_INVALID_REQUEST, "count: must be at least 1");
-	if (span->first + span->count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from external port %u on pass 65535", span->count,
-				 span->first);
-	if (target_port + span->count - 1 > UINT16_MAX)
-		return fault_set(fault, FAULT_INVALID_REQUEST,
-				 "count: %u ports from target port %u on pass 65535", span->count,
-				 target_port);
-	return 0;
-}
-
 static int entry_span(const char *key, const json_t *value, struct span *ret, struct fault *fault)
 {
 	struct document_forward6 forward6;
@@ -52,11 +36,11 @@ static int entry_span(const char *key, const json_t *value, struct span *ret, st
 	*ret = (struct span){ external.address, external.port, 1 };
 	if (document_forward(key, value, &forward)) {
 		ret->count = forward.count;
-		return check_span(ret, forward.target_port, fault);
+		return document_check_span(ret->first, forward.target_port, ret->count, fault);
 	}
 	if (document_forward6(key, value, &forward6)) {
 		ret->count = forward6.count;
-		return check_span(ret, forward6.target_port, fault);
+		return document_check_span(ret->first, forward6.target_port, ret->count, fault);
 	}
 	return 0;
 }
@@ -174,7 +158,8 @@ void forward_ports_release(struct forward_ports *ports, const char *key, const j
 
 const char *forward_ports_conflict(const json_t *document, const char *key, const json_t *value)
 {
-	json_t *all = json_object_get(document, forwards6_is(key) ? FORWARDS6 : "portForwards");
+	json_t *all = json_object_get(document, document_is_forward6(key) ? DOCUMENT_FORWARDS6
+									  : "portForwards");
 	struct span span, other;
 	const json_t *other_value;
 	const char *other_key;
@@ -223,5 +208,5 @@ int forward_ports_add_all(struct forward_ports *ports, const json_t *document, s
 {
 	int r = add_member(ports, document, "portForwards", fault);
 
-	return r < 0 ? r : add_member(ports, document, FORWARDS6, fault);
+	return r < 0 ? r : add_member(ports, document, DOCUMENT_FORWARDS6, fault);
 }

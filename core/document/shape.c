@@ -1,10 +1,10 @@
-#include "tunnel/shape.h"
+#include "document/shape.h"
 
 #include "base/ip.h"
 #include "codec/base64.h"
 #include "codec/pointer.h"
-#include "tunnel/document.h"
-#include "tunnel/wan.h"
+#include "document/document.h"
+#include "document/wan.h"
 
 static int shape_fault(const struct text *path, struct fault *fault, const char *wanted)
 {

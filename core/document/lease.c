@@ -1,4 +1,4 @@
-#include "tunnel/lease.h"
+#include "document/lease.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* Which forwards lead to whom, as they come and go. */
-#include "tunnel/forward_index.h"
+#include "document/forward_index.h"
 
 #include "base/ip.h"
 #include "base/test.h"

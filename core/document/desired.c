@@ -1,12 +1,11 @@
-#include "tunnel/desired.h"
+#include "document/desired.h"
 
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/pointer.h"
 #include "crypto/x25519.h"
-#include "tunnel/document.h"
-#include "tunnel/forwards6.h"
-#include "tunnel/wan.h"
+#include "document/document.h"
+#include "document/wan.h"
 
 /* What the parts have in common: computed at most once for each call. */
 struct desired {
@@ -50,7 +49,7 @@ static bool has_ipv6(const json_t *document)
 	json_object_foreach(json_object_get(wg, "subnets"), key, subnet)
 		if (json_object_get(subnet, "ipv6"))
 			return true;
-	return json_object_get(document, FORWARDS6) != NULL;
+	return json_object_get(document, DOCUMENT_FORWARDS6) != NULL;
 }
 
 static int desired_link(struct desired *d)
@@ -250,7 +249,7 @@ static int desired_forward6(struct desired *d, const char *key, const json_t *va
 /* One, or where none is named all of them, with the interface, which depends on their being there. */
 static int desired_forwards6(struct desired *d, const char *rest)
 {
-	const json_t *all = json_object_get(d->document, FORWARDS6), *value;
+	const json_t *all = json_object_get(d->document, DOCUMENT_FORWARDS6), *value;
 	CLEANUP(text_done) struct text name = { 0 };
 	const char *key;
 	int r;
@@ -339,7 +338,7 @@ int desired_at(const json_t *document, const char *pointer, struct net_set *to)
 		return desired_forward(&d, text_string(&key),
 				       json_object_get(json_object_get(document, "portForwards"),
 						       text_string(&key)));
-	if (below(pointer, "/" FORWARDS6, &rest))
+	if (below(pointer, "/" DOCUMENT_FORWARDS6, &rest))
 		return desired_forwards6(&d, rest);
 	if (pointer[0] == '\0' || below(pointer, "/wg", &rest) ||
 	    below(pointer, "/portForwards", &rest) || below(pointer, "/gateways", &rest))

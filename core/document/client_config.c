@@ -1,9 +1,9 @@
-#include "tunnel/client_config.h"
+#include "document/client_config.h"
 
 #include "base/secret.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
-#include "tunnel/wan.h"
+#include "document/wan.h"
 
 /* Whether a device on the internet could reach the address; unlike a WAN candidate it may be IPv6 and
  * may be one for documentation, as the owner stated it. */

@@ -1,4 +1,4 @@
-#include "tunnel/wan.h"
+#include "document/wan.h"
 
 #include "netstate/net_item.h"
 
