@@ -338,7 +338,10 @@ static int change_proxy(struct job *job, const json_t *params, struct fault *fau
 	}
 	if (!store_get(job->tunnel->store, text_string(&pointer)))
 		return 0;
-	return job_remove(job, text_string(&pointer));
+	r = job_remove(job, text_string(&pointer));
+	if (r == 0)
+		routes_let_go(job->tunnel->routes, param_string(params, "source"));
+	return r;
 }
 
 /* The forward, or one route, becomes the owner's own: no device and no lease ends it. */

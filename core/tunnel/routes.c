@@ -541,6 +541,17 @@ static void try_again_later(struct routes *routes)
 	(void)uv_timer_start(&routes->retry, on_retry, ROUTES_RETRY_S * 1000, 0);
 }
 
+void routes_let_go(struct routes *routes, const char *source)
+{
+	struct relayed_port *port = routes ? map_get(&routes->by_source, source, strlen(source))
+					   : NULL;
+
+	if (!port || port->kind != DEMUX_PLAIN)
+		return;
+	drop_port(routes, port);
+	try_again_later(routes);
+}
+
 /* Copies a token of a path, which needs no unescaping: an entry's key, a host name. False: it is too long. */
 static bool read_token(const char *path, char *to, size_t to_size)
 {

@@ -47,5 +47,12 @@ bool routes_failed(const struct routes *routes, const char *source);
  */
 int routes_await(struct routes *routes, const char *source, routes_settled settled, void *context);
 
+/*
+ * Closes the port of a plain forward before an edit that ends its relay reaches the kernel. An answer that the relay
+ * gave after that would have the kernel lead its client here for as long as it goes on. Where the edit fails, the port
+ * is served again within ROUTES_RETRY_S. @routes: NULL is fine.
+ */
+void routes_let_go(struct routes *routes, const char *source);
+
 /* {"connections", "accepted", "unknown", "refused", "failed", "problem"}, as status shows it. NULL: no memory. */
 json_t *routes_status(const struct routes *routes);

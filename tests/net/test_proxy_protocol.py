@@ -394,6 +394,26 @@ def test_datagrams_of_ipv6_and_from_within_are_told(world):
                 ROUTER, header(client.getsockname(), (Lab.VPS, 9000), True) + b"\nnear")
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_client_that_goes_on_comes_the_new_way(world, family):
+    """From the same port, without a pause, whichever way it is switched."""
+    six = family == socket.AF_INET6
+    address, own = (Lab.VPS6, Lab.STRANGER6) if six else (Lab.VPS, Lab.STRANGER)
+    seen = (world.datagrams6 if six else world.datagrams).seen
+    source = world.add(9000, f"[{world.server6}]:9000" if six else f"{SERVER}:9000")
+    with world.stranger.socket(family, socket.SOCK_DGRAM) as client:
+        client.connect((address, 9000))
+
+        def comes(told):
+            with contextlib.suppress(ConnectionRefusedError):
+                client.send(b"on")
+            return seen and (seen[-1][0] != own) == told
+
+        for told in (True, False, True, False):
+            world.told(source, told)
+            wait_until(lambda told=told: comes(told), f"it comes {'with' if told else 'without'} a header", 60)
+
+
 def test_dnsdist_is_told_the_client(world):
     """It answers any name with the address of who asks, by UDP and by TCP."""
     world.phone.write_file("/run/dnsdist.conf", DNSDIST)
