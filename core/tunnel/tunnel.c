@@ -682,6 +682,26 @@ struct account *tunnel_account(struct tunnel *tunnel)
 	return access_account(tunnel->access);
 }
 
+const json_t *tunnel_document(const struct tunnel *tunnel)
+{
+	return store_document(tunnel->store);
+}
+
+struct port_mapper *tunnel_port_mapper(const struct tunnel *tunnel)
+{
+	return tunnel->mapper;
+}
+
+const struct forward_index *tunnel_forward_index(const struct tunnel *tunnel)
+{
+	return tunnel->index;
+}
+
+uv_loop_t *tunnel_loop(const struct tunnel *tunnel)
+{
+	return tunnel->loop;
+}
+
 void tunnel_on_session_ended(struct tunnel *tunnel, void (*ended)(void *context, const char *id),
 			     void *context)
 {

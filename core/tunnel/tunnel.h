@@ -23,6 +23,8 @@
 #define TUNNEL_JOBS_MAX 1024 /* waiting calls */
 
 struct account;
+struct forward_index;
+struct port_mapper;
 struct tunnel;
 
 /* The methods and commands; their handlers expect a struct tunnel as context. */
@@ -49,6 +51,13 @@ int tunnel_serve_routes(struct tunnel *tunnel);
 
 /* Who may call (account/account.h); the tunnel's own. */
 struct account *tunnel_account(struct tunnel *tunnel);
+
+/* For what serves devices on top of it (core/portcontrol): the document as it is, which an edit may free; the ports that
+ * devices open, and which forwards lead to them; the loop. All are the tunnel's own. */
+const json_t *tunnel_document(const struct tunnel *tunnel);
+struct port_mapper *tunnel_port_mapper(const struct tunnel *tunnel);
+const struct forward_index *tunnel_forward_index(const struct tunnel *tunnel);
+uv_loop_t *tunnel_loop(const struct tunnel *tunnel);
 
 /* Has @ended called with the id of each session that ends, whatever ends it. NULL: nobody is told. */
 void tunnel_on_session_ended(struct tunnel *tunnel, void (*ended)(void *context, const char *id),

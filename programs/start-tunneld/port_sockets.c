@@ -12,9 +12,9 @@
 #include "http/server.h"
 #include "igd/ssdp.h"
 #include "pcp/pcp.h"
-#include "tunnel/announcer.h"
-#include "tunnel/igd_service.h"
-#include "tunnel/pcp_service.h"
+#include "portcontrol/announcer.h"
+#include "portcontrol/igd_service.h"
+#include "portcontrol/pcp_service.h"
 
 enum service {
 	SERVICE_PCP,

@@ -1,4 +1,4 @@
-#include "tunnel/announcer.h"
+#include "portcontrol/announcer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,12 +6,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "document/document.h"
 #include "document/wan.h"
 #include "igd/ssdp.h"
 #include "pcp/nat_pmp.h"
 #include "pcp/pcp.h"
-#include "tunnel/igd_service.h"
-#include "tunnel/job.h"
+#include "portcontrol/igd_service.h"
 #include "tunnel/port_mapper.h"
 
 #define MS_PER_S 1000
@@ -47,7 +47,7 @@ static uint64_t now_ms(void)
 
 static const json_t *document_of(const struct announcer *announcer)
 {
-	return store_document(announcer->tunnel->store);
+	return tunnel_document(announcer->tunnel);
 }
 
 /* Who is told. */
@@ -163,7 +163,7 @@ static void tell_pcp(const struct announcer *announcer, const struct pcp_peer *t
 {
 	const struct pcp_request request = { .opcode = PCP_ANNOUNCE };
 	const struct pcp_response response = { .epoch_s = port_mapper_epoch(
-						       announcer->tunnel->mapper) };
+						       tunnel_port_mapper(announcer->tunnel)) };
 	uint8_t message[PCP_MESSAGE_MAX];
 	ssize_t size = pcp_response_write(&request, &response, message);
 
@@ -175,8 +175,8 @@ static void tell_pcp(const struct announcer *announcer, const struct pcp_peer *t
 static void tell_nat_pmp(const struct announcer *announcer, const struct pcp_peer *to)
 {
 	const struct nat_pmp_request request = { .opcode = NAT_PMP_ADDRESS };
-	struct nat_pmp_response response = { .epoch_s =
-						     port_mapper_epoch(announcer->tunnel->mapper) };
+	struct nat_pmp_response response = { .epoch_s = port_mapper_epoch(
+						     tunnel_port_mapper(announcer->tunnel)) };
 	uint8_t message[NAT_PMP_RESPONSE_MAX];
 	size_t size;
 
@@ -316,9 +316,9 @@ int announcer_new(struct tunnel *tunnel, announcer_send send, void *context, str
 	if (!announcer)
 		return -ENOMEM;
 	*announcer = (struct announcer){ .tunnel = tunnel, .send = send, .context = context };
-	(void)uv_timer_init(tunnel->loop, &announcer->timer);
+	(void)uv_timer_init(tunnel_loop(tunnel), &announcer->timer);
 	uv_unref((uv_handle_t *)&announcer->timer);
-	port_mapper_on_epoch(tunnel->mapper, on_epoch, announcer);
+	port_mapper_on_epoch(tunnel_port_mapper(tunnel), on_epoch, announcer);
 	*ret = announcer;
 	return 0;
 }
@@ -352,7 +352,7 @@ struct announcer *announcer_free(struct announcer *announcer)
 {
 	if (!announcer)
 		return NULL;
-	port_mapper_on_epoch(announcer->tunnel->mapper, NULL, NULL);
+	port_mapper_on_epoch(tunnel_port_mapper(announcer->tunnel), NULL, NULL);
 	free(announcer->targets.items);
 	uv_close((uv_handle_t *)&announcer->timer, on_closed);
 	return NULL;

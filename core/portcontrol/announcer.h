@@ -16,7 +16,7 @@
 
 #include <stddef.h>
 
-#include "tunnel/pcp_service.h"
+#include "portcontrol/pcp_service.h"
 #include "tunnel/tunnel.h"
 
 #define ANNOUNCER_ROUNDS 10

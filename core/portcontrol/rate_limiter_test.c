@@ -1,5 +1,5 @@
 /* How often each address may ask. */
-#include "tunnel/rate_limiter.h"
+#include "portcontrol/rate_limiter.h"
 
 #include "base/clock.h"
 #include "base/test.h"

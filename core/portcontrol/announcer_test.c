@@ -1,5 +1,5 @@
 /* Who is told that it has to ask again, by what, how often, and what is said. */
-#include "tunnel/announcer.h"
+#include "portcontrol/announcer.h"
 #include "tunnel/device_test.h"
 
 #define ROUTER 0xac1d0501 /* 172.29.5.1 */
@@ -71,7 +71,9 @@ static void map(struct fixture *f, enum lease_via via, uint16_t port)
 						 .count = 1,
 						 .lifetime_s = 600 };
 
-	assert_int_equal(port_mapper_submit(f->tunnel->mapper, &request, on_mapped, &f->loop), 0);
+	assert_int_equal(port_mapper_submit(tunnel_port_mapper(f->tunnel), &request, on_mapped,
+					    &f->loop),
+			 0);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 }
 
@@ -140,10 +142,10 @@ static void a_new_address_is_a_new_epoch(void **state)
 	begin_hearing(state, &heard);
 	map(heard.f, LEASE_PCP, 1000);
 	map(heard.f, LEASE_NAT_PMP, 1001);
-	before = port_mapper_epoch(heard.f->tunnel->mapper);
+	before = port_mapper_epoch(tunnel_port_mapper(heard.f->tunnel));
 	/* What the network refuses changes nothing. */
 	be_refused(heard.f);
-	assert_true(port_mapper_epoch(heard.f->tunnel->mapper) >= before);
+	assert_true(port_mapper_epoch(tunnel_port_mapper(heard.f->tunnel)) >= before);
 	assert_int_equal(heard.count, 0);
 	call(heard.f, "subnet.set-wan", "'subnet':'172.29.5.1/24','wanIp':'198.18.0.8'");
 	heard.count = 0;

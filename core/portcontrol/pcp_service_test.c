@@ -1,6 +1,6 @@
 /* PCP and NAT-PMP as a device sees them: datagrams in, datagrams out, forwards in the document. */
+#include "portcontrol/pcp_service.h"
 #include "tunnel/device_test.h"
-#include "tunnel/pcp_service.h"
 
 #define ROUTER 0xac1d0501 /* 172.29.5.1 */
 #define NONCE "000102030405060708090a0b"

@@ -1,4 +1,4 @@
-#include "tunnel/rate_limiter.h"
+#include "portcontrol/rate_limiter.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
-#include "tunnel/pcp_service.h"
+#include "portcontrol/pcp_service.h"
 
 #include "base/clock.h"
+#include "base/list.h"
+#include "document/document.h"
 #include "document/wan.h"
 #include "pcp/nat_pmp.h"
 #include "pcp/pcp.h"
-#include "tunnel/job.h"
+#include "portcontrol/rate_limiter.h"
 #include "tunnel/port_mapper.h"
-#include "tunnel/rate_limiter.h"
 
 struct pcp_service {
 	struct tunnel *tunnel;
@@ -51,12 +52,12 @@ static const enum nat_pmp_result nat_pmp_results[] = {
 
 static const json_t *document_of(const struct pcp_service *service)
 {
-	return store_document(service->tunnel->store);
+	return tunnel_document(service->tunnel);
 }
 
 static uint32_t epoch_of(const struct pcp_service *service)
 {
-	return port_mapper_epoch(service->tunnel->mapper);
+	return port_mapper_epoch(tunnel_port_mapper(service->tunnel));
 }
 
 static bool is_ipv6(const struct pcp_peer *peer)
@@ -93,7 +94,7 @@ static void submit(struct pcp_service *service, const struct mapping_request *ma
 		return;
 	*pending = *as;
 	list_append(&service->pending, &pending->node);
-	if (port_mapper_submit(service->tunnel->mapper, mapping, done, pending) < 0)
+	if (port_mapper_submit(tunnel_port_mapper(service->tunnel), mapping, done, pending) < 0)
 		done_with(pending);
 }
 
@@ -328,7 +329,7 @@ struct pcp_service *pcp_service_free(struct pcp_service *service)
 	list_foreach(node, &service->pending) {
 		struct pending *pending = container_of(node, struct pending, node);
 
-		port_mapper_forget(service->tunnel->mapper, pending);
+		port_mapper_forget(tunnel_port_mapper(service->tunnel), pending);
 		done_with(pending);
 	}
 	(void)rate_limiter_free(service->limiter);

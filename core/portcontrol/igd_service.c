@@ -1,16 +1,16 @@
-#include "tunnel/igd_service.h"
+#include "portcontrol/igd_service.h"
 
 #include "base/clock.h"
 #include "codec/base64.h"
 #include "crypto/x25519.h"
+#include "document/document.h"
 #include "document/forward_index.h"
 #include "document/wan.h"
 #include "igd/description.h"
 #include "igd/soap.h"
 #include "igd/ssdp.h"
-#include "tunnel/job.h"
+#include "portcontrol/rate_limiter.h"
 #include "tunnel/port_mapper.h"
-#include "tunnel/rate_limiter.h"
 
 #define RESULTS_MAX 8
 #define ANSWER_MAX 32768
@@ -33,7 +33,7 @@ struct igd_call {
 
 static const json_t *document_of(const struct igd_service *service)
 {
-	return store_document(service->tunnel->store);
+	return tunnel_document(service->tunnel);
 }
 
 /* Answers. */
@@ -108,7 +108,8 @@ static int run_status(struct igd_call *call)
 
 	add_result(call, "NewConnectionStatus", "%s", connected ? "Connected" : "Disconnected");
 	add_result(call, "NewLastConnectionError", "ERROR_NONE");
-	add_result(call, "NewUptime", "%u", port_mapper_epoch(call->service->tunnel->mapper));
+	add_result(call, "NewUptime", "%u",
+		   port_mapper_epoch(tunnel_port_mapper(call->service->tunnel)));
 	return 0;
 }
 
@@ -203,7 +204,7 @@ static bool find_line(const struct igd_call *call, unsigned long index, struct m
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 	size_t count;
 	const struct forward_reference *all =
-		forward_index_of(call->service->tunnel->index, call->device, &count);
+		forward_index_of(tunnel_forward_index(call->service->tunnel), call->device, &count);
 
 	for (size_t i = 0; i < count; i++) {
 		const json_t *entry = entry_of(call, &all[i]);
@@ -258,7 +259,7 @@ static int run_get_specific(struct igd_call *call)
 	unsigned long port;
 	size_t count;
 	const struct forward_reference *all =
-		forward_index_of(call->service->tunnel->index, call->device, &count);
+		forward_index_of(tunnel_forward_index(call->service->tunnel), call->device, &count);
 
 	if (!soap_number(&call->soap, "NewExternalPort", UINT16_MAX, &port) || protocol == 0)
 		return SOAP_INVALID_ARGS;
@@ -320,7 +321,8 @@ static void on_mapped(void *context, const struct mapping_request *mapping,
 
 static int submit(struct igd_call *call, const struct mapping_request *mapping)
 {
-	int r = port_mapper_submit(call->service->tunnel->mapper, mapping, on_mapped, call);
+	int r = port_mapper_submit(tunnel_port_mapper(call->service->tunnel), mapping, on_mapped,
+				   call);
 
 	return r == 0 ? ACTION_WAITS : SOAP_ACTION_FAILED;
 }
@@ -446,7 +448,7 @@ static bool host_is_literal(const char *host)
 
 void igd_service_uuid(const struct tunnel *tunnel, char to[IGD_UUID_SIZE])
 {
-	const json_t *wg = json_object_get(store_document(tunnel->store), "wg");
+	const json_t *wg = json_object_get(tunnel_document(tunnel), "wg");
 	const char *text = json_string_value(json_object_get(wg, "key"));
 	uint8_t private_key[X25519_KEY_SIZE] = { 0 }, public_key[X25519_KEY_SIZE] = { 0 };
 
