@@ -156,7 +156,9 @@ static int make_flow(struct demux *demux, struct demux_port *port, struct demux_
 {
 	const struct proxy_header header = { .datagram = true,
 					     .source = *client,
-					     .destination = port->datagram_address };
+					     .destination = route->target.external.port
+								    ? route->target.external
+								    : port->datagram_address };
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = &flow->source };
 	uint8_t written[PROXY_HEADER_MAX];
 	struct flow_key key;

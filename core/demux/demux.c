@@ -289,7 +289,9 @@ int demux_port_datagrams(struct demux_port *port, int fd)
 static bool same_target(const struct demux_target *a, const struct demux_target *b)
 {
 	return a->proxy == b->proxy && a->device.port == b->device.port &&
-	       ip_equal(&a->device.address, &b->device.address);
+	       ip_equal(&a->device.address, &b->device.address) &&
+	       a->external.port == b->external.port &&
+	       ip_equal(&a->external.address, &b->external.address);
 }
 
 /* With the lock. */

@@ -96,6 +96,7 @@ int demux_port_datagrams(struct demux_port *port, int fd);
 struct demux_target {
 	struct endpoint device; /* one of IPv6 has to get a header */
 	bool proxy; /* a header of the PROXY protocol comes first */
+	struct endpoint external; /* that clients dial, as it is told; zero: where the port listens */
 };
 
 /* A name, in lower case, leads to a device from now on; connections to where it led before end. Returns 0,

@@ -77,9 +77,11 @@ static int connect_with(struct demux *demux, struct connection *connection, int 
 /* What the device is told. Returns 0 or a negative errno. */
 static int make_header(struct connection *connection, const char *name)
 {
-	struct proxy_header header = { .source = connection->address, .authority = name };
+	struct proxy_header header = { .source = connection->address,
+				       .destination = connection->route->target.external,
+				       .authority = name };
 	uint8_t bytes[PROXY_HEADER_MAX];
-	int r = local_endpoint(connection, &header.destination);
+	int r = header.destination.port ? 0 : local_endpoint(connection, &header.destination);
 	ssize_t size = r < 0 ? r : proxy_header_write(&header, bytes);
 
 	if (size < 0)

@@ -260,12 +260,13 @@ static int wanted_names(const json_t *entry, json_t **ret)
 	return r == 0 ? 0 : -ENOMEM;
 }
 
-static bool read_target(const json_t *entry, struct demux_target *ret)
+static bool read_target(const struct relayed_port *port, const json_t *entry,
+			struct demux_target *ret)
 {
 	const char *target = json_string_value(json_object_get(entry, "target"));
 
-	*ret = (struct demux_target){ .proxy = json_is_true(
-					      json_object_get(entry, DOCUMENT_PROXY)) };
+	*ret = (struct demux_target){ .proxy = json_is_true(json_object_get(entry, DOCUMENT_PROXY)),
+				      .external = port->external };
 	return target && endpoint_parse(target, &ret->device) == 0;
 }
 
@@ -273,7 +274,8 @@ static bool read_target(const json_t *entry, struct demux_target *ret)
 static void put_name(struct relayed_port *port, const char *name, const json_t *entry)
 {
 	struct demux_target target;
-	int r = read_target(entry, &target) ? demux_port_put(port->demux, name, &target) : -EINVAL;
+	int r = read_target(port, entry, &target) ? demux_port_put(port->demux, name, &target)
+						  : -EINVAL;
 
 	if (r < 0)
 		be_short(port->routes, port->source, name, r);

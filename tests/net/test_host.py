@@ -1,15 +1,18 @@
 """The daemon and its machine: privileges, files, sysctls, IPv6, a VPS behind 1:1 NAT, the reboot."""
 
+import contextlib
 import os
 import re
+import socket
 import stat
 
 import pytest
 
 import kernel
 from conftest import SUBNET
-from lab import Host, Lab, link, wait_until
+from lab import PATIENCE, Host, Lab, link, wait_until
 from product import INTERFACE, ROOT, TABLE, Tunnel, is_sanitized, program
+from test_proxy_protocol import Datagrams, First, converse, exchange, header
 from traffic import Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, parse_config
 
@@ -275,6 +278,18 @@ def test_vps_behind_1_to_1_nat(lab):
                 ("stranger", cloud.PUBLIC)
         forward, = tunnel.call("status")["forwards"]
         assert forward["state"] == "active"
+        # A device that is told its clients is told the address that they dialled.
+        tunnel.cli("port-forward", "add", "8081", f"{SERVER}:7001", "--proxy-protocol")
+        wait_until(lambda: all(row["state"] == "active" for row in tunnel.call("status")["forwards"]),
+                   "both are served")
+        with contextlib.closing(First(lab.server, 7001)) as mail, \
+                contextlib.closing(Datagrams(lab.server, 7001)) as datagrams, \
+                lab.stranger.socket(kind=socket.SOCK_DGRAM) as client:
+            own = converse(lab.stranger.connect(cloud.PUBLIC, 8081, 10 * PATIENCE))
+            assert mail.seen == [("10.59.37.1", header(own, (cloud.PUBLIC, 8081)) + b"EHLO\n")]
+            client.connect((cloud.PUBLIC, 8081))
+            assert exchange(client, b"told") == b"TOLD"
+            assert datagrams.seen[-1][1] == header(client.getsockname(), (cloud.PUBLIC, 8081), True) + b"\ntold"
     finally:
         peer.leave()
         tunnel.stop_everything()
