@@ -133,7 +133,7 @@ static void take_back(struct port_mapper *mapper, const struct waiting *made)
 	enqueue(mapper, one);
 }
 
-static void on_bound(void *context, bool bound)
+static void on_port_settled(void *context, bool bound)
 {
 	struct waiting *one = context;
 	struct port_mapper *mapper = one->mapper;
@@ -156,8 +156,8 @@ static void answer_when_bound(struct port_mapper *mapper, struct waiting *one)
 	}
 	list_remove(&one->node);
 	list_append(&mapper->unbound, &one->node);
-	if (routes_await(mapper->tunnel->routes, one->shared, on_bound, one) < 0)
-		on_bound(one, true); /* as far as is known */
+	if (routes_await(mapper->tunnel->routes, one->shared, on_port_settled, one) < 0)
+		on_port_settled(one, true); /* as far as is known */
 }
 
 /* Moves the batch back to the head of those that wait, in its order. */

@@ -151,14 +151,14 @@ static void serve(struct relayed_port *port, int fd)
 					    : "relayed by the PROXY protocol");
 }
 
-static void on_bound(void *context, const struct fault *fault, int fd);
+static void on_port_bound(void *context, const struct fault *fault, int fd);
 
 /* Asks for the next socket: first for connections, and of a plain port then for datagrams. */
 static void ask_socket(struct relayed_port *port)
 {
 	const struct netd_bind wanted = { .kind = port->stream >= 0 ? NETD_UDP : NETD_TCP,
 					  .endpoint = port->asked };
-	int r = netd_client_bind(port->routes->tunnel->netd, &wanted, on_bound, port);
+	int r = netd_client_bind(port->routes->tunnel->netd, &wanted, on_port_bound, port);
 
 	port->binding = r == 0;
 	if (r == 0)
@@ -167,7 +167,7 @@ static void ask_socket(struct relayed_port *port)
 	note_errno(port, "asking start-netd to bind", r);
 }
 
-static void on_bound(void *context, const struct fault *fault, int fd)
+static void on_port_bound(void *context, const struct fault *fault, int fd)
 {
 	struct relayed_port *port = context;
 	struct routes *routes = port->routes;

@@ -145,7 +145,7 @@ static void serve(struct web_listener *web, int fd)
 	log_notice("the web interface is served on https://%s", endpoint_format(&web->bound, text));
 }
 
-static void on_bound(void *context, const struct fault *fault, int fd)
+static void on_listener_bound(void *context, const struct fault *fault, int fd)
 {
 	struct web_listener *web = context;
 	struct endpoint wanted;
@@ -187,8 +187,8 @@ static void follow(struct web_listener *web)
 		close_listener(web);
 	web->asked = wanted;
 	r = netd_client_bind(web->tunnel->netd,
-			     &(struct netd_bind){ .kind = NETD_TCP, .endpoint = wanted }, on_bound,
-			     web);
+			     &(struct netd_bind){ .kind = NETD_TCP, .endpoint = wanted },
+			     on_listener_bound, web);
 	web->binding = r == 0;
 	if (r < 0)
 		note_errno(web, "asking start-netd to bind", r);
