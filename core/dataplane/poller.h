@@ -25,6 +25,10 @@ struct poller {
 	bool stopped;
 	int pending; /* events of the round that are not dispatched yet */
 	struct epoll_event events[POLLER_EVENTS_MAX];
+	uint64_t woken_ns; /* when the wait for this round ended */
+	unsigned calm_rounds; /* on end: light, and soon after another */
+	uint64_t credit_ns; /* how long it may look for events instead of sleeping */
+	uint64_t looked_ns; /* when it did last */
 };
 
 /* Returns 0 or a negative errno. */

@@ -25,8 +25,8 @@ static const int common_calls[] = {
 	SCMP_SYS(mremap),	SCMP_SYS(munmap),
 	SCMP_SYS(read),		SCMP_SYS(restart_syscall),
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(tgkill),
-	SCMP_SYS(write),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(sched_yield),
+	SCMP_SYS(tgkill),	SCMP_SYS(write),
 };
 
 static const int dataplane_calls[] = {
