@@ -136,8 +136,7 @@ struct pool {
 	int channel;
 	int sockets[POOL_MAX];
 	size_t count;
-	bool asked;
-	uint64_t again_ns; /* not before, after a failure */
+	uint64_t again_ns; /* no question before: one is on its way, or was in vain */
 	struct pipe pipes[PIPES_MAX];
 	size_t pipe_count;
 	size_t pipes_open; /* with those that connections have */

@@ -34,6 +34,20 @@ static void names_lead_to_devices(void **state)
 		(void)close(listeners[i]);
 }
 
+static void a_question_without_an_answer_is_asked_again(void **state)
+{
+	struct bench *bench = *state;
+	int listener = serve(bench, "a.example"), client, device;
+
+	bench->giver.unanswered = 1;
+	join_device(bench, "a.example", listener, &client, &device);
+	say(client, "question", 8);
+	expect(device, "question", 8);
+	(void)close(client);
+	(void)close(device);
+	(void)close(listener);
+}
+
 static void unknown_names_get_an_alert(void **state)
 {
 	static const char *const names[] = { "other.example.org", "a.b.example.com",
@@ -328,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(names_lead_to_devices),
+		TEST(a_question_without_an_answer_is_asked_again),
 		TEST(unknown_names_get_an_alert),
 		TEST(what_is_no_tls_gets_nothing),
 		TEST(the_rest_has_a_place_of_its_own),

@@ -13,6 +13,7 @@
 
 #define PIPE_SIZE (256 << 10)
 #define AGAIN_NS NS_PER_S
+#define ANSWER_NS (3 * NS_PER_S) /* later the request, or its answer, was lost for want of memory */
 
 void pool_init(struct pool *pool, int channel)
 {
@@ -42,8 +43,10 @@ static void ask(struct pool *pool, uint64_t now_ns)
 {
 	static const uint8_t wanted = NETD_TRANSPARENT_MAX;
 
-	if (!pool->asked && now_ns >= pool->again_ns)
-		pool->asked = send(pool->channel, &wanted, 1, MSG_NOSIGNAL) == 1;
+	if (now_ns < pool->again_ns)
+		return;
+	pool->again_ns = now_ns;
+	pool->again_ns += send(pool->channel, &wanted, 1, MSG_NOSIGNAL) == 1 ? ANSWER_NS : AGAIN_NS;
 }
 
 int pool_take(struct pool *pool, uint64_t now_ns)
@@ -80,7 +83,7 @@ int pool_receive(struct pool *pool, uint64_t now_ns)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (size == 0)
 		return -ECONNRESET;
-	pool->asked = false;
+	pool->again_ns = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		int fds[NETD_TRANSPARENT_MAX];

@@ -574,13 +574,11 @@ static uint64_t watch_time(struct demux *demux)
 		go_on_accepting(demux);
 	else if (demux->paused_until_ns != 0)
 		next_ns = earliest(next_ns, demux->paused_until_ns);
-	/* Who waits for sockets asks again, where the last answer was that there are none. */
-	if (first_in(demux, STATE_WAITING) && !demux->pool.asked) {
-		if (demux->pool.again_ns <= now_ns)
-			device_go_on(demux, first_in(demux, STATE_WAITING));
-		else
-			next_ns = earliest(next_ns, demux->pool.again_ns);
-	}
+	/* Who waits for sockets asks again, where the last answer was that there are none, or did not come. */
+	if (first_in(demux, STATE_WAITING) && demux->pool.again_ns <= now_ns)
+		device_go_on(demux, first_in(demux, STATE_WAITING));
+	if (first_in(demux, STATE_WAITING))
+		next_ns = earliest(next_ns, demux->pool.again_ns);
 	return next_ns;
 }
 

@@ -91,7 +91,7 @@ bool sweep_note(struct network *network, const struct plan *plan);
 void sweep_note_everything(struct network *network);
 
 /* Goes on with ending what was noted, for well below a millisecond. Returns 1: there is more to do, 0, or a
- * negative errno: what was noted is given up. */
+ * negative errno: it begins anew in some seconds. */
 int sweep_step(struct network *network);
 
 /* Ends all that was noted. 0 or a negative errno. */

@@ -25,6 +25,7 @@
 
 #define QUIET_NS (20 * NS_PER_MS)
 #define LATEST_NS (250 * NS_PER_MS)
+#define RETRY_NS (10 * NS_PER_S) /* after a failure, unless there is an edit before */
 #define WALK_SHARE                                                                                 \
 	9 /* at least this much longer than a walk nothing is walked, while edits go on */
 
@@ -386,7 +387,10 @@ static void end(struct network *network, int r)
 	sweep->filter_count = 0;
 	forget_wanted6(sweep);
 	sweep->not_before_ns = clock_monotonic_ns() + WALK_SHARE * sweep->spent_ns;
-	if (r == 0 && !sweep->pending) {
+	if (r < 0) {
+		sweep_note_everything(network);
+		sweep->last_ns = sweep->since_ns = clock_monotonic_ns() + RETRY_NS;
+	} else if (!sweep->pending) {
 		/* Connections of removed subnets are gone: the addresses may be another's now. */
 		sweep->subnet_count = 0;
 		(void)sweep_know(network, &network->wanted); /* there is room */

@@ -83,10 +83,13 @@ int transparent_serve(int fd)
 {
 	uint8_t wanted;
 	ssize_t size = recv(fd, &wanted, 1, MSG_TRUNC | MSG_DONTWAIT);
+	int r;
 
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (size != 1 || wanted == 0 || wanted > NETD_TRANSPARENT_MAX)
 		return size == 0 ? -ECONNRESET : -EBADMSG;
-	return answer(fd, wanted);
+	r = answer(fd, wanted);
+	/* No room even to say so. Whoever asked asks again. */
+	return r == -ENOBUFS || r == -ENOMEM || r == -EAGAIN ? 0 : r;
 }
