@@ -3,6 +3,7 @@
  * test answers.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/udp.h>
@@ -25,6 +26,7 @@ struct server {
 	unsigned asked;
 	enum dns_code code;
 	bool silent;
+	char only; /* the first letter of the names that it answers; 0: all */
 	bool truncates;
 	uint8_t address; /* the last byte of what it answers */
 	uint32_t ttl;
@@ -45,6 +47,8 @@ struct bench {
 	const char *files[2];
 	struct resolver_request *update;
 	uint32_t updater;
+	unsigned updates;
+	bool refuses; /* updates, at once */
 	uv_timer_t patience;
 };
 
@@ -153,7 +157,7 @@ static void on_server(uv_poll_t *poll, int status, int events)
 	(void)events;
 	assert_true(size > 0);
 	server->asked++;
-	if (server->silent)
+	if (server->silent || (server->only && tolower(bytes[DNS_HEADER_SIZE + 1]) != server->only))
 		return;
 	assert_int_equal(dns_query_parse(bytes, (size_t)size, &query), 0);
 	query.edns = false;
@@ -181,9 +185,17 @@ static void on_update(void *context, struct resolver_request *request, uint32_t 
 		      const uint8_t *message, size_t size)
 {
 	struct bench *b = context;
+	uint8_t refusal[DNS_HEADER_SIZE] = { 0 };
 
-	(void)message;
-	assert_true(size > 0);
+	assert_true(size > DNS_HEADER_SIZE);
+	b->updates++;
+	if (b->refuses) {
+		memcpy(refusal, message, 2);
+		refusal[2] = 0x80 | DNS_UPDATE << 3;
+		refusal[3] = DNS_REFUSED;
+		resolver_answer(request, refusal, sizeof(refusal));
+		return;
+	}
 	b->update = request;
 	b->updater = source;
 }
@@ -539,6 +551,91 @@ static void many_questions_on_one_connection(void **state)
 	assert_int_equal(b->servers[0].asked, 1);
 }
 
+/* Adds a message to those that go over a connection, with its length in front. Returns the size of all. */
+static size_t add_message(uint8_t *all, size_t size, const char *name, uint16_t type)
+{
+	size_t message_size = write_query(name, type, all + size + 2);
+
+	all[size] = (uint8_t)(message_size >> 8);
+	all[size + 1] = (uint8_t)message_size;
+	return size + 2 + message_size;
+}
+
+/* Reads whole answers, whose bytes nobody looks at. */
+static void receive_answers(struct bench *b, int fd, size_t count)
+{
+	static uint8_t bytes[2 + DNS_MESSAGE_MAX];
+	size_t size = 0, wanted;
+
+	while (count > 0) {
+		wanted = size < 2 ? 2 : 2 + ((size_t)bytes[0] << 8 | bytes[1]);
+		if (size == wanted) {
+			assert_true(size > DNS_HEADER_SIZE);
+			size = 0;
+			count--;
+			continue;
+		}
+		size_t got = receive(b, fd, bytes + size, wanted - size);
+
+		assert_true(got > 0);
+		size += got;
+	}
+}
+
+#define LARGE_ANSWERS 300
+#define UPDATES 60
+
+/* It asks for more than it takes, so that the connection pauses; between the questions are updates, which are
+ * refused at once. */
+static void updates_among_answers_that_wait(void **state)
+{
+	struct bench *b = *state;
+	cleanup_close int fd = connect_tcp(b);
+	uint8_t bytes[(LARGE_ANSWERS + UPDATES) * 64];
+	char text[1001];
+	size_t size = 0;
+
+	b->refuses = true;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	for (int i = 0; i < 60; i++) {
+		text[0] = (char)('A' + i);
+		hold(b, "big.example.com", DNS_TXT, text);
+	}
+	for (int i = 0; i < LARGE_ANSWERS + UPDATES; i++) {
+		bool update = i % (1 + LARGE_ANSWERS / UPDATES) == 0;
+		size_t at = size + 2;
+
+		size = add_message(bytes, size, "big.example.com", update ? DNS_SOA : DNS_TXT);
+		if (update)
+			bytes[at + 2] = DNS_UPDATE << 3;
+	}
+	assert_int_equal(send(fd, bytes, size, 0), size);
+	receive_answers(b, fd, LARGE_ANSWERS + UPDATES);
+	assert_int_equal(b->updates, UPDATES);
+}
+
+/* A connection with as many open questions as it may have asks what is about to be answered. */
+static void a_question_that_ends_is_asked_again(void **state)
+{
+	struct bench *b = *state;
+	cleanup_close int fd = connect_tcp(b);
+	uint8_t bytes[34 * 64];
+	char name[32];
+	size_t size = 0;
+
+	b->servers[0].ttl = 0;
+	b->servers[0].only = 's';
+	for (int i = 0; i < 31; i++) {
+		(void)snprintf(name, sizeof(name), "u%d.example.com", i);
+		size = add_message(bytes, size, name, DNS_A);
+	}
+	for (int i = 0; i < 3; i++)
+		size = add_message(bytes, size, "same.example.com", DNS_A);
+	assert_int_equal(send(fd, bytes, size, 0), size);
+	receive_answers(b, fd, 3);
+}
+
 static void what_is_no_message_closes_the_connection(void **state)
 {
 	struct bench *b = *state;
@@ -647,6 +744,8 @@ int main(void)
 		TEST(a_train_of_questions),
 		TEST(many_questions_at_once),
 		TEST(many_questions_on_one_connection),
+		TEST(updates_among_answers_that_wait),
+		TEST(a_question_that_ends_is_asked_again),
 		TEST(what_is_no_message_closes_the_connection),
 		TEST(updates_are_handed_on),
 		TEST(the_machines_servers_are_followed),

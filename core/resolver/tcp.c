@@ -25,6 +25,7 @@ struct tcp_connection {
 	uv_timer_t idle;
 	unsigned refs; /* its handles, and those that wait for answers */
 	bool closed;
+	bool serving; /* messages are taken from the buffer; see read_on() */
 	bool paused;
 	uint8_t *buffer;
 	size_t size;
@@ -207,15 +208,20 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 	read_on(connection);
 }
 
-/* Serves what was read, and goes on reading unless the device has to take answers first. */
+/* Serves what was read, and goes on reading unless the device has to take answers first. A message that is
+ * answered at once releases the connection and so comes here once more: the buffer is in use then, and who
+ * uses it goes on anyway. */
 static void read_on(struct tcp_connection *connection)
 {
-	if (connection->closed)
+	bool sound;
+
+	if (connection->closed || connection->serving)
 		return;
-	if (!take_messages(connection)) {
+	connection->serving = true;
+	sound = take_messages(connection);
+	connection->serving = false;
+	if (!sound)
 		close_connection(connection);
-		return;
-	}
 	if (connection->closed)
 		return;
 	connection->paused = is_full(connection);
@@ -271,6 +277,8 @@ static void on_connection(uv_stream_t *stream, int status)
 		close_connection(connection);
 		return;
 	}
+	(void)uv_tcp_nodelay(&connection->stream,
+			     1); /* an answer does not wait for the one before */
 	keep_alive(connection);
 	read_on(connection);
 }

@@ -142,15 +142,16 @@ static void free_waiter(struct upstream *upstream, struct waiter *waiter)
 	free(waiter);
 }
 
+/* A connection that waited may ask the same again as soon as it is released: nobody finds the question then. */
 static void end_question(struct question *question)
 {
 	struct upstream *upstream = question->upstream;
 
 	end_attempt(question);
-	list_foreach(node, &question->waiters)
-		free_waiter(upstream, container_of(node, struct waiter, node));
 	(void)map_remove(&upstream->questions, question->key, question->key_size);
 	list_remove(&question->node);
+	list_foreach(node, &question->waiters)
+		free_waiter(upstream, container_of(node, struct waiter, node));
 	free(question);
 	if (list_empty(&upstream->pending))
 		(void)uv_timer_stop(&upstream->timer);
