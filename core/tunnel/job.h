@@ -67,6 +67,8 @@ struct tunnel {
 	struct job *running;
 	bool dispatching;
 	uv_timer_t retry;
+	uint32_t wan; /* the last public address that this machine had, of both families; 0: none yet */
+	struct ip_address wan6;
 	bool in_sync;
 	char *sync_problem; /* why start-netd could not do it, or NULL */
 	void (*ready)(void *context);

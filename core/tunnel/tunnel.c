@@ -8,7 +8,9 @@
 #include "document/forward_index.h"
 #include "document/forward_ports.h"
 #include "document/migrations.h"
+#include "document/wan.h"
 #include "tunnel/access.h"
+#include "tunnel/forwards_follow.h"
 #include "tunnel/gateways.h"
 #include "tunnel/job.h"
 #include "tunnel/names.h"
@@ -208,11 +210,21 @@ static void on_retry(uv_timer_t *timer)
 		tunnel_job(tunnel, NULL, run_sync);
 }
 
+/* The address may have changed while nobody was there. */
+static void run_follow(struct job *job)
+{
+	if (forwards_are_behind(job_document(job)))
+		job_edit(job, forwards_follow);
+	else
+		job_done(job, NULL, NULL);
+}
+
 void tunnel_start(struct tunnel *tunnel, void (*ready)(void *context), void *context)
 {
 	tunnel->ready = ready;
 	tunnel->ready_context = context;
 	tunnel_job(tunnel, NULL, run_sync);
+	tunnel_job(tunnel, NULL, run_follow);
 }
 
 /* Edits: change the tree, then the network, then the disk. */
@@ -552,6 +564,37 @@ static int change_gateways(struct job *job, const json_t *params, struct fault *
 	return 0;
 }
 
+/* Notes which public addresses the machine has. Returns whether one is another than before: that one is gone for a
+ * while moves nothing. */
+static bool note_wan(struct tunnel *tunnel)
+{
+	const json_t *document = store_document(tunnel->store);
+	struct ip_address wan6 = tunnel->wan6;
+	uint32_t wan = tunnel->wan;
+	bool moved;
+
+	(void)wan_default(document, &wan);
+	(void)wan6_default(document, &wan6);
+	moved = wan != tunnel->wan || !ip_equal(&wan6, &tunnel->wan6);
+	tunnel->wan = wan;
+	tunnel->wan6 = wan6;
+	return moved;
+}
+
+/* Devices have to ask again, also those whose forwards could follow. */
+static int change_followers(struct job *job, const json_t *params, struct fault *fault)
+{
+	job->moves_ports = true;
+	return forwards_follow(job, params, fault);
+}
+
+/* An edit of its own: that of the addresses compares everything, and keeps no record of taken ports. */
+static void on_gateways_read(struct job *job, bool done)
+{
+	if (done && note_wan(job->tunnel))
+		tunnel_own_edit(job->tunnel, change_followers);
+}
+
 /* Most of what the kernel tells changes nothing here, and to compare all that is wanted takes long. */
 static void run_gateways(struct job *job)
 {
@@ -561,10 +604,12 @@ static void run_gateways(struct job *job)
 		    json_equal((json_t *)present, now);
 
 	json_decref(now);
-	if (same)
+	if (same) {
 		job_done(job, NULL, NULL);
-	else
-		job_edit_whole(job, change_gateways);
+		return;
+	}
+	job->ended = on_gateways_read;
+	job_edit_whole(job, change_gateways);
 }
 
 static void on_gateways_changed(void *context)
@@ -645,6 +690,8 @@ int tunnel_new(uv_loop_t *loop, const char *datadir, struct netd_client *netd, s
 		r = port_mapper_new(tunnel, &tunnel->mapper);
 	if (r == 0)
 		r = access_new(tunnel, &tunnel->access);
+	if (r == 0)
+		(void)note_wan(tunnel);
 	if (r < 0) {
 		(void)fault_set_errno(fault, r, FAULT_DATABASE, "preparing the document in %s",
 				      path);

@@ -555,6 +555,32 @@ def test_devices_are_told_when_they_have_to_ask_again(world, server, igd, phone)
             other.recv(100)
 
 
+def test_another_address_of_the_server_is_followed(world, server, igd):
+    """Unasked: what devices opened goes there, and they are told; what the owner made stays."""
+    new = "198.18.0.77"  # on a link whose name comes first: that of the tunnel itself stays as it is
+    link = ("add", "dmz0", "type", "veth", "peer", "name", "dmz1")
+    with server.listen() as unasked:
+        assert server.map(7000, 7000).result == SUCCESS
+        upnpc(igd, "-a", SERVER, "7002", "7002", "TCP")
+        natpmpc(world.server, "-a", "7003", "7003", "tcp", "600")
+        world.forward(7001, f"{SERVER}:7001")
+        for address, change in ((new, link), (Lab.VPS, ("delete", "dmz0"))):
+            changed = time.monotonic()
+            world.vps.run("ip", "link", *change)
+            if address == new:
+                world.vps.ip("address", "add", f"{new}/32", "dev", "dmz0")
+                world.vps.ip("link", "set", "dmz0", "up")
+            wait_until(lambda: heard(unasked, b"\x00")[8:] == socket.inet_aton(address),
+                       "the new address is told", 60)
+            assert set(world.tunnel.forwards()) == {f"{Lab.VPS}:7001"} | {
+                f"{address}:{port}" for port in (7000, 7002, 7003)}
+            assert ask_tcp(world.stranger, address, 7000) == ("server", Lab.STRANGER)
+            assert ask_tcp(world.stranger, address, 7002) == ("server", Lab.STRANGER)
+            assert server.announce().epoch <= time.monotonic() - changed + 1, "the epoch began anew"
+            assert server.map(7000, 7000).address == address
+            assert not differences(world.tunnel)
+
+
 def test_a_new_interface_is_followed(world, server):
     """Whatever happens to the interface, devices can open ports again soon. The last test here, because
     other devices take their time to notice."""

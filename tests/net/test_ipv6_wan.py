@@ -125,6 +125,10 @@ def test_addresses_and_routes_of_router_advertisements():
 
         tunnel.call("port-forward.add", externalPort=8000, target=f"[{machine.peer.address6}]:7000")
         assert ask_tcp(machine.stranger, old, 8000) == ("server", Lab.STRANGER6)
+        inside = machine.peer.address6.rpartition("::")[0] + "::1"
+        with PcpClient(machine.server, machine.peer.address6, inside) as client:
+            answer = client.map(7000, 8002)
+            assert (answer.result, answer.address) == (SUCCESS, old)
 
         router.change(SECOND)
         wait_until(lambda: machine.addresses(SECOND), "the second network", 40)
@@ -134,12 +138,15 @@ def test_addresses_and_routes_of_router_advertisements():
         new = machine.addresses(SECOND)[0]
         assert ask_tcp(machine.server, Lab.STRANGER6, 7000, source=source) == ("stranger", new)
         assert ask_udp(machine.server, Lab.STRANGER6, 7000, source=source) == ("stranger", new)
+        # What the device opened goes there by itself, what the owner made stays.
+        wait_until(lambda: ask_tcp(machine.stranger, new, 8002, 0.6) == ("server", Lab.STRANGER6),
+                   "the device's forward follows", 20)
         states = {row["source"]: row["state"] for row in tunnel.call("status")["forwards"]}
-        assert states == {f"[{old}]:8000": "external address is not on this machine"}
+        assert states.pop(f"[{old}]:8000") == "external address is not on this machine"
+        assert set(states) == {f"[{new}]:8002"}
         tunnel.call("port-forward.add", externalPort=8000, target=f"[{machine.peer.address6}]:7000")
         assert ask_tcp(machine.stranger, new, 8000) == ("server", Lab.STRANGER6)
-        with PcpClient(machine.server, machine.peer.address6,
-                       machine.peer.address6.rpartition("::")[0] + "::1") as client:
+        with PcpClient(machine.server, machine.peer.address6, inside) as client:
             answer = client.map(7000, 8001)
             assert (answer.result, answer.address) == (SUCCESS, new)
         assert ask_tcp(machine.stranger, new, 8001) == ("server", Lab.STRANGER6)
