@@ -6,6 +6,7 @@
 #include "document/migrations.h"
 #include "document/redact.h"
 #include "tunnel/port_mapper.h"
+#include "tunnel/records.h"
 
 /* What is at a pointer is part of the document still: it is serialised before the next edit. */
 int database_part(const struct store *store, const char *pointer, bool secrets, json_t **ret)
@@ -52,9 +53,16 @@ static int check_result(json_t *document, struct fault *fault)
 	return r;
 }
 
+/* What devices made goes with the permission to make it, as it does by the methods. */
+static void close_unpermitted(const json_t *before, json_t *after)
+{
+	port_mapper_close_unpermitted(before, after);
+	records_close_unpermitted(before, after);
+}
+
 static int change_apply(struct job *job, const json_t *params, struct fault *fault)
 {
-	port_mapper_close_unpermitted(job_document(job), job->document);
+	close_unpermitted(job_document(job), job->document);
 	return store_put_document(job->txn, TAKE_PTR(job->document));
 }
 
@@ -147,6 +155,7 @@ int database_apply_local(struct rpc_client *client, const json_t *params, json_t
 		json_decref(document);
 		return r;
 	}
+	close_unpermitted(store_document(store), document);
 	r = store_put_document(txn, document);
 	if (r < 0)
 		store_abort(txn);

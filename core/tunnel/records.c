@@ -215,6 +215,18 @@ int records_prune(struct job *job)
 	return remove_records(job, is_forbidden, job_document(job));
 }
 
+void records_close_unpermitted(const json_t *before, json_t *after)
+{
+	json_t *all = json_object_get(after, "dnsRecords");
+
+	for (size_t i = json_array_size(all); i > 0; i--) {
+		const json_t *record = json_array_get(all, i - 1);
+
+		if (is_forbidden(record, after) && !is_forbidden(record, before))
+			(void)json_array_remove(all, i - 1);
+	}
+}
+
 /* --- rules --- */
 
 /* What is at a name, as far as it matters to a record that is to be added. */

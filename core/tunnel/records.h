@@ -23,3 +23,7 @@ bool records_permitted(const json_t *document, uint32_t address, uint8_t ret_psk
 
 /* Removes the records of devices that may have none. */
 int records_prune(struct job *job);
+
+/* For a document that takes the place of another: takes out the records of devices that may change records in
+ * @before and may not in @after. */
+void records_close_unpermitted(const json_t *before, json_t *after);

@@ -210,6 +210,40 @@ def test_db_of_a_stopped_daemon(home, cli):
     assert home.subnets()[SUBNET]["name"] == "Offline"
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_db_apply_takes_what_devices_made_with_the_permission(home, cli, offline):
+    """As the methods do: their records and their forwards. Others' and the owner's stay."""
+    network = SUBNET.rpartition(".")[0]
+    before = home.document()
+    for number in (70, 71, 72):
+        home.call("device.add", subnet=SUBNET, name=f"D{number}", ip=f"{network}.{number}", kind="server")
+    made = {f"198.18.0.2:{7000 + number}": {
+        "kind": "dnat", "target": f"{network}.{number}:7000", "label": "PCP", "enabled": True, "count": 1,
+        "auto": True, "lease": None} for number in (70, 71, 72)}
+    records = [{"name": f"d{number}.example.com", "type": "A", "value": f"{network}.{number}", "ttl": 300,
+                "source": f"{network}.{number}"} for number in (70, 71, 72)]
+    own = {"name": "own.example.com", "type": "A", "value": f"{network}.70", "ttl": 300, "source": None}
+    home.call("db.apply", expr=f".portForwards = {json.dumps(made)} | .dnsRecords = {json.dumps(records + [own])}")
+    clients = f'.wg.subnets["{SUBNET}"].clients'
+    change = (f'{clients}["{network}.70"] |= (.allowDnsInjection = false | .allowAutoPortForward = false)'
+              f' | del({clients}["{network}.71"])')
+    try:
+        if offline:
+            home.stop()
+            try:
+                cli("db", "apply", change, f"{home.data_dir}/tunnel.sqlite")
+            finally:
+                home.start()
+        else:
+            cli("db", "apply", change)
+        document = home.document()
+        assert [record["name"] for record in document["dnsRecords"]] == ["d72.example.com", "own.example.com"]
+        assert list(document["portForwards"]) == ["198.18.0.2:7072"]
+    finally:
+        home.call("db.apply", expr=f".wg.subnets = {json.dumps(before['wg']['subnets'])} | .portForwards = "
+                  f"{json.dumps(before['portForwards'])} | .dnsRecords = {json.dumps(before['dnsRecords'])}")
+
+
 # Output
 
 def test_formats(home, cli):
