@@ -220,17 +220,47 @@ static bool is_same(const struct mapping_request *a, const struct mapping_reques
 	return a->device == b->device && a->ipv6 == b->ipv6 && a->action == b->action &&
 	       a->via == b->via && a->protocol == b->protocol &&
 	       a->internal_port == b->internal_port && a->external_port == b->external_port &&
-	       a->count == b->count && memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0 &&
+	       a->count == b->count && a->any_port == b->any_port && a->exact == b->exact &&
+	       a->lifetime_s == b->lifetime_s && a->has_nonce == b->has_nonce &&
+	       memcmp(a->nonce, b->nonce, sizeof(a->nonce)) == 0 &&
 	       a->name_count == b->name_count &&
 	       memcmp(a->names, b->names, a->name_count * sizeof(a->names[0])) == 0;
 }
 
-static bool waits(const struct list *head, const struct mapping_request *request)
+/* Whether two may be about the same port; 0 stands for any. */
+static bool is_related(const struct mapping_request *a, const struct mapping_request *b)
 {
-	for (const struct list *node = head->next; node != head; node = node->next)
-		if (is_same(&container_of(node, const struct waiting, node)->request, request))
-			return true;
-	return false;
+	if (a->device != b->device || a->ipv6 != b->ipv6 ||
+	    (a->protocol != b->protocol && a->protocol != 0 && b->protocol != 0))
+		return false;
+	return a->internal_port == b->internal_port || a->internal_port == 0 ||
+	       b->internal_port == 0 || a->external_port == b->external_port;
+}
+
+/* The newest in a list that is about the same port, or NULL. */
+static const struct mapping_request *newest(const struct list *head,
+					    const struct mapping_request *request)
+{
+	for (const struct list *node = head->previous; node != head; node = node->previous) {
+		const struct waiting *one = container_of(node, const struct waiting, node);
+
+		if (is_related(&one->request, request))
+			return &one->request;
+	}
+	return NULL;
+}
+
+/* Whether it is sent again because the answer takes its time. What the device has asked for about the port since
+ * then makes it another request: the last one counts. */
+static bool is_repeated(const struct port_mapper *mapper, const struct mapping_request *request)
+{
+	const struct mapping_request *last = newest(&mapper->waiting, request);
+
+	if (!last)
+		last = newest(&mapper->batch, request);
+	if (!last)
+		last = newest(&mapper->unbound, request);
+	return last && is_same(last, request);
 }
 
 int port_mapper_submit(struct port_mapper *mapper, const struct mapping_request *request,
@@ -240,10 +270,9 @@ int port_mapper_submit(struct port_mapper *mapper, const struct mapping_request 
 	uintptr_t of_device = (uintptr_t)map_get(&mapper->of_device, &device, sizeof(device));
 	struct waiting *one;
 
-	/* What is sent again because the answer takes its time. Only a device that has something waiting
-	 * is looked for. */
-	if (of_device > 0 && (waits(&mapper->waiting, request) || waits(&mapper->batch, request) ||
-			      waits(&mapper->unbound, request)))
+	/* Only of a device that has something waiting. Over UPnP nothing is sent again: each caller has a connection
+	 * of its own, and waits on it for an answer. */
+	if (of_device > 0 && request->via != LEASE_UPNP && is_repeated(mapper, request))
 		return -EALREADY;
 	if (mapper->waiting_count >= PORT_MAPPER_WAITING_MAX ||
 	    of_device >= PORT_MAPPER_DEVICE_WAITING_MAX)

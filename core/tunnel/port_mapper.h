@@ -90,7 +90,8 @@ struct port_mapper *port_mapper_free(struct port_mapper *mapper);
 
 /*
  * Carries out a request, which is copied. Returns 0, and @done is called once, later; or -EALREADY: the
- * same one waits already; -EBUSY: too many wait; -ENOMEM. Then it is not called.
+ * same one waits already, and nothing about its port was asked for since (never over UPnP); -EBUSY: too many wait;
+ * -ENOMEM. Then it is not called.
  */
 int port_mapper_submit(struct port_mapper *mapper, const struct mapping_request *request,
 		       mapping_done done, void *context);

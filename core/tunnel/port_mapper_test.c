@@ -268,6 +268,71 @@ static void many_become_one_transaction(void **state)
 	assert_int_equal(store_revision(f->tunnel->store), revision + 2);
 }
 
+static void submit(struct fixture *f, const struct mapping_request *request, int result)
+{
+	assert_int_equal(port_mapper_submit(f->tunnel->mapper, request, on_mapped, f), result);
+}
+
+static void await(struct fixture *f, int count)
+{
+	while (f->answered < count)
+		uv_run(&f->loop, UV_RUN_DEFAULT);
+	for (int i = 0; i < count; i++)
+		assert_int_equal(f->outcomes[i].result, MAPPING_DONE);
+}
+
+/* What is sent again is one request; what has become another one since is not. */
+static void the_last_request_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request add = request_of(SERVER, 443, 443), remove = add, other;
+
+	remove.action = MAPPING_REMOVE_INTERNAL;
+	f->answered = 0;
+	submit(f, &add, 0);
+	submit(f, &remove, 0);
+	submit(f, &remove, -EALREADY);
+	submit(f, &add, 0);
+	submit(f, &add, -EALREADY);
+	other = request_of(SERVER, 444, 444);
+	submit(f, &other, 0);
+	submit(f, &add, -EALREADY); /* that was about another port */
+	await(f, 4);
+	assert_forward(f, "443", SERVER ":443", true);
+
+	/* One member makes another request. */
+	f->answered = 0;
+	submit(f, &add, 0);
+	other = add;
+	other.lifetime_s = 1200;
+	submit(f, &other, 0);
+	submit(f, &other, -EALREADY);
+	other.any_port = true;
+	submit(f, &other, 0);
+	other.exact = true;
+	submit(f, &other, 0);
+	other.has_nonce = true;
+	submit(f, &other, 0);
+	await(f, 5);
+	assert_int_equal(json_integer_value(pointer_get(json_object_get(forward(f, "443"), "lease"),
+							"/tcp/seconds")),
+			 1200);
+}
+
+/* Each caller has its own connection, and is answered on it. */
+static void all_are_answered_over_upnp(void **state)
+{
+	struct fixture *f = *state;
+	struct mapping_request request = request_of(SERVER, 443, 443);
+
+	request.via = LEASE_UPNP;
+	f->answered = 0;
+	for (int i = 0; i < 3; i++)
+		submit(f, &request, 0);
+	await(f, 3);
+	assert_forward(f, "443", SERVER ":443", true);
+}
+
 /* Where the network refuses what some of them want, the others get theirs. */
 static void a_refusal_is_not_for_all(void **state)
 {
@@ -458,6 +523,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_removes_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lease_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_become_one_transaction, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_last_request_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(all_are_answered_over_upnp, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_is_not_for_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(ports_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_forward_does_not_grow_over_others, setup,
