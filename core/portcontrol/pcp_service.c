@@ -242,6 +242,7 @@ static void map_elder(struct pcp_service *service, const struct pcp_peer *peer,
 		.internal_port = request->internal_port,
 		.external_port = request->external_port,
 		.count = 1,
+		.any_port = true, /* RFC 6886 section 3.3: the wanted port is a suggestion */
 		.lifetime_s = pcp_lifetime(request->lifetime_s),
 	};
 

@@ -226,13 +226,27 @@ static void what_pcp_refuses(void **state)
 static void nat_pmp_maps_and_deletes(void **state)
 {
 	struct asked asked;
+	cleanup_free char *again = NULL;
+	char text[8];
+	unsigned port;
 
 	begin_asking(state, &asked);
 	expect(&asked, SERVER, "0000", "00800000c6120007");
 	expect(&asked, SERVER, "000200001f90005000001c20", "008200001f90005000000e10");
 	assert_non_null(forward(asked.f, "80"));
-	expect(&asked, OTHER, "000200001f90005000001c20", "008200041f90000000000000");
+	/* What another has, or this machine itself, is not to be had; another port is, and always the same. */
+	datagram(&asked, OTHER, ROUTER, "000200001f90005000001c20");
+	while (asked.count == 0)
+		uv_run(&asked.f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(sscanf(asked.answer, "008200001f90%4x00000e10", &port), 1);
+	assert_int_not_equal(port, 80);
+	(void)snprintf(text, sizeof(text), "%u", port & 0xffff);
+	assert_non_null(forward(asked.f, text));
+	again = strdup(asked.answer);
+	expect(&asked, OTHER, "000200001f90005000001c20", again);
+	expect(&asked, OTHER, "000200001f90001600001c20", again);
 	expect(&asked, OTHER, "000200000000000000000000", "008200000000000000000000");
+	assert_null(forward(asked.f, text));
 	assert_non_null(forward(asked.f, "80"));
 	expect(&asked, SERVER, "000200001f90000000000000", "008200001f90000000000000");
 	assert_null(forward(asked.f, "80"));

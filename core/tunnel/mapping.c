@@ -295,6 +295,19 @@ static uint16_t port_it_has6(const struct mapping *m, const struct ip_address *e
 	return 0;
 }
 
+/* Any other port: the one that it has already, for the same is asked again and again. */
+static int add_any(struct mapping *m, const struct ip_address *external, uint16_t *ret_port)
+{
+	uint16_t port = m->request->ipv6 ? port_it_has6(m, external)
+					 : port_it_has(m, ip_to_v4(external));
+	int r = port ? add_at(m, external, port) : MAPPING_TAKEN;
+
+	if (r == MAPPING_TAKEN)
+		return add_elsewhere(m, external, ret_port);
+	*ret_port = port;
+	return r;
+}
+
 /* The device's IPv6 address. Whether it has one. */
 static bool find_target6(struct mapping *m)
 {
@@ -343,7 +356,7 @@ static int add6(struct mapping *m, struct mapping_outcome *outcome)
 		port = request->internal_port;
 	r = add_at(m, &outcome->external6, port);
 	if (r == MAPPING_TAKEN && (request->any_port || request->external_port == 0))
-		r = add_elsewhere(m, &outcome->external6, &port);
+		r = add_any(m, &outcome->external6, &port);
 	outcome->external_port = port;
 	return r;
 }
@@ -387,7 +400,7 @@ static int add(struct mapping *m, struct mapping_outcome *outcome)
 	external = ip_from_v4(outcome->external);
 	r = add_at(m, &external, port);
 	if (r == MAPPING_TAKEN && (request->any_port || request->external_port == 0))
-		r = add_elsewhere(m, &external, &port);
+		r = add_any(m, &external, &port);
 	outcome->external_port = port;
 	return r;
 }

@@ -361,6 +361,15 @@ def test_natpmpc(world, server):
     assert forward(world, 7000)["lease"]["tcp"] is None
     natpmpc(world.server, "-a", "0", "7000", "udp", "0")
     assert forward(world, 7000) is None
+    # Where the port is taken another one is had, and the same one when it is asked for again.
+    world.forward(7001, f"{PHONE}:7001")
+    ports = {re.search(r"Mapped public port (\d+) protocol TCP to local port 7000", natpmpc(
+        world.server, "-a", "7001", "7000", "tcp", "600"))[1] for _ in range(2)}
+    (port,) = ports
+    assert port != "7001" and forward(world, 7001)["target"] == f"{PHONE}:7001"
+    assert ask_tcp(world.stranger, Lab.VPS, int(port)) == ("server", Lab.STRANGER)
+    natpmpc(world.server, "-a", "0", "7000", "tcp", "0")
+    assert forward(world, port) is None
     assert not differences(world.tunnel)
 
 
