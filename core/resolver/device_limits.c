@@ -8,7 +8,7 @@ static const struct {
 	uint32_t burst;
 } rates[LIMITED_KINDS] = {
 	[LIMITED_QUESTION] = { 500, 1000 },
-	[LIMITED_UPDATE] = { 50, 100 },
+	[LIMITED_UPDATE] = { 50, 600 },
 };
 
 /* Budgets are in thousandths, so that a millisecond adds a whole number. */
@@ -92,7 +92,7 @@ static void refill(struct device *device, uint64_t now_ms)
 }
 
 bool device_limits_take(struct device_limits *limits, uint32_t address, enum limited_kind kind,
-			uint64_t now_ms)
+			uint32_t count, uint64_t now_ms)
 {
 	struct device *device = map_get(&limits->devices, &address, sizeof(address));
 
@@ -103,8 +103,8 @@ bool device_limits_take(struct device_limits *limits, uint32_t address, enum lim
 	list_remove(&device->node);
 	list_append(&limits->seen, &device->node);
 	refill(device, now_ms);
-	if (device->left[kind] < 1000)
+	if (device->left[kind] / 1000 < count)
 		return false;
-	device->left[kind] -= 1000;
+	device->left[kind] -= count * 1000;
 	return true;
 }

@@ -16,7 +16,7 @@
 
 enum limited_kind {
 	LIMITED_QUESTION, /* 500 a second, 1000 at once */
-	LIMITED_UPDATE, /* 50 a second, 100 at once */
+	LIMITED_UPDATE, /* 50 a second; 600 at once, for two updates of each of 256 names */
 	LIMITED_KINDS,
 };
 
@@ -29,6 +29,6 @@ int device_limits_new(struct device_limits **ret);
 struct device_limits *device_limits_free(struct device_limits *limits);
 DEFINE_CLEANUP(struct device_limits *, device_limits_free);
 
-/* Whether the device may have one more now; counts it. */
+/* Whether the device may have @count more now, which are counted then. */
 bool device_limits_take(struct device_limits *limits, uint32_t address, enum limited_kind kind,
-			uint64_t now_ms);
+			uint32_t count, uint64_t now_ms);

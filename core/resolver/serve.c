@@ -1,6 +1,7 @@
 /* One message from a device, and what becomes of it. */
 #include <string.h>
 
+#include "dns/update.h"
 #include "resolver/resolver_internal.h"
 
 struct resolver_request {
@@ -152,7 +153,7 @@ static size_t serve_query(const struct client *client, const struct dns_query *q
 		return size;
 	if (is_discovery(target))
 		return dns_write_empty(query, message, DNS_NOERROR, false, to);
-	if (!device_limits_take(resolver->limits, client->address, LIMITED_QUESTION,
+	if (!device_limits_take(resolver->limits, client->address, LIMITED_QUESTION, 1,
 				now_ms(resolver)))
 		return dns_write_empty(query, message, DNS_REFUSED, false, to);
 	if (upstream_ask(resolver->upstream, client, query, message, target) < 0)
@@ -172,6 +173,17 @@ static size_t refuse(const struct dns_query *query, const uint8_t *message, enum
 	return dns_write_empty(&bare, message, code, false, to);
 }
 
+/* What an update counts as: one, and one more for each UPDATE_STEPS records that it has beyond the first few, since
+ * each may be looked for among all records. */
+#define UPDATE_STEPS 4
+static uint32_t weight_of(const uint8_t *message)
+{
+	uint32_t steps =
+		((uint32_t)message[6] << 8 | message[7]) + ((uint32_t)message[8] << 8 | message[9]);
+
+	return 1 + (steps < DNS_UPDATE_STEPS_MAX ? steps : DNS_UPDATE_STEPS_MAX) / UPDATE_STEPS;
+}
+
 static size_t serve_update(const struct client *client, const struct dns_query *query,
 			   const uint8_t *message, size_t size, uint8_t *to)
 {
@@ -180,7 +192,7 @@ static size_t serve_update(const struct client *client, const struct dns_query *
 
 	if (resolver->update_count == RESOLVER_UPDATES_MAX ||
 	    !device_limits_take(resolver->limits, client->address, LIMITED_UPDATE,
-				now_ms(resolver)))
+				weight_of(message), now_ms(resolver)))
 		return refuse(query, message, DNS_REFUSED, to);
 	request = malloc(sizeof(*request));
 	if (!request)

@@ -2,31 +2,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/secret.h"
 #include "dns/tsig.h"
 #include "resolver/resolver.h"
 #include "tunnel/job.h"
 #include "tunnel/records.h"
+#include "tunnel/replays.h"
 
 #define ANSWER_MAX (DNS_HEADER_SIZE + DNS_NAME_MAX + 4 + 11 + DNS_TSIG_RECORD_MAX)
-
-/* A signature that was accepted, as long as it could be accepted once more. */
-struct seen {
-	struct list node; /* by time */
-	uint8_t mac[DNS_TSIG_MAC_SIZE];
-	uint32_t source;
-	uint64_t since_s; /* monotonic */
-	bool pending; /* not answered yet */
-};
 
 struct names {
 	struct tunnel *tunnel;
 	struct resolver *resolver;
 	struct store_subscription *subnets;
 	struct store_subscription *records;
-	struct map seen; /* by MAC */
-	struct list seen_order;
+	struct replays *replays;
 	uint64_t started_s; /* since 1970: what was signed before may have been done by the last run */
 	uint64_t started_monotonic_s;
 };
@@ -35,7 +25,7 @@ struct names {
 struct change {
 	struct names *names;
 	struct resolver_request *request;
-	struct seen *seen;
+	struct replay *replay;
 	uint32_t source;
 	uint8_t key[DNS_TSIG_KEY_SIZE];
 	uint8_t mac[DNS_TSIG_MAC_SIZE]; /* of the request */
@@ -56,66 +46,23 @@ static uint64_t realtime_s(void)
 
 /* --- replays --- */
 
-static void forget(struct names *names, struct seen *seen)
-{
-	(void)map_remove(&names->seen, seen->mac, sizeof(seen->mac));
-	list_remove(&seen->node);
-	free(seen);
-}
-
-/* A signature counts from 300 s before its time to 300 s after it. */
-static void forget_old(struct names *names)
-{
-	uint64_t now_s = monotonic_s();
-
-	list_foreach(node, &names->seen_order) {
-		struct seen *seen = container_of(node, struct seen, node);
-
-		if (seen->pending || now_s - seen->since_s <= 2 * DNS_TSIG_FUDGE_S)
-			return;
-		forget(names, seen);
-	}
-}
-
-static size_t count_seen(struct names *names, uint32_t source)
-{
-	size_t count = 0;
-
-	list_foreach(node, &names->seen_order)
-		count += container_of(node, struct seen, node)->source == source;
-	return count;
-}
-
-/* Returns 0, -EALREADY (the same one is not answered yet), -EEXIST (it was), -EBUSY, -ENOMEM. */
-static int remember(struct names *names, const uint8_t *mac, uint32_t source, struct seen **ret)
-{
-	struct seen *seen = map_get(&names->seen, mac, DNS_TSIG_MAC_SIZE);
-
-	if (seen)
-		return seen->pending ? -EALREADY : -EEXIST;
-	forget_old(names);
-	if (names->seen.count == NAMES_REPLAYS_MAX ||
-	    count_seen(names, source) == NAMES_DEVICE_REPLAYS_MAX)
-		return -EBUSY;
-	seen = calloc(1, sizeof(*seen));
-	if (!seen)
-		return -ENOMEM;
-	*seen = (struct seen){ .source = source, .since_s = monotonic_s(), .pending = true };
-	memcpy(seen->mac, mac, sizeof(seen->mac));
-	if (map_set(&names->seen, seen->mac, sizeof(seen->mac), seen, NULL) < 0) {
-		free(seen);
-		return -ENOMEM;
-	}
-	list_append(&names->seen_order, &seen->node);
-	*ret = seen;
-	return 0;
-}
-
 /* The first minutes of a run: nothing is known of the run before, which may have done it. */
 static bool may_be_older(const struct names *names, const struct dns_tsig *tsig)
 {
 	return monotonic_s() - names->started_monotonic_s <= DNS_TSIG_FUDGE_S &&
 	       tsig->signed_s <= names->started_s;
+}
+
+/* A signature counts until its time and what the clocks may be apart have passed. It was found in time.
+ * Returns as replays_add(). */
+static int remember(struct names *names, const struct dns_tsig *tsig, uint32_t source,
+		    struct replay **ret)
+{
+	uint64_t now_s = monotonic_s(), counts_s = tsig->signed_s + DNS_TSIG_FUDGE_S - realtime_s();
+
+	if (counts_s > 2 * DNS_TSIG_FUDGE_S) /* the clock was set meanwhile */
+		counts_s = 2 * DNS_TSIG_FUDGE_S;
+	return replays_add(names->replays, source, tsig->mac, now_s, now_s + counts_s, ret);
 }
 
 /* --- updates --- */
@@ -144,7 +91,7 @@ static void on_ended(struct job *job, bool done)
 {
 	struct change *change = job->data;
 
-	change->seen->pending = false;
+	replay_answered(change->replay);
 	answer(change->request, &change->update.query, change->zone,
 	       done ? change->code : DNS_SERVFAIL, change->key, change->mac);
 	free_change(change);
@@ -191,13 +138,13 @@ static int queue(struct names *names, struct change *change, const struct dns_ts
 
 	if (!dns_tsig_in_time(tsig, realtime_s()) || may_be_older(names, tsig))
 		return DNS_REFUSED;
-	r = remember(names, tsig->mac, change->source, &change->seen);
+	r = remember(names, tsig, change->source, &change->replay);
 	if (r < 0)
 		return r == -EALREADY ? r : DNS_REFUSED;
 	r = tunnel_own_edit_with(names->tunnel, change_records, change, on_ended);
 	if (r == 0)
 		return 0;
-	forget(names, change->seen); /* it was not done: it may come again */
+	replay_forget(change->replay); /* it was not done: it may come again */
 	return DNS_SERVFAIL;
 }
 
@@ -332,8 +279,9 @@ int names_new(struct tunnel *tunnel, const char *const *resolv_conf, struct name
 	names->tunnel = tunnel;
 	names->started_s = realtime_s();
 	names->started_monotonic_s = monotonic_s();
-	list_init(&names->seen_order);
-	r = resolver_new(&options, &names->resolver);
+	r = replays_new(&names->replays);
+	if (r == 0)
+		r = resolver_new(&options, &names->resolver);
 	if (r == 0)
 		r = store_subscribe(tunnel->store, "/wg/subnets", on_subnets, names,
 				    &names->subnets);
@@ -359,9 +307,7 @@ struct names *names_free(struct names *names)
 	if (names->records)
 		(void)store_unsubscribe(names->records);
 	names->resolver = resolver_free(names->resolver);
-	list_foreach(node, &names->seen_order)
-		forget(names, container_of(node, struct seen, node));
-	map_done(&names->seen);
+	names->replays = replays_free(names->replays);
 	free(names);
 	return NULL;
 }

@@ -9,8 +9,6 @@
 
 #include "tunnel/tunnel.h"
 
-#define NAMES_REPLAYS_MAX 4096 /* signatures that are remembered */
-#define NAMES_DEVICE_REPLAYS_MAX 1024 /* of them from one device */
 #define NAMES_DEVICE_RECORDS_MAX 256 /* records that a device may hold */
 
 struct names;

@@ -469,11 +469,15 @@ static int add_step(struct job *job, const struct spelled *spelled)
 	return r < 0 ? r : put_record(job, spelled, NULL);
 }
 
-/* What cannot be held need not be deleted. */
-static int do_step(struct job *job, const struct dns_step *step, uint32_t source)
+/* What cannot be held need not be deleted, nor what is not there: neither before (@records) nor since, by a
+ * step of this update (@added). */
+static int do_step(struct job *job, const struct dns_step *step, uint32_t source,
+		   const struct dns_records *records, bool added)
 {
 	struct spelled spelled;
 
+	if (step->kind != DNS_ADD && !added && !dns_records_find(records, &step->name))
+		return 0;
 	if (spell_step(step, source, &spelled) < 0)
 		return 0;
 	if (step->kind == DNS_ADD)
@@ -485,13 +489,16 @@ int records_update(struct job *job, const struct dns_update *update, uint32_t so
 		   const struct dns_records *records, enum dns_code *ret_code)
 {
 	enum dns_code code = dns_update_check(update, records);
+	bool added = false;
 	int r = 0;
 
 	if (code == DNS_NOERROR)
 		code = check_steps(job_document(job), update, source, records);
-	for (size_t i = update->prerequisites; i < update->count && r == 0; i++)
-		if (code == DNS_NOERROR)
-			r = do_step(job, &update->steps[i], source);
+	for (size_t i = update->prerequisites; i < update->count && r == 0 && code == DNS_NOERROR;
+	     i++) {
+		r = do_step(job, &update->steps[i], source, records, added);
+		added |= update->steps[i].kind == DNS_ADD;
+	}
 	if (r == 0)
 		*ret_code = code;
 	return r;

@@ -33,6 +33,7 @@ static void check_update(const uint8_t *data, size_t size)
 	int r = dns_update_parse(data, size, &update);
 
 	assert(update.query.question_end <= size || size < DNS_HEADER_SIZE);
+	assert(update.query.question_end <= DNS_HEADER_SIZE + DNS_NAME_MAX + 4);
 	if (r != 0) {
 		update = (struct dns_update){ 0 };
 		return;

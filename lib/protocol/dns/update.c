@@ -132,6 +132,7 @@ static int read_rest(struct dns_wire *wire, uint16_t count, struct dns_query *qu
 	return wire->reader.failed ? DNS_FORMERR : 0;
 }
 
+/* Before the zone's name there is nothing that it could be compressed with. */
 static int read_zone(struct dns_wire *wire, const struct dns_wire_header *header,
 		     struct dns_query *query)
 {
@@ -144,7 +145,8 @@ static int read_zone(struct dns_wire *wire, const struct dns_wire_header *header
 	dns_wire_name(wire, &query->name);
 	query->type = reader_u16(&wire->reader);
 	query->class = reader_u16(&wire->reader);
-	if (wire->reader.failed) {
+	if (wire->reader.failed ||
+	    dns_wire_place(wire) != (size_t)DNS_HEADER_SIZE + query->name.size + 4) {
 		query->name.size = 0;
 		return DNS_FORMERR;
 	}

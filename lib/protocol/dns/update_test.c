@@ -304,6 +304,31 @@ static void prerequisites_are_checked(void **state)
 	}
 }
 
+/* The longest one that is compressed takes a byte more than the longest that is not. */
+static void a_zone_is_not_compressed(void **state)
+{
+	static const uint8_t labels[] = { 63, 63, 63, 61 };
+	static const uint8_t rest[] = { 0xc0, 6, 0, DNS_SOA, 0, 1 }; /* to a zero of the header */
+	uint8_t message[512] = { 0, 1, DNS_UPDATE << 3, 0, 0, 1 };
+	struct dns_update update;
+	size_t size = DNS_HEADER_SIZE;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(labels); i++) {
+		message[size++] = labels[i];
+		memset(message + size, 'a', labels[i]);
+		size += labels[i];
+	}
+	memcpy(message + size, rest, sizeof(rest));
+	assert_int_equal(dns_update_parse(message, size + sizeof(rest), &update), DNS_FORMERR);
+	assert_int_equal(update.query.question_end, DNS_HEADER_SIZE);
+	message[size] = 0; /* not compressed, and as long as can be */
+	memcpy(message + size + 1, rest + 2, sizeof(rest) - 2);
+	assert_int_equal(dns_update_parse(message, size + sizeof(rest) - 1, &update), 0);
+	assert_int_equal(update.query.question_end, DNS_HEADER_SIZE + DNS_NAME_MAX + 4);
+	dns_update_done(&update);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +339,7 @@ int main(void)
 		cmocka_unit_test(steps_are_read),
 		cmocka_unit_test(what_is_wrong_is_said),
 		cmocka_unit_test(prerequisites_are_checked),
+		cmocka_unit_test(a_zone_is_not_compressed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
