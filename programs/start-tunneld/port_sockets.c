@@ -288,6 +288,17 @@ static void complain(struct port_socket *socket, const char *reason)
 	retry_later(socket->owner);
 }
 
+static void check(struct port_socket *socket, unsigned link);
+
+/* The interface may have been made anew meanwhile: nothing tells of it once more. */
+static void check_again(struct port_socket *socket)
+{
+	unsigned link = if_nametoindex(NET_LINK_NAME);
+
+	if (link != 0)
+		check(socket, link);
+}
+
 static void on_bound(void *context, const struct fault *fault, int fd)
 {
 	struct port_socket *socket = context;
@@ -304,12 +315,14 @@ static void on_bound(void *context, const struct fault *fault, int fd)
 	}
 	r = services[socket->service].kind == NETD_TCP ? use_stream(socket, fd)
 						       : use_datagrams(socket, fd);
-	if (r < 0)
+	if (r < 0) {
 		complain(socket, strerror(-r));
-	else
-		socket->complained = false;
-	if (r == 0 && socket->poll)
+		return;
+	}
+	socket->complained = false;
+	if (socket->poll)
 		announcer_begin(socket->owner->announcer);
+	check_again(socket);
 }
 
 /* A socket that is bound to an interface does not follow to one of the same name. */
