@@ -389,6 +389,20 @@ def test_updates_that_are_refused(names):
     wait_until(lambda: publish(names, "b.example.com") == "NOERROR", "what is signed from now on counts")
 
 
+def test_all_names_of_a_server_at_once(names):
+    """As many as it may hold, each by two updates: none is refused for coming too often."""
+    key = update_key(names)
+    held = [f"n{n}" for n in range(256)]
+    for name in held:
+        assert exchange(names.server, message(key, build=lambda u, n=name: u.delete(n, "A"))) == "NOERROR", name
+        assert exchange(names.server, message(
+            key, build=lambda u, n=name: u.add(n, 300, "A", "10.59.37.2"))) == "NOERROR", name
+    assert len(records(names)) == 256
+    assert exchange(names.server, message(key, build=lambda u: u.add("more", 300, "A", "10.59.37.2"))) == "REFUSED"
+    assert exchange(names.server, message(key, build=lambda u: [u.delete(n) for n in held[:100]])) == "NOERROR"
+    assert len(records(names)) == 156
+
+
 def test_a_name_belongs_to_who_holds_it(names):
     """The owner's, or the device's that came first; nobody else changes it."""
     names.tunnel.call("device.set-dns-injection", subnet=SUBNET, ip=names.PHONE, enabled=True)
