@@ -10,6 +10,9 @@
 #define CALM_ROUNDS 2
 #define CREDIT_SHARE 10 /* of all time, one part */
 #define CREDIT_MAX_NS NS_PER_S
+#define CROWDED_NS (200 * NS_PER_US) /* until it is our turn again */
+#define PAUSE_MIN_NS (10 * NS_PER_MS) /* without looking, doubled each time on end */
+#define PAUSE_MAX_NS NS_PER_S
 
 int poller_init(struct poller *p)
 {
@@ -53,21 +56,47 @@ void poller_remove(struct poller *p, struct poller_source *source)
 	}
 }
 
-static int look(struct poller *p, uint64_t now)
+/* Somebody else had the processor for long: what comes meanwhile would wait for that each time. */
+static void look_less(struct poller *p, uint64_t now)
 {
-	uint64_t begin = now, end;
-	int count;
+	p->pause_ns = p->pause_ns == 0 ? PAUSE_MIN_NS : 2 * p->pause_ns;
+	if (p->pause_ns > PAUSE_MAX_NS)
+		p->pause_ns = PAUSE_MAX_NS;
+	p->look_again_ns = now + p->pause_ns;
+}
 
+static bool may_look(struct poller *p, uint64_t now)
+{
+	if (p->calm_rounds < CALM_ROUNDS || now < p->look_again_ns)
+		return false;
 	p->credit_ns += (now - p->looked_ns) / CREDIT_SHARE;
 	if (p->credit_ns > CREDIT_MAX_NS)
 		p->credit_ns = CREDIT_MAX_NS;
-	end = begin + (p->credit_ns < LOOK_NS ? p->credit_ns : LOOK_NS);
-	do {
+	p->looked_ns = now;
+	return p->credit_ns >= LOOK_NS;
+}
+
+/* Returns how many events there are, 0 where none came, or -1 with errno. */
+static int look(struct poller *p, uint64_t now)
+{
+	uint64_t begin = now, gone;
+	int count = epoll_wait(p->fd, p->events, POLLER_EVENTS_MAX, 0);
+
+	while (count == 0 && now - begin < LOOK_NS) {
+		uint64_t before = now;
+
 		(void)sched_yield(); /* whoever else wants the processor comes first */
 		count = epoll_wait(p->fd, p->events, POLLER_EVENTS_MAX, 0);
 		now = clock_monotonic_ns();
-	} while (count == 0 && now < end);
-	p->credit_ns -= now - begin < p->credit_ns ? now - begin : p->credit_ns;
+		if (now - before > CROWDED_NS) {
+			look_less(p, now);
+			break;
+		}
+		if (count > 0)
+			p->pause_ns = 0;
+	}
+	gone = now - begin;
+	p->credit_ns -= gone < p->credit_ns ? gone : p->credit_ns;
 	p->looked_ns = now;
 	return count;
 }
@@ -76,7 +105,8 @@ static int look(struct poller *p, uint64_t now)
  * A virtual processor that sleeps takes longer to be woken than a small packet takes to be sealed. So
  * where light rounds have followed soon on each other, as when requests are answered one by one, the next
  * event is looked for a moment before the thread sleeps. Credit keeps that to short exchanges: one that
- * goes on and on takes a tenth of a processor more for it.
+ * goes on and on takes a tenth of a processor more for it. Who gives the processor away waits for his next
+ * turn longer than who sleeps, so where others want it the thread sleeps as ever.
  */
 static int wait_for_events(struct poller *p)
 {
@@ -85,7 +115,7 @@ static int wait_for_events(struct poller *p)
 
 	if (now - p->woken_ns > LIGHT_NS)
 		p->calm_rounds = 0;
-	if (p->calm_rounds >= CALM_ROUNDS)
+	if (may_look(p, now))
 		count = look(p, now);
 	if (count == 0)
 		count = epoll_wait(p->fd, p->events, POLLER_EVENTS_MAX, -1);

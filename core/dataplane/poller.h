@@ -28,7 +28,9 @@ struct poller {
 	uint64_t woken_ns; /* when the wait for this round ended */
 	unsigned calm_rounds; /* on end: light, and soon after another */
 	uint64_t credit_ns; /* how long it may look for events instead of sleeping */
-	uint64_t looked_ns; /* when it did last */
+	uint64_t looked_ns; /* when credit was counted last */
+	uint64_t look_again_ns; /* not before: others wanted the processor */
+	uint64_t pause_ns;
 };
 
 /* Returns 0 or a negative errno. */

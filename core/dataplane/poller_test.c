@@ -1,5 +1,6 @@
 #include "dataplane/poller.h"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -82,6 +83,73 @@ static void test_each_event_is_dispatched_once(void **state)
 	end(&e);
 }
 
+/* In place of the C library's: how often the processor was given away, and for how long each time. */
+static unsigned yields;
+static uint64_t away_ns;
+
+int sched_yield(void)
+{
+	const struct timespec away = { .tv_nsec = (long)away_ns };
+
+	yields++;
+	if (away_ns > 0)
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &away, NULL);
+	return 0;
+}
+
+/* Turns of which each comes a moment after the one before. */
+static void on_moment(struct poller_source *source, uint32_t events)
+{
+	struct exchange *e = container_of(source, struct exchange, sources[0]);
+	const struct itimerspec soon = { .it_value.tv_nsec = 100000 };
+
+	(void)events;
+	read_event(source->fd);
+	e->turns++;
+	if (yields > 0 && e->turns >= TURNS)
+		poller_stop(&e->poller);
+	assert_int_equal(timerfd_settime(source->fd, 0, &soon, NULL), 0);
+}
+
+static void run_moments(struct exchange *e)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = 100000 };
+
+	assert_int_equal(poller_init(&e->poller), 0);
+	e->sources[0] = (struct poller_source){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC),
+						EPOLLIN, on_moment };
+	assert_int_equal(poller_add(&e->poller, &e->sources[0]), 0);
+	assert_int_equal(timerfd_settime(e->sources[0].fd, 0, &soon, NULL), 0);
+	yields = 0;
+	assert_int_equal(poller_run(&e->poller), 0);
+	(void)close(e->sources[0].fd);
+	poller_done(&e->poller);
+}
+
+/* On however slow a machine, some turns come soon after each other. */
+static void test_it_looks_before_it_sleeps(void **state)
+{
+	struct exchange e = { 0 };
+
+	(void)state;
+	run_moments(&e);
+	assert_true(yields > 0);
+}
+
+/* Each time that somebody else has the processor for long costs a packet that much. */
+static void test_it_does_not_look_where_others_want_the_processor(void **state)
+{
+	struct exchange e = { 0 };
+	uint64_t begin = clock_monotonic_ns(), tenths;
+
+	(void)state;
+	away_ns = 3 * NS_PER_MS;
+	run_moments(&e);
+	away_ns = 0;
+	tenths = (clock_monotonic_ns() - begin) / (100 * NS_PER_MS);
+	assert_true(yields <= 5 + tenths);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec now;
@@ -119,6 +187,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_event_is_dispatched_once),
+		cmocka_unit_test(test_it_looks_before_it_sleeps),
+		cmocka_unit_test(test_it_does_not_look_where_others_want_the_processor),
 		cmocka_unit_test(test_it_sleeps_where_nothing_comes),
 	};
 

@@ -419,8 +419,14 @@ int sweep_step(struct network *network)
 
 int sweep_run(struct network *network)
 {
+	struct sweep *sweep = &network->sweep;
 	int r;
 
+	if (sweep->filter_count > 0) { /* begins anew, as what is asked for now may lie behind */
+		sweep->walk = conntrack_walk_free(sweep->walk);
+		sweep->filter_count = 0;
+		sweep_note_everything(network);
+	}
 	do
 		r = sweep_step(network);
 	while (r == 1);

@@ -64,7 +64,8 @@ static bool has_followed(const struct job *job, const struct follower *follower,
 
 	return there &&
 	       json_equal(json_object_get(there, "target"), json_object_get(value, "target")) &&
-	       json_equal(json_object_get(there, "count"), json_object_get(value, "count"));
+	       json_integer_value(json_object_get(there, "count")) ==
+		       json_integer_value(json_object_get(value, "count")); /* a name has none */
 }
 
 static int move(struct job *job, const struct follower *follower, struct fault *fault)
@@ -97,11 +98,15 @@ static bool moved_key(const json_t *document, const char *key, const json_t *ent
 		      char ret[IP_TEXT_MAX])
 {
 	struct document_forward forward;
+	struct wan_addresses addresses;
 	struct endpoint external;
 	uint32_t wan;
 
 	if (!mapping_is_automatic(entry) || !document_route(key, entry, &forward) ||
 	    !wan_of(document, forward.target, &wan) || forward.external == wan)
+		return false;
+	wan_addresses(document, &addresses);
+	if (wan_is_own(&addresses, forward.external)) /* who uses it still can */
 		return false;
 	external = (struct endpoint){ .address = ip_from_v4(wan), .port = forward.external_port };
 	endpoint_format(&external, ret);
@@ -117,7 +122,8 @@ static bool moved_key6(const json_t *document, const char *key, const json_t *en
 	if (!mapping_is_automatic(entry) || !document_forward6(key, entry, &forward) ||
 	    ip_equal(&forward.external, &forward.target) ||
 	    !wan6_default(document, &external.address) ||
-	    ip_equal(&forward.external, &external.address))
+	    ip_equal(&forward.external, &external.address) ||
+	    wan6_is_own(document, &forward.external)) /* who uses it still can */
 		return false;
 	external.port = forward.external_port;
 	endpoint_format(&external, ret);

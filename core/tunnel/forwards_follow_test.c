@@ -176,10 +176,12 @@ static void what_is_taken_there_stays_taken(void **state)
 	add(f, "portForwards", FIRST ":600", SERVER ":600", 1, true);
 	add_name(f, FIRST ":8443", "a.example.com", SERVER ":443", true);
 	add_name(f, FIRST ":9443", "a.example.com", SERVER ":443", true);
+	add_name(f, FIRST ":7443", "a.example.com", SERVER ":443", true);
 	add(f, "portForwards", SECOND ":443", OTHER ":443", 1, false);
 	add(f, "portForwards", SECOND ":5009", OTHER ":443", 1, false); /* within the range */
 	add(f, "portForwards", SECOND ":600", SERVER ":600", 1, true); /* it was quicker */
 	add_name(f, SECOND ":8443", "a.example.com", OTHER ":443", true);
+	add_name(f, SECOND ":7443", "a.example.com", SERVER ":443", true); /* it was quicker */
 	add(f, "portForwards", SECOND ":9440", OTHER ":443", 5, true);
 	assert_true(readdress(f, SECOND "/24", "2001:db8::7/64"));
 
@@ -196,6 +198,25 @@ static void what_is_taken_there_stays_taken(void **state)
 	assert_non_null(at(f, "/portForwards/" FIRST ":8443/routes/a.example.com"));
 	assert_non_null(at(f, "/portForwards/" FIRST ":9443/routes/a.example.com"));
 	assert_null(at(f, "/portForwards/" SECOND ":9443"));
+	assert_null(at(f, "/portForwards/" FIRST ":7443"));
+	assert_non_null(at(f, "/portForwards/" SECOND ":7443/routes/a.example.com"));
+}
+
+/* The machine has it still, beside another one that comes first. */
+static void an_address_that_is_here_keeps_its_own(void **state)
+{
+	struct fixture *f = *state;
+
+	set_ipv6(f, "fd00:1:2:3::/64");
+	add(f, "portForwards", FIRST ":443", SERVER ":443", 1, true);
+	add(f, DOCUMENT_FORWARDS6, "[2001:db8::7]:443", "[fd00:1:2:3::2]:443", 1, true);
+	assert_false(put(f,
+			 json_pack("{s:{s:{s:{s:[s, s, s, s]}}}}", "/gateways", "eth0", "ipInfo",
+				   "subnets", SECOND "/24", FIRST "/24", "2001:db8::8/64",
+				   "2001:db8::7/64"),
+			 true));
+	assert_non_null(at(f, "/portForwards/" FIRST ":443"));
+	assert_non_null(forward6(f, "[2001:db8::7]:443"));
 }
 
 static void forwards_of_ipv6_follow(void **state)
@@ -221,6 +242,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_address_moves_nothing, setup_default, teardown),
 		cmocka_unit_test_setup_teardown(what_is_taken_there_stays_taken, setup_default,
 						teardown),
+		cmocka_unit_test_setup_teardown(an_address_that_is_here_keeps_its_own,
+						setup_default, teardown),
 		cmocka_unit_test_setup_teardown(forwards_of_ipv6_follow, setup_default, teardown),
 	};
 

@@ -9,6 +9,7 @@
 #include "tunnel/records.h"
 #include "tunnel/replays.h"
 
+#define SET_BACK_S 60 /* by which the clock may be set back without that a signature counts twice */
 #define ANSWER_MAX (DNS_HEADER_SIZE + DNS_NAME_MAX + 4 + 11 + DNS_TSIG_RECORD_MAX)
 
 struct names {
@@ -62,7 +63,8 @@ static int remember(struct names *names, const struct dns_tsig *tsig, uint32_t s
 
 	if (counts_s > 2 * DNS_TSIG_FUDGE_S) /* the clock was set meanwhile */
 		counts_s = 2 * DNS_TSIG_FUDGE_S;
-	return replays_add(names->replays, source, tsig->mac, now_s, now_s + counts_s, ret);
+	return replays_add(names->replays, source, tsig->mac, now_s, now_s + counts_s + SET_BACK_S,
+			   ret);
 }
 
 /* --- updates --- */

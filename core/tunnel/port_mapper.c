@@ -234,7 +234,8 @@ static bool is_related(const struct mapping_request *a, const struct mapping_req
 	    (a->protocol != b->protocol && a->protocol != 0 && b->protocol != 0))
 		return false;
 	return a->internal_port == b->internal_port || a->internal_port == 0 ||
-	       b->internal_port == 0 || a->external_port == b->external_port;
+	       b->internal_port == 0 ||
+	       (a->external_port != 0 && a->external_port == b->external_port);
 }
 
 /* The newest in a list that is about the same port, or NULL. */

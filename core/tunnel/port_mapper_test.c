@@ -300,6 +300,16 @@ static void the_last_request_counts(void **state)
 	await(f, 4);
 	assert_forward(f, "443", SERVER ":443", true);
 
+	/* Any port outside is not the same port. */
+	f->answered = 0;
+	add = request_of(SERVER, 445, 0);
+	other = request_of(SERVER, 446, 0);
+	submit(f, &add, 0);
+	submit(f, &other, 0);
+	submit(f, &add, -EALREADY);
+	await(f, 2);
+	add = request_of(SERVER, 443, 443);
+
 	/* One member makes another request. */
 	f->answered = 0;
 	submit(f, &add, 0);

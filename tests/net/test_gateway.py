@@ -565,29 +565,38 @@ def test_devices_are_told_when_they_have_to_ask_again(world, server, igd, phone)
 
 
 def test_another_address_of_the_server_is_followed(world, server, igd):
-    """Unasked: what devices opened goes there, and they are told; what the owner made stays."""
-    new = "198.18.0.77"  # on a link whose name comes first: that of the tunnel itself stays as it is
-    link = ("add", "dmz0", "type", "veth", "peer", "name", "dmz1")
+    """Unasked: what devices opened goes there, and they are told. What the owner made stays, and what came
+    by an address that is still there. The tunnel has that, so the one that changes is on another link, whose
+    name comes first."""
+    first, second = "198.18.0.77", "198.18.0.78"
+
+    def is_known(address):
+        return address in str(world.tunnel.document()["gateways"].get("dmz0"))
+
     with server.listen() as unasked:
-        assert server.map(7000, 7000).result == SUCCESS
+        assert server.map(7004, 7004).address == Lab.VPS
+        world.vps.run("ip", "link", "add", "dmz0", "type", "veth", "peer", "name", "dmz1")
+        world.vps.ip("link", "set", "dmz0", "up")
+        world.vps.ip("address", "add", f"{first}/32", "dev", "dmz0")
+        wait_until(lambda: is_known(first), "the address is known", 60)
+        assert server.map(7000, 7000).address == first
         upnpc(igd, "-a", SERVER, "7002", "7002", "TCP")
         natpmpc(world.server, "-a", "7003", "7003", "tcp", "600")
         world.forward(7001, f"{SERVER}:7001")
-        for address, change in ((new, link), (Lab.VPS, ("delete", "dmz0"))):
+        for gone, address in ((first, second), (second, first)):
             changed = time.monotonic()
-            world.vps.run("ip", "link", *change)
-            if address == new:
-                world.vps.ip("address", "add", f"{new}/32", "dev", "dmz0")
-                world.vps.ip("link", "set", "dmz0", "up")
+            world.vps.ip("address", "add", f"{address}/32", "dev", "dmz0")
+            world.vps.ip("address", "delete", f"{gone}/32", "dev", "dmz0")
             wait_until(lambda: heard(unasked, b"\x00")[8:] == socket.inet_aton(address),
                        "the new address is told", 60)
-            assert set(world.tunnel.forwards()) == {f"{Lab.VPS}:7001"} | {
+            assert set(world.tunnel.forwards()) == {f"{Lab.VPS}:7004", f"{first}:7001"} | {
                 f"{address}:{port}" for port in (7000, 7002, 7003)}
             assert ask_tcp(world.stranger, address, 7000) == ("server", Lab.STRANGER)
             assert ask_tcp(world.stranger, address, 7002) == ("server", Lab.STRANGER)
             assert server.announce().epoch <= time.monotonic() - changed + 1, "the epoch began anew"
             assert server.map(7000, 7000).address == address
             assert not differences(world.tunnel)
+    world.vps.run("ip", "link", "delete", "dmz0")
 
 
 def test_a_new_interface_is_followed(world, server):
