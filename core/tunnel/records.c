@@ -469,14 +469,14 @@ static int add_step(struct job *job, const struct spelled *spelled)
 	return r < 0 ? r : put_record(job, spelled, NULL);
 }
 
-/* What cannot be held need not be deleted, nor what is not there: neither before (@records) nor since, by a
- * step of this update (@added). */
+/* What cannot be held need not be deleted. What @records does not have need not be searched for, unless it
+ * may have come since. */
 static int do_step(struct job *job, const struct dns_step *step, uint32_t source,
-		   const struct dns_records *records, bool added)
+		   const struct dns_records *records, bool search)
 {
 	struct spelled spelled;
 
-	if (step->kind != DNS_ADD && !added && !dns_records_find(records, &step->name))
+	if (step->kind != DNS_ADD && !search && !dns_records_find(records, &step->name))
 		return 0;
 	if (spell_step(step, source, &spelled) < 0)
 		return 0;
@@ -489,15 +489,16 @@ int records_update(struct job *job, const struct dns_update *update, uint32_t so
 		   const struct dns_records *records, enum dns_code *ret_code)
 {
 	enum dns_code code = dns_update_check(update, records);
-	bool added = false;
+	/* From the start, where not all of them could be loaded. */
+	bool search = dns_records_count(records) != json_array_size(all_records(job_document(job)));
 	int r = 0;
 
 	if (code == DNS_NOERROR)
 		code = check_steps(job_document(job), update, source, records);
 	for (size_t i = update->prerequisites; i < update->count && r == 0 && code == DNS_NOERROR;
 	     i++) {
-		r = do_step(job, &update->steps[i], source, records, added);
-		added |= update->steps[i].kind == DNS_ADD;
+		r = do_step(job, &update->steps[i], source, records, search);
+		search |= update->steps[i].kind == DNS_ADD;
 	}
 	if (r == 0)
 		*ret_code = code;

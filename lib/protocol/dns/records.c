@@ -116,6 +116,11 @@ int dns_records_add(struct dns_records *records, const struct dns_name *name,
 	return 0;
 }
 
+size_t dns_records_count(const struct dns_records *records)
+{
+	return records->count;
+}
+
 const struct dns_owner *dns_records_find(const struct dns_records *records,
 					 const struct dns_name *name)
 {

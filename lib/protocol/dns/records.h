@@ -46,6 +46,9 @@ void dns_records_clear(struct dns_records *records);
 int dns_records_add(struct dns_records *records, const struct dns_name *name,
 		    const struct dns_local *local, const uint8_t *data);
 
+/* Of all names. */
+size_t dns_records_count(const struct dns_records *records);
+
 /* What is held at a name, or NULL. Borrowed until the next change, as is what it gives. */
 const struct dns_owner *dns_records_find(const struct dns_records *records,
 					 const struct dns_name *name);
