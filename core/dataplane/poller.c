@@ -10,7 +10,7 @@
 #define CALM_ROUNDS 2
 #define CREDIT_SHARE 10 /* of all time, one part */
 #define CREDIT_MAX_NS NS_PER_S
-#define CROWDED_NS (200 * NS_PER_US) /* until it is our turn again */
+#define CROWDED_NS NS_PER_MS /* until it is our turn again */
 #define PAUSE_MIN_NS (10 * NS_PER_MS) /* without looking, doubled each time on end */
 #define PAUSE_MAX_NS NS_PER_S
 
