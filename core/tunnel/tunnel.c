@@ -591,8 +591,13 @@ static int change_followers(struct job *job, const json_t *params, struct fault 
 /* An edit of its own: that of the addresses compares everything, and keeps no record of taken ports. */
 static void on_gateways_read(struct job *job, bool done)
 {
-	if (done && note_wan(job->tunnel))
+	if (!done)
+		return;
+	/* The new address comes first, as a rule, and then the old one goes. */
+	if (note_wan(job->tunnel))
 		tunnel_own_edit(job->tunnel, change_followers);
+	else if (forwards_are_behind(store_document(job->tunnel->store)))
+		tunnel_own_edit(job->tunnel, forwards_follow);
 }
 
 /* Most of what the kernel tells changes nothing here, and to compare all that is wanted takes long. */
