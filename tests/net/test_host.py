@@ -12,7 +12,7 @@ import kernel
 from conftest import SUBNET
 from lab import PATIENCE, Host, Lab, link, wait_until
 from product import INTERFACE, ROOT, TABLE, Tunnel, is_sanitized, program
-from test_proxy_protocol import Datagrams, First, converse, exchange, header
+from told_services import Datagrams, First, converse, exchange, header
 from traffic import Talker, ask_tcp, ask_udp
 from wireguard_peer import join_as_startos, parse_config
 

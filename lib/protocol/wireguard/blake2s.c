@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/secret.h"
-#include "wireguard/blake2s_constants.h"
+#include "wireguard/blake2s_rounds.h"
 
 static uint32_t rotate_right(uint32_t x, int bits)
 {
@@ -39,20 +39,7 @@ static void compress(struct blake2s *s, const uint8_t block[BLAKE2S_BLOCK], bool
 	v[13] ^= (uint32_t)(s->counted >> 32);
 	if (last)
 		v[14] = ~v[14];
-		/* Unrolled, the permutation costs nothing and the state stays in registers: twice as fast. */
-#pragma GCC unroll 10
-	for (int i = 0; i < 10; i++) {
-		const uint8_t *p = blake2s_sigma[i];
-
-		mix(v, 0, 4, 8, 12, m[p[0]], m[p[1]]);
-		mix(v, 1, 5, 9, 13, m[p[2]], m[p[3]]);
-		mix(v, 2, 6, 10, 14, m[p[4]], m[p[5]]);
-		mix(v, 3, 7, 11, 15, m[p[6]], m[p[7]]);
-		mix(v, 0, 5, 10, 15, m[p[8]], m[p[9]]);
-		mix(v, 1, 6, 11, 12, m[p[10]], m[p[11]]);
-		mix(v, 2, 7, 8, 13, m[p[12]], m[p[13]]);
-		mix(v, 3, 4, 9, 14, m[p[14]], m[p[15]]);
-	}
+	BLAKE2S_ROUNDS(mix, v, m);
 	for (int i = 0; i < 8; i++)
 		s->h[i] ^= v[i] ^ v[i + 8];
 }

@@ -25,7 +25,7 @@ static void kdf_each(const uint8_t *const *keys, const uint8_t *const *inputs, s
 #include <string.h>
 
 #include "base/secret.h"
-#include "wireguard/blake2s_constants.h"
+#include "wireguard/blake2s_rounds.h"
 
 #define LANES BLAKE2S_MANY
 #define HASH_WORDS (BLAKE2S_SIZE / 4)
@@ -86,19 +86,7 @@ TARGET static void compress(struct hash *h, const struct block *block, uint32_t 
 		v[HASH_WORDS + i] = every(blake2s_initial[i]);
 	v[12] = _mm256_xor_si256(v[12], every(counted));
 	v[14] = _mm256_xor_si256(v[14], every(last ? UINT32_MAX : 0));
-#pragma GCC unroll 10
-	for (int i = 0; i < 10; i++) {
-		const uint8_t *p = blake2s_sigma[i];
-
-		mix(v, 0, 4, 8, 12, m[p[0]], m[p[1]]);
-		mix(v, 1, 5, 9, 13, m[p[2]], m[p[3]]);
-		mix(v, 2, 6, 10, 14, m[p[4]], m[p[5]]);
-		mix(v, 3, 7, 11, 15, m[p[6]], m[p[7]]);
-		mix(v, 0, 5, 10, 15, m[p[8]], m[p[9]]);
-		mix(v, 1, 6, 11, 12, m[p[10]], m[p[11]]);
-		mix(v, 2, 7, 8, 13, m[p[12]], m[p[13]]);
-		mix(v, 3, 4, 9, 14, m[p[14]], m[p[15]]);
-	}
+	BLAKE2S_ROUNDS(mix, v, m);
 	for (int i = 0; i < HASH_WORDS; i++)
 		h->word[i] =
 			_mm256_xor_si256(h->word[i], _mm256_xor_si256(v[i], v[HASH_WORDS + i]));
