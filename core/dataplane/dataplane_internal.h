@@ -14,6 +14,7 @@
  * enough that a batch of full-size packets stays in the second-level cache on its way through.
  */
 #define BATCH 128
+#define FEW_PACKETS 4 /* are a request, an answer, or what belongs to them */
 #define OUTBOUND_ARENA (384 << 10)
 #define RECEIVE_DATAGRAMS 32
 

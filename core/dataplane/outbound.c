@@ -96,6 +96,8 @@ static void seal(struct dataplane *d)
 	struct wg_time now = dataplane_now();
 	size_t first = 0;
 
+	if (out->count > FEW_PACKETS)
+		poller_had_many(d->poller);
 	while (first < out->count) {
 		struct wg_peer *peer = out->peers[first];
 		size_t end = first + 1;

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 
 #define LOOK_NS (500 * NS_PER_US)
-#define LIGHT_NS (30 * NS_PER_US) /* a round of a packet or two */
 #define CALM_ROUNDS 2
 #define CREDIT_SHARE 10 /* of all time, one part */
 #define CREDIT_MAX_NS NS_PER_S
@@ -103,7 +102,7 @@ static int look(struct poller *p, uint64_t now)
 
 /*
  * A virtual processor that sleeps takes longer to be woken than a small packet takes to be sealed. So
- * where light rounds have followed soon on each other, as when requests are answered one by one, the next
+ * where rounds of a packet or two have followed soon on each other, as when requests are answered one by one, the next
  * event is looked for a moment before the thread sleeps. Credit keeps that to short exchanges: one that
  * goes on and on takes a tenth of a processor more for it. Who gives the processor away waits for his next
  * turn longer than who sleeps, so where others want it the thread sleeps as ever.
@@ -113,14 +112,11 @@ static int wait_for_events(struct poller *p)
 	uint64_t now = clock_monotonic_ns();
 	int count = 0;
 
-	if (now - p->woken_ns > LIGHT_NS)
-		p->calm_rounds = 0;
 	if (may_look(p, now))
 		count = look(p, now);
 	if (count == 0)
 		count = epoll_wait(p->fd, p->events, POLLER_EVENTS_MAX, -1);
-	p->woken_ns = clock_monotonic_ns();
-	p->calm_rounds = p->woken_ns - now < LOOK_NS ? p->calm_rounds + 1 : 0;
+	p->calm_rounds = clock_monotonic_ns() - now < LOOK_NS ? p->calm_rounds + 1 : 0;
 	return count;
 }
 
@@ -139,6 +135,11 @@ int poller_run(struct poller *p)
 		p->pending = 0;
 	}
 	return 0;
+}
+
+void poller_had_many(struct poller *p)
+{
+	p->calm_rounds = 0;
 }
 
 void poller_stop(struct poller *p)

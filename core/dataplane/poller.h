@@ -25,8 +25,7 @@ struct poller {
 	bool stopped;
 	int pending; /* events of the round that are not dispatched yet */
 	struct epoll_event events[POLLER_EVENTS_MAX];
-	uint64_t woken_ns; /* when the wait for this round ended */
-	unsigned calm_rounds; /* on end: light, and soon after another */
+	unsigned calm_rounds; /* on end: of little, and soon after another */
 	uint64_t credit_ns; /* how long it may look for events instead of sleeping */
 	uint64_t looked_ns; /* when credit was counted last */
 	uint64_t look_again_ns; /* not before: others wanted the processor */
@@ -49,5 +48,8 @@ void poller_remove(struct poller *p, struct poller_source *source);
 
 /* Dispatches events until poller_stop(). Returns 0 or a negative errno. */
 int poller_run(struct poller *p);
+
+/* To be called in a round that has much to do: after it the thread sleeps, and does not look for the next event. */
+void poller_had_many(struct poller *p);
 
 void poller_stop(struct poller *p);
