@@ -86,6 +86,7 @@ static void test_each_event_is_dispatched_once(void **state)
 /* In place of the C library's: how often the processor was given away, and for how long each time. */
 static unsigned yields;
 static uint64_t away_ns;
+static bool rounds_have_many;
 
 int sched_yield(void)
 {
@@ -106,7 +107,9 @@ static void on_moment(struct poller_source *source, uint32_t events)
 	(void)events;
 	read_event(source->fd);
 	e->turns++;
-	if (yields > 0 && e->turns >= TURNS)
+	if (rounds_have_many)
+		poller_had_many(&e->poller);
+	if ((yields > 0 || rounds_have_many) && e->turns >= TURNS)
 		poller_stop(&e->poller);
 	assert_int_equal(timerfd_settime(source->fd, 0, &soon, NULL), 0);
 }
@@ -134,6 +137,18 @@ static void test_it_looks_before_it_sleeps(void **state)
 	(void)state;
 	run_moments(&e);
 	assert_true(yields > 0);
+}
+
+/* Where packets come in crowds, there is no hurry for the next one. */
+static void test_it_does_not_look_after_rounds_of_many_packets(void **state)
+{
+	struct exchange e = { 0 };
+
+	(void)state;
+	rounds_have_many = true;
+	run_moments(&e);
+	rounds_have_many = false;
+	assert_int_equal(yields, 0);
 }
 
 /* Each time that somebody else has the processor for long costs a packet that much. */
@@ -188,6 +203,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_event_is_dispatched_once),
 		cmocka_unit_test(test_it_looks_before_it_sleeps),
+		cmocka_unit_test(test_it_does_not_look_after_rounds_of_many_packets),
 		cmocka_unit_test(test_it_does_not_look_where_others_want_the_processor),
 		cmocka_unit_test(test_it_sleeps_where_nothing_comes),
 	};
