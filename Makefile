@@ -12,7 +12,7 @@ export SOAK_SECONDS
 to = $(DESTDIR)$(PREFIX)
 command = build/programs/start-tunnel/start-tunnel
 
-.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel check-arm64 fresh-root screenshots format install clean
+.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel check-arm64 check-riscv64 fresh-root screenshots format install clean
 
 all: build
 
@@ -85,10 +85,10 @@ check-kernel:
 	$(MAKE) build
 	tests/kernel/run build
 
-# The product built for 64-bit Arm, and its unit tests there, by emulation of the processor.
-check-arm64:
-	tools/install-deps arm64
-	tools/check-arch arm64
+# The product built for 64-bit Arm or RISC-V, and its unit tests there, by emulation of the processor.
+check-arm64 check-riscv64: check-%:
+	tools/install-deps $*
+	tools/check-arch $*
 
 # The README's two commands in a new Debian that holds nothing else.
 fresh-root:
@@ -122,4 +122,4 @@ format:
 	git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' | xargs -0 clang-format -i
 
 clean:
-	rm -rf build build-clang build-sanitize build-fuzz web/dist
+	rm -rf build build-arm64 build-clang build-fuzz build-riscv64 build-sanitize web/dist
