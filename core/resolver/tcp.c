@@ -256,23 +256,30 @@ static bool is_welcome(struct tcp_connection *connection)
 	       resolver->connection_count <= RESOLVER_CONNECTIONS_MAX;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/* One whose stream is not open yet. NULL: no memory. */
+static struct tcp_connection *connection_new(struct proxy *proxy)
 {
-	struct tcp_server *tcp = container_of(stream, struct tcp_server, listener);
-	struct resolver *resolver = tcp->proxy->resolver;
-	struct tcp_connection *connection;
+	struct resolver *resolver = proxy->resolver;
+	struct tcp_connection *connection = calloc(1, sizeof(*connection));
 
-	if (status < 0)
-		return;
-	connection = calloc(1, sizeof(*connection));
 	if (!connection)
-		return;
-	connection->proxy = proxy_ref(tcp->proxy);
+		return NULL;
+	connection->proxy = proxy_ref(proxy);
 	connection->refs = 2;
 	(void)uv_tcp_init(resolver->options.loop, &connection->stream);
 	(void)uv_timer_init(resolver->options.loop, &connection->idle);
 	list_append(&resolver->connections, &connection->node);
 	resolver->connection_count++;
+	return connection;
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+	struct tcp_server *tcp = container_of(stream, struct tcp_server, listener);
+	struct tcp_connection *connection = status < 0 ? NULL : connection_new(tcp->proxy);
+
+	if (!connection)
+		return;
 	if (uv_accept(stream, (uv_stream_t *)&connection->stream) < 0 || !is_welcome(connection)) {
 		close_connection(connection);
 		return;
