@@ -12,7 +12,7 @@ export SOAK_SECONDS
 to = $(DESTDIR)$(PREFIX)
 command = build/programs/start-tunnel/start-tunnel
 
-.PHONY: all build demo run check bench bench-tunnel interop soak fuzz check-kernel check-arm64 check-riscv64 fresh-root screenshots format install clean
+.PHONY: all build demo run check bench bench-tunnel interop check-threads soak fuzz check-kernel check-arm64 check-riscv64 fresh-root screenshots format install clean
 
 all: build
 
@@ -73,6 +73,15 @@ interop:
 	tools/bench-peers build/peers
 	tools/interop build
 
+# The same under the thread sanitizer, whose first finding ends start-wg and fails the test.
+check-threads:
+	tools/install-deps check
+	[ -e build-thread/build.ninja ] || CC=gcc meson setup build-thread -Db_sanitize=thread -Dpages=false
+	ninja -C build-thread
+	tools/bench-peers build/peers
+	meson test -C build-thread --no-rebuild --print-errorlogs --quiet workers_test answer_test
+	TSAN_OPTIONS=halt_on_error=1:abort_on_error=1 LAB_PATIENCE=4 tools/interop build-thread -n 2
+
 # start-wg at full speed for long, with its memory watched; SOAK_SECONDS=14400 for a night.
 soak:
 	tools/install-deps bench
@@ -122,4 +131,4 @@ format:
 	git ls-files -z --cached --others --exclude-standard -- '*.c' '*.h' | xargs -0 clang-format -i
 
 clean:
-	rm -rf build build-arm64 build-clang build-fuzz build-riscv64 build-sanitize web/dist
+	rm -rf build build-arm64 build-clang build-fuzz build-riscv64 build-sanitize build-thread web/dist
