@@ -629,25 +629,6 @@ def test_foreground_ends_by_signal(number):
     end.host.close()
 
 
-def test_service_is_ready_when_it_can_be_configured():
-    """As the template unit starts it: with no more than its capabilities, and told when it is ready."""
-    path = os.path.join(os.path.dirname(__file__), "../../packaging/systemd/start-wg@.service")
-    with open(path, encoding="ascii") as unit:
-        names = re.search("^CapabilityBoundingSet=(.*)$", unit.read(), re.M)[1].split()
-    bounds = "-all," + ",".join("+" + name.removeprefix("CAP_").lower() for name in names)
-    end = End(1)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(end.host.path("/run/notify"))
-        manager.settimeout(30)
-        process = end.host.start("setpriv", f"--bounding-set={bounds}", program("start-wg"), "-f",
-                                 INTERFACE, env={"NOTIFY_SOCKET": "/run/notify"})
-        assert manager.recv(100) == b"READY=1"
-    end.set_key()
-    assert end.wg("show", INTERFACE, "listen-port").strip() == str(PORT)
-    assert process.stop() == 0
-    end.host.close()
-
-
 def test_new_interface_is_down_with_its_mtu(end):
     shown = end.host.json("ip", "-json", "link", "show", INTERFACE)[0]
     assert shown["mtu"] == 1420
