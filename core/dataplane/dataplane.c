@@ -55,8 +55,8 @@ static const struct wg_device_ops engine_ops = { on_engine_send, on_engine_rando
 static const struct udp_sender_ops sender_ops = { on_source_refused };
 
 /*
- * Sees to it that the timer fires no later than the engine's deadline. One that fires too early,
- * because the deadline moved away meanwhile, costs less than setting it with every packet.
+ * Sees to it that the timer fires no later than the engine's deadline, or the end of a rest. One that fires
+ * too early, because the deadline moved away meanwhile, costs less than setting it with every packet.
  */
 static void arm_timer(struct dataplane *d)
 {
@@ -64,6 +64,8 @@ static void arm_timer(struct dataplane *d)
 	struct itimerspec when = { 0 };
 	int r;
 
+	if (d->out.rests_until_ns < deadline)
+		deadline = d->out.rests_until_ns;
 	if (deadline >= d->armed_ns)
 		return;
 	d->armed_ns = deadline;
@@ -85,13 +87,15 @@ static void end_round(struct dataplane *d)
 static void on_timer(struct poller_source *source, uint32_t events)
 {
 	struct dataplane *d = container_of(source, struct dataplane, timer_source);
+	struct wg_time now = dataplane_now();
 	uint64_t expirations;
 
 	(void)events;
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
 	d->armed_ns = UINT64_MAX;
-	wg_device_run_timers(d->device, dataplane_now());
+	wg_device_run_timers(d->device, now);
+	outbound_end_rest(d, now.monotonic_ns);
 	end_round(d);
 }
 
@@ -119,7 +123,7 @@ static void on_tun_ready(struct poller_source *source, uint32_t events)
 		r = outbound_run(d);
 	if (r < 0) {
 		poller_remove(d->poller, source);
-		d->ops->ended(d->context, r);
+		d->ops->ended(d->context);
 		return;
 	}
 	end_round(d);
@@ -271,7 +275,7 @@ int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *o
 	d->opener = opener;
 	d->ops = ops;
 	d->context = context;
-	d->armed_ns = UINT64_MAX;
+	d->armed_ns = d->out.rests_until_ns = UINT64_MAX;
 	d->sockets = (struct udp_pair){ -EBADF, -EBADF, 0 };
 	d->v4_source.fd = d->v6_source.fd = d->timer_source.fd = d->link_source.fd = -EBADF;
 	d->tun_source.fd = -EBADF;

@@ -7,8 +7,9 @@
  * a timer to become a batch, nothing is allocated or locked for a packet. The engine's own timers run
  * from one timerfd, which is armed only while the engine has a deadline.
  *
- * A socket that is full stops the reading of the TUN until it can send again. While the interface is
- * down nothing is received and nothing is sent.
+ * A socket that is full stops the reading of the TUN until it can send again. Reads of the TUN that fail
+ * are counted and others follow, at once or, where nothing but errors comes, a moment later. While the
+ * interface is down nothing is received and nothing is sent.
  */
 #pragma once
 
@@ -29,8 +30,8 @@ enum dataplane_flags {
 struct dataplane;
 
 struct dataplane_ops {
-	/* The interface was removed, or reading it failed: nothing goes on. @error: negative errno. */
-	void (*ended)(void *context, int error);
+	/* The interface was removed: nothing goes on. */
+	void (*ended)(void *context);
 	/* The interface has another name now. */
 	void (*renamed)(void *context, const char *name);
 };
@@ -63,6 +64,7 @@ int dataplane_read(const struct dataplane *d, struct wg_config *ret);
 struct dataplane_counters {
 	uint64_t tun_packets; /* read from the TUN, a super-packet is one */
 	uint64_t tun_malformed; /* of them, those whose offload header does not fit */
+	uint64_t tun_read_errors; /* mostly packets of a kind of offload that the kernel's TUN does not know */
 	uint64_t sealed;
 	uint64_t trains; /* received, many messages each */
 	uint64_t messages;

@@ -23,6 +23,7 @@ struct outbound {
 	struct segmenter segmenter; /* over `packet`, which may wait for room in the arena */
 	bool packet_waits;
 	bool blocked; /* a socket is full */
+	uint64_t rests_until_ns; /* reading the TUN failed again and again; UINT64_MAX: it does not */
 	size_t count; /* buffers in use */
 	size_t used; /* bytes of the arena in use */
 	uint8_t packet[TUN_READ_MAX];
@@ -112,9 +113,12 @@ void replies_add(struct replies *replies, const struct wg_route *to, uint8_t ds,
 /* Sends what is queued. To be called wherever the engine was. */
 void replies_flush(struct replies *replies);
 
-/* Reads the TUN until it is empty or the batch full, seals and sends. Returns 0, or a negative errno
- * where the TUN is gone. */
+/* Reads the TUN until it is empty or the batch full, seals and sends. Returns 0, or -EBADFD where the
+ * TUN is gone. */
 int outbound_run(struct dataplane *d);
+
+/* Reads the TUN again where it rested until now. */
+void outbound_end_rest(struct dataplane *d, uint64_t now_ns);
 
 /* Sends what is queued, and reads the TUN again once nothing is left. */
 void outbound_flush(struct dataplane *d);

@@ -1,6 +1,8 @@
+#include "base/clock.h"
 #include "dataplane/dataplane_internal.h"
 
 #define SLOT_ALIGN 16
+#define REST_NS (10 * NS_PER_MS) /* after a round of nothing but errors */
 
 /* Once less room than this is left, the batch goes out: a usual super-packet of 64 KiB still fits. */
 #define RESERVE 48
@@ -41,12 +43,17 @@ static void take_segments(struct dataplane *d)
 	out->packet_waits = false;
 }
 
-/* Fills the batch, until it is full or the TUN dry, or has given enough that goes nowhere: the poller
- * comes back to what is left, and the sockets have their turn. Returns 0 or a negative errno. */
+/*
+ * Fills the batch, until it is full or the TUN dry, or has given enough that goes nowhere: the poller
+ * comes back to what is left, and the sockets have their turn. A read that fails may have been of one
+ * odd packet, which the kernel took away with it: others follow. Where nothing else came the error may be
+ * one that stays, which is no reason to try as fast as can be. Returns 0, or -EBADFD: the TUN is gone.
+ */
 static int fill(struct dataplane *d)
 {
 	struct outbound *out = &d->out;
 	struct virtio_net_hdr header;
+	unsigned failed = 0;
 	ssize_t size;
 
 	for (unsigned reads = 0; reads <= BATCH; reads++) {
@@ -55,15 +62,22 @@ static int fill(struct dataplane *d)
 		if (out->packet_waits || out->count > BATCH - RESERVE)
 			return 0;
 		size = tun_read(&d->tun, &header, out->packet, sizeof(out->packet));
-		if (size == -EAGAIN || size == -EINTR || size == -EIO)
-			return 0; /* the poller says when there is more, or that it is gone */
-		if (size < 0)
-			return (int)size;
+		if (size == -EAGAIN || size == -EINTR)
+			return 0; /* the poller says when there is more */
+		if (size == -EBADFD)
+			return -EBADFD;
+		if (size < 0) {
+			d->counters.tun_read_errors++;
+			failed++;
+			continue;
+		}
 		d->counters.tun_packets++;
 		out->packet_waits =
 			segmenter_init(&out->segmenter, &header, out->packet, (size_t)size) == 0;
 		d->counters.tun_malformed += !out->packet_waits;
 	}
+	if (failed > BATCH)
+		out->rests_until_ns = clock_monotonic_ns() + REST_NS;
 	return 0;
 }
 
@@ -132,12 +146,20 @@ void outbound_flush(struct dataplane *d)
 	out->blocked = v4 || v6;
 	if (!out->blocked)
 		out->count = out->used = 0;
-	if (out->blocked)
+	if (out->blocked || out->rests_until_ns != UINT64_MAX)
 		poller_change(d->poller, &d->tun_source, 0);
 	else if (out->packet_waits) /* a TUN is always writable: the next round goes on with it */
 		poller_change(d->poller, &d->tun_source, EPOLLIN | EPOLLOUT);
 	else
 		poller_change(d->poller, &d->tun_source, EPOLLIN);
+}
+
+void outbound_end_rest(struct dataplane *d, uint64_t now_ns)
+{
+	if (now_ns < d->out.rests_until_ns)
+		return;
+	d->out.rests_until_ns = UINT64_MAX;
+	outbound_flush(d);
 }
 
 int outbound_run(struct dataplane *d)

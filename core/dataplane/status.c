@@ -28,6 +28,7 @@ static const struct counter counters[] = {
 	COUNTER("opened", opened),
 	COUNTER("tun_writes", tun_writes),
 	COUNTER("drop_out_malformed", tun_malformed),
+	COUNTER("drop_out_not_read", tun_read_errors),
 	COUNTER("drop_in_tun_refused", tun_write_errors),
 };
 

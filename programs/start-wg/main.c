@@ -39,7 +39,6 @@ struct program {
 	struct dataplane *dataplane;
 	struct uapi_server *uapi;
 	int ready_fd; /* tells the process that was called; -EBADF: none */
-	int result;
 };
 
 /* What to do about an error that starting may meet. */
@@ -152,16 +151,11 @@ static int watch_signals(struct program *p)
 	return poller_add(&p->poller, &p->signals);
 }
 
-static void on_ended(void *context, int error)
+static void on_ended(void *context)
 {
 	struct program *p = context;
 
-	if (error == -EBADFD) {
-		log_info("%s: ends, the interface was removed", p->options.interface);
-	} else {
-		log_error_errno(error, "%s: ends, cannot read the interface", p->options.interface);
-		p->result = EXIT_FAILURE;
-	}
+	log_info("%s: ends, the interface was removed", p->options.interface);
 	poller_stop(&p->poller);
 }
 
@@ -411,7 +405,6 @@ int main(int argc, char **argv)
 		.signals = { .fd = -EBADF },
 		.opener = { .fd = -EBADF },
 		.ready_fd = -EBADF,
-		.result = EXIT_SUCCESS,
 	};
 	int log_level = set_log_level();
 	int r = options_parse(argc, argv, &p.options);
@@ -429,5 +422,5 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = poller_run(&p.poller);
 	stop(&p);
-	return r < 0 ? EXIT_FAILURE : p.result;
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -56,7 +56,8 @@ bool tun_is_attached(const struct tun *tun);
 
 /*
  * Reads one packet, at most @room bytes. Without TUN_HAS_HEADER @header becomes zero.
- * Returns its size, -EAGAIN, or another negative errno: -EBADFD once the interface is gone.
+ * Returns its size, -EAGAIN, -EBADFD once the interface is gone, or another negative errno for a packet
+ * that the kernel could not hand over, which is lost.
  */
 ssize_t tun_read(const struct tun *tun, struct virtio_net_hdr *header, void *packet, size_t room);
 
