@@ -18,6 +18,10 @@
  * index of the log in memory: there is no file of shared memory beside the database. */
 #define VFS "unix-excl"
 
+/* The upkeep's connection takes the writer's lock for a moment where it reads the head of the log just as that
+ * changes. No other process can have it by then. */
+#define OTHER_CONNECTION_MS 10000
+
 /* Run at each opening: little of the file is cached, and the log, which is written over and over, keeps
  * its size: a file that grows takes longer to sync. */
 static const char settings[] = "PRAGMA journal_mode = WAL;"
@@ -267,6 +271,7 @@ static int open_database(struct disk *disk, const char *path, struct fault *faul
 	r = check_format(disk, path, fault);
 	if (r < 0)
 		return r;
+	(void)sqlite3_busy_timeout(disk->db, OTHER_CONNECTION_MS);
 	return disk_errno(sqlite3_prepare_v3(disk->db, "INSERT INTO revision VALUES (?, ?)", -1,
 					     SQLITE_PREPARE_PERSISTENT, &disk->append, NULL));
 }

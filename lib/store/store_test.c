@@ -9,6 +9,7 @@
 
 #include "base/test.h"
 #include "base/text.h"
+#include "disk_internal.h"
 #include "store_internal.h"
 #include "test_place.h"
 
@@ -519,6 +520,37 @@ static void revisions_go_on_beside_a_snapshot(void **state)
 	json_decref(expected);
 }
 
+static void *let_go(void *connection)
+{
+	return sqlite3_exec(connection, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK ? connection
+										   : NULL;
+}
+
+/* It does so where it reads the log's head just as that changes. */
+static void revisions_wait_for_the_upkeep_to_let_go(void **state)
+{
+	const struct place *place = *state;
+	struct store *store = open_store(place);
+	sqlite3 *connection;
+
+	put_now(store, "", "{}");
+	assert_int_equal(disk_connect(place->path, &connection), 0);
+	for (int i = 0; i < 20; i++) {
+		pthread_t thread;
+		void *done;
+
+		assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+				 SQLITE_OK);
+		assert_int_equal(pthread_create(&thread, NULL, let_go, connection), 0);
+		put_now(store, "/x", i % 2 ? "1" : "2");
+		assert_int_equal(pthread_join(thread, &done), 0);
+		assert_ptr_equal(done, connection);
+	}
+	assert_int_equal(sqlite3_close(connection), SQLITE_OK);
+	assert_int_equal(store_revision(store), 21);
+	store = store_close(store);
+}
+
 static void an_unfinished_snapshot_does_not_count(void **state)
 {
 	struct store *store = open_store(*state);
@@ -579,6 +611,7 @@ int main(void)
 		cmocka_unit_test(a_file_open_to_others_is_closed_to_them),
 		cmocka_unit_test(snapshots_do_not_change_what_is_read),
 		cmocka_unit_test(revisions_go_on_beside_a_snapshot),
+		cmocka_unit_test(revisions_wait_for_the_upkeep_to_let_go),
 		cmocka_unit_test(an_unfinished_snapshot_does_not_count),
 		cmocka_unit_test(the_first_format_is_read),
 	};
