@@ -108,8 +108,6 @@ static int plan_change(struct plan *plan)
 	if (r == 0 && exceeds_bounds(plan))
 		r = -E2BIG;
 	if (r == 0)
-		r = timer_heap_reserve(&device->timers, device->peers_by_key.count);
-	if (r == 0)
 		r = allowed_ips_reserve(&device->allowed_ips, plan->change->allowed_ip_count);
 	return r;
 }

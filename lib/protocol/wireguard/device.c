@@ -32,6 +32,7 @@ int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time
 	device->ops = *ops;
 	device->context = context;
 	list_init(&device->peers);
+	timer_wheel_init(&device->timers);
 	device_random(device, seed, sizeof(seed));
 	r = limiter_init(&device->limiter, seed);
 	if (r == 0)
@@ -55,7 +56,6 @@ struct wg_device *wg_device_free(struct wg_device *device)
 	map_done(&device->peers_by_key);
 	index_table_done(&device->indices);
 	allowed_ips_done(&device->allowed_ips);
-	timer_heap_done(&device->timers);
 	limiter_done(&device->limiter);
 	limiter_done(&device->cookie_limiter);
 	answers_done(device);

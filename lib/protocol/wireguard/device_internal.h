@@ -20,7 +20,7 @@
 #include "wireguard/limiter.h"
 #include "wireguard/noise.h"
 #include "wireguard/replay.h"
-#include "wireguard/timer_heap.h"
+#include "wireguard/timer_wheel.h"
 
 /* Constants of the paper, section 6.1. */
 #define REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
@@ -191,7 +191,7 @@ struct wg_device {
 	struct map peers_by_key;
 	struct index_table indices;
 	struct allowed_ips allowed_ips;
-	struct timer_heap timers;
+	struct timer_wheel timers;
 
 	struct cookie_checker checker;
 	struct limiter limiter;

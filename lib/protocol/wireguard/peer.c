@@ -4,7 +4,8 @@
 static void peer_init(struct wg_peer *peer, struct wg_device *device,
 		      const uint8_t public_key[WG_KEY_SIZE])
 {
-	*peer = (struct wg_peer){ .device = device, .timer_node = TIMER_NODE_INIT };
+	*peer = (struct wg_peer){ .device = device };
+	timer_node_init(&peer->timer_node);
 	list_init(&peer->link);
 	allowed_ips_owner_init(&peer->allowed_ips);
 	memcpy(peer->public_key, public_key, WG_KEY_SIZE);
@@ -31,7 +32,7 @@ static void peer_done(struct wg_peer *peer)
 	peer_forget_sessions(peer);
 	peer_forget_handshake(peer);
 	peer_drop_staged(peer);
-	timer_heap_set(&peer->device->timers, &peer->timer_node, TIMER_NEVER);
+	timer_wheel_set(&peer->device->timers, &peer->timer_node, TIMER_NEVER);
 	allowed_ips_remove_owner(&peer->device->allowed_ips, &peer->allowed_ips);
 }
 

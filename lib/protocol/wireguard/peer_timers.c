@@ -1,8 +1,8 @@
 /*
  * The timers of the paper's section 6
  *
- * Each peer has one node in the device's heap. Packets move timers further away all the time; the
- * heap is told only of those that come nearer, and finds out about the others when the node is due.
+ * Each peer has one node in the device's wheel. Packets move timers further away all the time; the
+ * wheel is told only of those that come nearer, and finds out about the others when the node is due.
  */
 #include "wireguard/device_internal.h"
 
@@ -19,7 +19,7 @@ void peer_timer_set(struct wg_peer *peer, enum peer_timer timer, uint64_t at_ns)
 {
 	peer->timers[timer] = at_ns;
 	if (at_ns < peer->timer_node.at_ns)
-		timer_heap_set(&peer->device->timers, &peer->timer_node, at_ns);
+		timer_wheel_set(&peer->device->timers, &peer->timer_node, at_ns);
 }
 
 static bool timer_is_on(const struct wg_peer *peer, enum peer_timer timer)
@@ -153,20 +153,18 @@ static void peer_run_timers(struct wg_peer *peer, struct wg_time now)
 	for (size_t i = 0; i < TIMER_COUNT; i++)
 		if (peer->timers[i] < earliest)
 			earliest = peer->timers[i];
-	timer_heap_set(&peer->device->timers, &peer->timer_node, earliest);
+	timer_wheel_set(&peer->device->timers, &peer->timer_node, earliest);
 }
 
 void wg_device_run_timers(struct wg_device *device, struct wg_time now)
 {
 	struct timer_node *node;
 
-	while ((node = timer_heap_first(&device->timers)) && node->at_ns <= now.monotonic_ns)
+	while ((node = timer_wheel_due(&device->timers, now.monotonic_ns)))
 		peer_run_timers(container_of(node, struct wg_peer, timer_node), now);
 }
 
 uint64_t wg_device_deadline(const struct wg_device *device)
 {
-	const struct timer_node *node = timer_heap_first(&device->timers);
-
-	return node ? node->at_ns : TIMER_NEVER;
+	return timer_wheel_deadline(&device->timers);
 }

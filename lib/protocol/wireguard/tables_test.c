@@ -1,9 +1,8 @@
-/* The index table, the timer heap and the limiter, against what is obvious. */
+/* The index table and the limiter, against what is obvious. */
 #include "base/clock.h"
 #include "base/secret.h"
 #include "wireguard/index_table.h"
 #include "wireguard/limiter.h"
-#include "wireguard/timer_heap.h"
 
 #include "base/test.h"
 
@@ -49,37 +48,6 @@ static void indices_are_found_until_removed(void **state)
 			assert_null(index_table_find(&table, index));
 	}
 	assert_int_equal(table.count, count);
-}
-
-#define NODES 200
-
-static void the_earliest_deadline_is_first(void **state)
-{
-	CLEANUP(timer_heap_done) struct timer_heap heap = { 0 };
-	struct timer_node nodes[NODES];
-
-	(void)state;
-	srandom(2);
-	assert_int_equal(timer_heap_reserve(&heap, NODES), 0);
-	for (size_t i = 0; i < NODES; i++)
-		nodes[i] = TIMER_NODE_INIT;
-	for (int i = 0; i < 50000; i++) {
-		uint64_t at = random() % 4 ? (uint64_t)random() % 1000 : TIMER_NEVER;
-		uint64_t earliest = TIMER_NEVER;
-		size_t count = 0;
-
-		timer_heap_set(&heap, &nodes[random() % NODES], at);
-		for (size_t j = 0; j < NODES; j++) {
-			count += nodes[j].at_ns != TIMER_NEVER;
-			if (nodes[j].at_ns < earliest)
-				earliest = nodes[j].at_ns;
-		}
-		assert_int_equal(heap.count, count);
-		if (count)
-			assert_int_equal(timer_heap_first(&heap)->at_ns, earliest);
-		else
-			assert_null(timer_heap_first(&heap));
-	}
 }
 
 static void a_source_gets_its_rate(void **state)
@@ -149,7 +117,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(indices_are_found_until_removed),
-		cmocka_unit_test(the_earliest_deadline_is_first),
 		cmocka_unit_test(a_source_gets_its_rate),
 		cmocka_unit_test(an_ipv6_network_is_one_source),
 		cmocka_unit_test(the_limiter_does_not_grow),

@@ -70,10 +70,10 @@ static void side_forget(struct side *side, struct wg_time now)
 	int r = wg_device_configure(device, &nobody, now);
 
 	assert(r == 0);
-	assert(device->indices.count == 0 && device->timers.count == 0);
+	assert(device->indices.count == 0 && wg_device_deadline(device) == TIMER_NEVER);
 	assert(device->answers_out == 0);
 	index_table_done(&device->indices);
-	timer_heap_done(&device->timers);
+	timer_wheel_init(&device->timers);
 	if (device->loaded_until_ns > 0) { /* else they were not asked */
 		limiter_forget(&device->limiter);
 		limiter_forget(&device->cookie_limiter);
