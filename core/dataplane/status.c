@@ -107,6 +107,9 @@ static void write_features(struct text *to, const struct dataplane *d)
 	write_number(to, "coalesce_udp", (kinds & COALESCE_UDP) != 0);
 	write_number(to, "udp_segment",
 		     udp_sender_segments(d->sender_v4) && udp_sender_segments(d->sender_v6));
+	write_number(to, "udp_segment_refused",
+		     udp_sender_refused(d->sender_v4) + udp_sender_refused(d->sender_v6) +
+			     udp_sender_refused(d->replies.v4) + udp_sender_refused(d->replies.v6));
 	write_number(to, "udp_gro", has_gro(d->sockets.v4 >= 0 ? d->sockets.v4 : d->sockets.v6));
 }
 

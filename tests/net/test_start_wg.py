@@ -201,8 +201,12 @@ def cpu_ticks(end):
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_full_socket_stops_the_reading_and_nothing_else(pair):
-    """A cable that is far too slow: start-wg waits without work, and goes on when it can."""
+@pytest.mark.parametrize("mtu", [1500, 1300])
+def test_a_full_socket_stops_the_reading_and_nothing_else(pair, mtu):
+    """A cable that is far too slow, and perhaps too small for segmented sends: start-wg waits without
+    work, loses nothing, and goes on when it can."""
+    for end in (pair.a, pair.b):
+        end.host.ip("link", "set", "e0", "mtu", mtu)
     wait_for_ping(pair.a, pair.b)
     if pair.a.host.try_run("tc", "qdisc", "add", "dev", "e0", "root", "tbf", "rate", "4mbit",
                            "burst", "64k", "limit", "100mb")[0] != 0:
@@ -220,6 +224,9 @@ def test_a_full_socket_stops_the_reading_and_nothing_else(pair):
 
         wait_until(flooded, "the socket is full, and start-wg rests", 30)
         assert pair.a.wg("show", INTERFACE, "peers").strip() == pair.b.public_key
+    now = status(pair.a)
+    assert now["drop_out_not_sent"] == 0
+    assert (now["udp_segment_refused"] > 0) == (mtu < 1500)
     pair.a.host.run("tc", "qdisc", "delete", "dev", "e0", "root")
     wait_for_ping(pair.a, pair.b)
     check_both_ways(pair)

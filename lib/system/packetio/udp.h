@@ -4,7 +4,8 @@
  * udp_open_pair() makes the sockets and is the only part that may need privilege. A udp_sender
  * queues messages for one socket and sends them with as few system calls as the kernel allows:
  * messages to one place become one segmented send (UDP_SEGMENT), and all that is queued is one
- * sendmmsg(). A udp_receiver takes in many datagrams in one call, each of which may be a train of
+ * sendmmsg(). Where the path is too small for segments of that size, messages go one by one, and for a
+ * while it remembers that. A udp_receiver takes in many datagrams in one call, each of which may be a train of
  * equal messages (UDP_GRO). What the kernel or the device below turns out not to do is stepped down
  * at run time.
  */
@@ -87,6 +88,9 @@ void udp_sender_drop(struct udp_sender *s);
 /* Messages that could not be sent, or only had no socket, since it was made. */
 uint64_t udp_sender_lost(const struct udp_sender *s);
 
+/* Sends of many messages as one that the kernel refused; they went one by one. */
+uint64_t udp_sender_refused(const struct udp_sender *s);
+
 /* Whether it still sends many messages as one. */
 bool udp_sender_segments(const struct udp_sender *s);
 
@@ -96,7 +100,7 @@ uint32_t udp_overflows(int fd);
 /* Owners may have gone: none will be told of what is queued. */
 void udp_sender_forget_owners(struct udp_sender *s);
 
-/* Sends one message at once, past the queue. */
+/* Sends one message at once, past the queue. A full socket loses it. */
 void udp_sender_send(struct udp_sender *s, const struct udp_path *path, uint8_t ds,
 		     const void *message, size_t size);
 

@@ -11,6 +11,10 @@
  */
 #define SEGMENTS_MAX 64
 #define SEGMENTED_MAX (65535 - 40 - 8)
+
+#define SMALL_PATHS 64 /* a power of two */
+#define SMALL_PATH_MESSAGES 4096 /* a failed try is one call more for some hundred */
+
 #define CONTROL_SIZE                                                                               \
 	(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) +                        \
 	 CMSG_SPACE(sizeof(uint16_t)))
@@ -25,6 +29,13 @@ struct group {
 	uint8_t control[CONTROL_SIZE] __attribute__((aligned(8)));
 };
 
+/* A path on which segmented sends of such messages failed. */
+struct small_path {
+	struct endpoint remote;
+	size_t message_size; /* the least one that failed */
+	unsigned left; /* messages that go one by one before segments are tried again; 0: no path */
+};
+
 struct udp_sender {
 	int fd;
 	bool segment;
@@ -34,8 +45,10 @@ struct udp_sender {
 	size_t count; /* groups in the queue */
 	size_t next; /* the first that is not sent */
 	uint64_t lost;
+	uint64_t refused; /* segmented sends */
 	struct mmsghdr *headers;
 	struct group *groups;
+	struct small_path small_paths[SMALL_PATHS]; /* each in the place that its address says */
 };
 
 int udp_sender_new(size_t capacity, bool segment, const struct udp_sender_ops *ops, void *context,
@@ -126,6 +139,43 @@ static void write_header(struct msghdr *header, struct group *group)
 		header->msg_control = NULL;
 }
 
+static bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && a->scope_id == b->scope_id &&
+	       ip_equal(&a->address, &b->address);
+}
+
+static struct small_path *small_path_place(struct udp_sender *s, const struct endpoint *remote)
+{
+	unsigned sum = remote->port;
+
+	for (size_t i = 0; i < sizeof(remote->address.bytes); i++)
+		sum += remote->address.bytes[i];
+	return &s->small_paths[sum & (SMALL_PATHS - 1)];
+}
+
+/* Returns NULL where segmented sends to it did not fail lately. */
+static struct small_path *small_path_of(struct udp_sender *s, const struct endpoint *remote)
+{
+	struct small_path *path = small_path_place(s, remote);
+
+	return path->left > 0 && endpoint_equal(&path->remote, remote) ? path : NULL;
+}
+
+static void remember_small_path(struct udp_sender *s, const struct endpoint *remote, size_t size)
+{
+	*small_path_place(s, remote) = (struct small_path){ *remote, size, SMALL_PATH_MESSAGES };
+}
+
+/* Whether a message goes alone because its path was found too small. @path: NULL: it was not. */
+static bool goes_alone(struct small_path *path, size_t size)
+{
+	if (!path || path->left == 0 || size < path->message_size)
+		return false;
+	path->left--;
+	return true;
+}
+
 /* How many of the messages can go in one send. */
 static size_t group_size(const struct udp_sender *s, const struct iovec *messages, size_t count)
 {
@@ -147,8 +197,11 @@ static size_t group_size(const struct udp_sender *s, const struct iovec *message
 void udp_sender_add(struct udp_sender *s, const struct udp_path *path, uint8_t ds,
 		    struct iovec *messages, size_t count, void *owner)
 {
+	struct small_path *small = small_path_of(s, &path->remote);
+
 	while (count > 0) {
-		size_t n = group_size(s, messages, count);
+		size_t n = goes_alone(small, messages[0].iov_len) ? 1
+								  : group_size(s, messages, count);
 		struct group *group = &s->groups[s->count];
 		struct msghdr *header = &s->headers[s->count].msg_hdr;
 
@@ -174,9 +227,20 @@ static bool blames_source(int error)
 	       error == EHOSTUNREACH;
 }
 
+/* Errors that sending many messages as one makes, and one message alone does not. */
+static bool blames_segments(int error)
+{
+	return error == EMSGSIZE || error == EINVAL || error == EIO || error == EOPNOTSUPP;
+}
+
 uint64_t udp_sender_lost(const struct udp_sender *s)
 {
 	return s->lost;
+}
+
+uint64_t udp_sender_refused(const struct udp_sender *s)
+{
+	return s->refused;
 }
 
 bool udp_sender_segments(const struct udp_sender *s)
@@ -184,63 +248,73 @@ bool udp_sender_segments(const struct udp_sender *s)
 	return s->segment;
 }
 
-static bool send_one(const struct udp_sender *s, const struct msghdr *header)
+/* The source address of the first send, and of all others on its path, goes. */
+static void forget_source(struct udp_sender *s)
 {
-	return sendmsg(s->fd, header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-}
+	const struct udp_path path = s->groups[s->next].path;
+	void *owner = s->groups[s->next].owner;
+	struct small_path *small = small_path_of(s, &path.remote);
 
-static void forget_source(struct udp_sender *s, struct msghdr *header, struct group *group)
-{
-	group->path.local.family = 0;
-	write_header(header, group);
-	if (group->owner)
-		s->ops->source_refused(s->context, group->owner);
-}
+	for (size_t i = s->next; i < s->count; i++) {
+		struct group *group = &s->groups[i];
 
-/* Sends the messages of a group one by one, as far as they go. */
-static void send_apart(struct udp_sender *s, struct msghdr *header, struct group *group)
-{
-	struct iovec *messages = header->msg_iov;
-	size_t count = header->msg_iovlen;
-
-	group->segment_size = 0;
-	write_header(header, group);
-	header->msg_iovlen = 1;
-	for (size_t i = 0; i < count; i++) {
-		header->msg_iov = &messages[i];
-		if (send_one(s, header))
-			continue;
-		if (group->path.local.family != 0 && blames_source(errno)) {
-			forget_source(s, header, group);
-			if (send_one(s, header))
-				continue;
+		if (endpoint_equal(&group->path.remote, &path.remote) &&
+		    ip_equal(&group->path.local, &path.local)) {
+			group->path.local.family = 0;
+			write_header(&s->headers[i].msg_hdr, group);
 		}
-		s->lost++;
 	}
+	if (small)
+		small->left = 0; /* it was the source that the segmented send failed for */
+	if (owner)
+		s->ops->source_refused(s->context, owner);
+}
+
+/* Puts the messages of the first group into the queue one by one. */
+static void split(struct udp_sender *s)
+{
+	struct group whole = s->groups[s->next];
+	struct iovec *messages = s->headers[s->next].msg_hdr.msg_iov;
+	size_t n = s->headers[s->next].msg_hdr.msg_iovlen;
+	size_t after = s->count - s->next - 1;
+
+	s->count += n - 1;
+	assert(s->count <= s->capacity);
+	memmove(&s->groups[s->next + n], &s->groups[s->next + 1], after * sizeof(*s->groups));
+	memmove(&s->headers[s->next + n], &s->headers[s->next + 1], after * sizeof(*s->headers));
+	whole.segment_size = 0;
+	for (size_t i = 0; i < n; i++) {
+		s->groups[s->next + i] = whole;
+		s->headers[s->next + i].msg_hdr.msg_iov = &messages[i];
+		s->headers[s->next + i].msg_hdr.msg_iovlen = 1;
+	}
+	for (size_t i = s->next; i < s->count; i++) /* they point at their groups */
+		write_header(&s->headers[i].msg_hdr, &s->groups[i]);
 }
 
 /*
  * The first send of the queue failed. Segmentation fails for messages larger than the path's MTU
  * (they may be fragmented, a segmented send may not), which old kernels call EINVAL, and on devices
- * that make no checksums: its messages go one by one. One message alone may have failed for its source
- * address, and is tried again without. What fails for another reason is lost, as on any network.
+ * that make no checksums: its messages go one by one, and so do later ones. One message alone may have
+ * failed for its source address, and is tried again without. What fails for another reason is lost, as on
+ * any network.
  */
 static void deal_with_failure(struct udp_sender *s, int error)
 {
-	struct msghdr *header = &s->headers[s->next].msg_hdr;
-	struct group *group = &s->groups[s->next];
+	const struct group *group = &s->groups[s->next];
 
-	if (group->segment_size == 0 && group->path.local.family != 0 && blames_source(error)) {
-		forget_source(s, header, group);
-		return;
+	if (group->segment_size != 0 && blames_segments(error)) {
+		s->refused++;
+		if (error == EIO || error == EOPNOTSUPP)
+			s->segment = false;
+		else
+			remember_small_path(s, &group->path.remote, group->segment_size);
+		split(s);
+	} else if (group->path.local.family != 0 && blames_source(error)) {
+		forget_source(s);
+	} else {
+		s->lost += s->headers[s->next++].msg_hdr.msg_iovlen;
 	}
-	if (group->segment_size != 0 && (error == EIO || error == EOPNOTSUPP))
-		s->segment = false;
-	if (group->segment_size != 0 && error != EPERM && error != ENOBUFS)
-		send_apart(s, header, group);
-	else
-		s->lost += header->msg_iovlen;
-	s->next++;
 }
 
 int udp_sender_flush(struct udp_sender *s)
@@ -281,12 +355,12 @@ void udp_sender_send(struct udp_sender *s, const struct udp_path *path, uint8_t 
 	struct msghdr header = { .msg_iov = &vector, .msg_iovlen = 1 };
 
 	write_header(&header, &group);
-	if (s->fd >= 0 && send_one(s, &header))
+	if (s->fd >= 0 && sendmsg(s->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return;
 	if (s->fd >= 0 && blames_source(errno) && path->local.family != 0) {
 		group.path.local.family = 0;
 		write_header(&header, &group);
-		if (send_one(s, &header))
+		if (sendmsg(s->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return;
 	}
 	s->lost++;

@@ -1,7 +1,10 @@
 /* Batches over the loopback device: what is queued arrives, message by message. */
+#include <limits.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/secret.h"
 #include "packetio/udp.h"
@@ -18,6 +21,58 @@ static void on_source_refused(void *context, void *owner)
 
 static const struct udp_sender_ops ops = { .source_refused = on_source_refused };
 
+#define NO_BOUND UINT_MAX
+
+/* What sendmmsg() does, and what it refuses. */
+static struct {
+	int refuses_segments; /* the error of a send of segments as large as segment_min; 0: none */
+	size_t segment_min;
+	unsigned room; /* sends until the socket is full */
+	unsigned calls;
+	unsigned segmented; /* sends that were not refused */
+} kernel = { .room = NO_BOUND };
+
+/* The size of the segments of a send; 0: it is one message. */
+static size_t segment_size(struct msghdr *header)
+{
+	uint16_t size = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT)
+			memcpy(&size, CMSG_DATA(c), sizeof(size));
+	}
+	return size;
+}
+
+/* In place of the C library's, like a kernel that refuses what it is told to. */
+int sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags)
+{
+	unsigned n = 0, segmented = 0;
+	int error = EAGAIN;
+	long sent;
+
+	kernel.calls++;
+	for (; n < count && n < kernel.room; n++) {
+		size_t size = segment_size(&headers[n].msg_hdr);
+
+		if (kernel.refuses_segments != 0 && size > 0 && size >= kernel.segment_min) {
+			error = kernel.refuses_segments;
+			break;
+		}
+		segmented += size > 0;
+	}
+	if (n == 0) {
+		errno = error;
+		return -1;
+	}
+	sent = syscall(SYS_sendmmsg, fd, headers, n, flags);
+	if (sent > 0 && kernel.room != NO_BOUND)
+		kernel.room -= (unsigned)sent;
+	if (sent == (long)n)
+		kernel.segmented += segmented;
+	return (int)sent;
+}
+
 struct fixture {
 	struct udp_pair from;
 	struct udp_pair to;
@@ -30,6 +85,8 @@ struct fixture {
 static void set_up(struct fixture *f, int family, bool segment, unsigned open_flags)
 {
 	refused = 0;
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.room = NO_BOUND;
 	f->family = family;
 	assert_int_equal(udp_open_pair(0, 0, open_flags, &f->from), 0);
 	assert_int_equal(udp_open_pair(0, 0, open_flags, &f->to), 0);
@@ -157,8 +214,130 @@ static void a_lost_source_address_is_forgotten(void **state)
 		assert_int_equal(ip_parse(i ? "2001:db8::1" : "192.0.2.1", &f.path.local), 0);
 		send_sizes(&f, sizes, ARRAY_SIZE(sizes), 0);
 		assert_int_equal(refused, 1);
+		/* Which had nothing to do with segments. */
+		f.path.local.family = 0;
+		kernel.segmented = 0;
+		send_sizes(&f, sizes, ARRAY_SIZE(sizes), 0);
+		assert_int_equal(kernel.segmented, 1);
 		tear_down(&f);
 	}
+}
+
+#define GROUPS 3
+#define ALIKE 45 /* messages of a group */
+
+/* Queues groups of messages of one size, the last of each a shorter one. */
+static void queue_alike(struct fixture *f, struct iovec *messages, size_t size)
+{
+	static uint8_t data[2048];
+
+	random_bytes(data, sizeof(data));
+	for (size_t i = 0; i < GROUPS * ALIKE; i++)
+		messages[i] = (struct iovec){ data + i, i % ALIKE == ALIKE - 1 ? 20 : size };
+	udp_sender_add(f->sender, &f->path, 0, messages, GROUPS * ALIKE, &refused);
+}
+
+static void send_alike(struct fixture *f, size_t size)
+{
+	struct iovec messages[GROUPS * ALIKE];
+
+	queue_alike(f, messages, size);
+	kernel.calls = kernel.segmented = 0;
+	assert_int_equal(udp_sender_flush(f->sender), UDP_FLUSHED);
+	expect(f, messages, GROUPS * ALIKE, 0);
+	assert_int_equal(udp_sender_lost(f->sender), 0);
+}
+
+/* What a kernel does not do, or a device below: messages go one by one, and no try is lost on each. */
+static void refused_segments_are_given_up(void **state)
+{
+	static const int errors[] = { EIO, EOPNOTSUPP };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct fixture f;
+
+		set_up(&f, AF_INET, true, 0);
+		kernel.refuses_segments = errors[i];
+		send_alike(&f, 1000);
+		assert_int_equal(udp_sender_refused(f.sender), GROUPS);
+		assert_false(udp_sender_segments(f.sender));
+		send_alike(&f, 1000);
+		assert_int_equal(kernel.calls, 1);
+		assert_int_equal(udp_sender_refused(f.sender), GROUPS);
+		tear_down(&f);
+	}
+}
+
+/* A path that is too small for them is remembered for a while. */
+static void refused_segments_are_given_up_on_their_path(void **state)
+{
+	static const int errors[] = { EMSGSIZE, EINVAL };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct fixture f;
+
+		set_up(&f, i ? AF_INET6 : AF_INET, true, 0);
+		kernel.refuses_segments = errors[i];
+		kernel.segment_min = 1000;
+		send_alike(&f, 1200);
+		assert_int_equal(udp_sender_refused(f.sender), GROUPS);
+		send_alike(&f, 1200);
+		assert_int_equal(kernel.calls, 1);
+		assert_int_equal(udp_sender_refused(f.sender), GROUPS);
+		assert_true(udp_sender_segments(f.sender));
+		send_alike(&f, 900); /* smaller ones fit */
+		assert_int_equal(kernel.segmented, GROUPS);
+
+		/* Another place may be better off. */
+		f.path.remote.port = f.from.port;
+		udp_close_pair(&f.to);
+		f.to = f.from;
+		kernel.refuses_segments = 0;
+		send_alike(&f, 1200);
+		assert_int_equal(kernel.segmented, GROUPS);
+		f.to.v4 = f.to.v6 = -EBADF;
+		tear_down(&f);
+	}
+}
+
+static void a_small_path_is_tried_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, AF_INET, true, 0);
+	kernel.refuses_segments = EMSGSIZE;
+	send_alike(&f, 1200);
+	kernel.refuses_segments = 0;
+	do
+		send_alike(&f, 1200);
+	while (kernel.segmented < GROUPS);
+	tear_down(&f);
+}
+
+/* In the middle of a group whose segments were refused: the rest waits. */
+static void a_full_socket_loses_nothing(void **state)
+{
+	struct iovec messages[GROUPS * ALIKE];
+	size_t sent = 0;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, AF_INET, true, 0);
+	kernel.refuses_segments = EMSGSIZE;
+	queue_alike(&f, messages, 1200);
+	for (; sent < GROUPS * ALIKE - 20; sent += 20) {
+		kernel.room = 20;
+		assert_int_equal(udp_sender_flush(f.sender), UDP_BLOCKED);
+		expect(&f, messages + sent, 20, 0);
+	}
+	kernel.room = NO_BOUND;
+	assert_int_equal(udp_sender_flush(f.sender), UDP_FLUSHED);
+	expect(&f, messages + sent, GROUPS * ALIKE - sent, 0);
+	assert_int_equal(udp_sender_lost(f.sender), 0);
+	tear_down(&f);
 }
 
 static void a_port_in_use_is_refused(void **state)
@@ -179,6 +358,10 @@ int main(void)
 		cmocka_unit_test(all_that_is_queued_arrives),
 		cmocka_unit_test(what_is_lost_is_counted),
 		cmocka_unit_test(a_lost_source_address_is_forgotten),
+		cmocka_unit_test(refused_segments_are_given_up),
+		cmocka_unit_test(refused_segments_are_given_up_on_their_path),
+		cmocka_unit_test(a_small_path_is_tried_again),
+		cmocka_unit_test(a_full_socket_loses_nothing),
 		cmocka_unit_test(a_port_in_use_is_refused),
 	};
 
