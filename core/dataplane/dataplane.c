@@ -395,6 +395,11 @@ int dataplane_configure(struct dataplane *d, const struct wg_config *change)
 	return 0;
 }
 
+int dataplane_find_link(const struct dataplane *d, const char *name, uint32_t *ret_index)
+{
+	return udp_find_link(&d->sockets, name, ret_index);
+}
+
 int dataplane_read(const struct dataplane *d, struct wg_config *ret)
 {
 	return wg_device_read(d->device, ret);

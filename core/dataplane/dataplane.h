@@ -57,6 +57,9 @@ DEFINE_CLEANUP(struct dataplane *, dataplane_free);
 /* Applies a change, whole or not at all. Returns 0, or a negative errno: -EADDRINUSE for the port. */
 int dataplane_configure(struct dataplane *d, const struct wg_config *change);
 
+/* Finds an interface of the host that the UDP sockets are in. Returns 0 or -ENODEV. */
+int dataplane_find_link(const struct dataplane *d, const char *name, uint32_t *ret_index);
+
 /* Tells configuration and state. Returns 0 or -ENOMEM. */
 int dataplane_read(const struct dataplane *d, struct wg_config *ret);
 

@@ -76,7 +76,19 @@ static int allow_plain_memory(scmp_filter_ctx filter)
 				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-static int load_filter(const int *calls, size_t count, bool tun)
+/* Whether the TUN is still there, and which interface a link-local address is on. */
+static int allow_questions(scmp_filter_ctx filter)
+{
+	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				 SCMP_A1(SCMP_CMP_EQ, TUNGETIFF, 0));
+
+	if (r < 0)
+		return r;
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				SCMP_A1(SCMP_CMP_EQ, SIOCGIFINDEX, 0));
+}
+
+static int load_filter(const int *calls, size_t count, bool questions)
 {
 	scmp_filter_ctx filter;
 	int r;
@@ -94,9 +106,8 @@ static int load_filter(const int *calls, size_t count, bool tun)
 		r = allow(filter, calls, count);
 	if (r == 0)
 		r = allow_plain_memory(filter);
-	if (r == 0 && tun)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, TUNGETIFF, 0));
+	if (r == 0 && questions)
+		r = allow_questions(filter);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

@@ -142,10 +142,12 @@ static int answer_get(struct client *client)
 
 static int apply_set(const struct client *client, const char *lines, size_t size)
 {
+	const struct uapi_server *server = client->server;
+	const struct uapi_links links = { server->ops->find_link, server->context };
 	CLEANUP(wg_config_done) struct wg_config change = { 0 };
-	int r = uapi_parse(lines, size, &change);
+	int r = uapi_parse(lines, size, &links, &change);
 
-	return r < 0 ? r : client->server->ops->set(client->server->context, &change);
+	return r < 0 ? r : server->ops->set(server->context, &change);
 }
 
 /* Handles one request, which ends in an empty line. */

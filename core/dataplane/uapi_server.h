@@ -27,6 +27,8 @@ struct uapi_server_ops {
 	/* Each returns 0, or a negative errno for the client. */
 	int (*set)(void *context, const struct wg_config *change);
 	int (*get)(void *context, struct wg_config *ret);
+	/* As in struct uapi_links. */
+	int (*find_link)(void *context, const char *name, uint32_t *ret_index);
 	/* Appends lines of "name=value", for UAPI_STATUS. */
 	void (*status)(void *context, struct text *to);
 };

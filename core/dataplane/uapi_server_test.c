@@ -37,13 +37,20 @@ static int on_get(void *context, struct wg_config *ret)
 	return 0;
 }
 
+static int on_find_link(void *context, const char *name, uint32_t *ret)
+{
+	(void)context;
+	*ret = 3;
+	return strcmp(name, "eth0") == 0 ? 0 : -ENODEV;
+}
+
 static void on_status(void *context, struct text *to)
 {
 	(void)context;
 	text_append(to, "sealed=1\n");
 }
 
-static const struct uapi_server_ops ops = { on_set, on_get, on_status };
+static const struct uapi_server_ops ops = { on_set, on_get, on_find_link, on_status };
 
 struct fixture {
 	char directory[32];

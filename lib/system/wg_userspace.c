@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -134,15 +135,23 @@ int wg_userspace_set(const char *name, const struct wg_config *change)
 	return converse(name, &request, &answer);
 }
 
+static int find_link(void *context, const char *name, uint32_t *ret)
+{
+	(void)context;
+	*ret = if_nametoindex(name);
+	return *ret ? 0 : -ENODEV;
+}
+
 int wg_userspace_get(const char *name, struct wg_config *ret)
 {
 	CLEANUP(text_done_secret) struct text request = { 0 };
 	CLEANUP(text_done_secret) struct text answer = { .max = UAPI_MESSAGE_MAX };
+	static const struct uapi_links links = { find_link, NULL };
 	int r;
 
 	text_append(&request, "get=1\n\n");
 	r = converse(name, &request, &answer);
-	return r < 0 ? r : uapi_parse(answer.data, answer.size, ret);
+	return r < 0 ? r : uapi_parse(answer.data, answer.size, &links, ret);
 }
 
 /* In the child: a session of its own, no descriptor of ours but the standard three. */

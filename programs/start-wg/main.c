@@ -185,6 +185,13 @@ static int on_get(void *context, struct wg_config *ret)
 	return dataplane_read(p->dataplane, ret);
 }
 
+static int on_find_link(void *context, const char *name, uint32_t *ret)
+{
+	const struct program *p = context;
+
+	return dataplane_find_link(p->dataplane, name, ret);
+}
+
 static void on_status(void *context, struct text *to)
 {
 	const struct program *p = context;
@@ -193,7 +200,7 @@ static void on_status(void *context, struct text *to)
 }
 
 static const struct dataplane_ops dataplane_ops = { on_ended, on_renamed };
-static const struct uapi_server_ops uapi_ops = { on_set, on_get, on_status };
+static const struct uapi_server_ops uapi_ops = { on_set, on_get, on_find_link, on_status };
 
 static void log_features(const char *name, unsigned features)
 {

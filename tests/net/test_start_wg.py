@@ -1,5 +1,6 @@
 """start-wg as a program of its own, with Debian's wireguard-go and wg on the other side."""
 
+import errno
 import os
 import re
 import signal
@@ -60,6 +61,43 @@ def test_both_families_inside_and_outside(outer):
                 ping(pair.b, pair.a, family, size)
         check_both_ways(pair)
         assert pair.a.peer(pair.b)["endpoint"] == pair.endpoint(pair.b)
+
+
+def link_local(end):
+    """Its own address on the cable, as an endpoint for the other end, whose cable has the same name."""
+    found = end.host.json("ip", "-json", "-6", "address", "show", "dev", "e0", "scope", "link")
+    address, = (entry["local"] for entry in found[0]["addr_info"] if "local" in entry)
+    return f"[{address}%e0]:{PORT}"
+
+
+@pytest.mark.parametrize("other", ["wireguard-go", "start-wg"])
+def test_link_local_endpoints(other):
+    """wg names the interface in them; what it prints it takes back."""
+    with Pair(other) as pair:
+        pair.a.set("peer", pair.b.public_key, "endpoint", link_local(pair.b))
+        check_both_ways(pair, 1 << 20)
+        assert pair.a.peer(pair.b)["endpoint"] == link_local(pair.b)
+        # Now the other end speaks first, from an address that nobody configured.
+        pair.a.set("peer", pair.b.public_key, "remove")
+        pair.a.add_peer(pair.b)
+        pair.b.set("peer", pair.a.public_key, "remove")
+        pair.b.add_peer(pair.a, link_local(pair.a))
+        wait_for_ping(pair.b, pair.a)
+        check_both_ways(pair, 1 << 20)
+        shown = pair.a.wg("showconf", INTERFACE)
+        assert f"Endpoint = {link_local(pair.b)}\n" in shown
+        pair.a.host.write_file("/run/again.conf", shown)
+        for way in ("syncconf", "setconf"):
+            pair.a.wg(way, INTERFACE, "/run/again.conf")
+            assert pair.a.wg("showconf", INTERFACE) == shown
+        check_both_ways(pair, 1 << 16)
+
+
+def test_an_endpoint_on_an_interface_that_is_not_there(pair):
+    before = pair.a.wg("showconf", INTERFACE)
+    request = f"set=1\npublic_key={'0' * 64}\nendpoint=[fe80::1%none]:5\n\n"
+    assert uapi(pair.a, request.encode()) == f"errno={-errno.ENODEV}\n\n"
+    assert pair.a.wg("showconf", INTERFACE) == before
 
 
 @pytest.mark.parametrize("mtu", [1280, 1420, 9000])

@@ -17,7 +17,7 @@ static int try_change(struct world *w, const char *text)
 {
 	CLEANUP(wg_config_done) struct wg_config config = { 0 };
 
-	assert_int_equal(uapi_parse(text, strlen(text), &config), 0);
+	assert_int_equal(uapi_parse(text, strlen(text), NULL, &config), 0);
 	return wg_device_configure(w->sides[0].device, &config, w->now);
 }
 
@@ -155,7 +155,7 @@ static void change_other(struct world *w, const char *head, const char *tail)
 	size_t size =
 		(size_t)snprintf(text, sizeof(text), "%spublic_key=%s\n%s", head, KEY_A, tail);
 
-	assert_int_equal(uapi_parse(text, size, &parsed), 0);
+	assert_int_equal(uapi_parse(text, size, NULL, &parsed), 0);
 	memcpy(parsed.peers[0].public_key, w->sides[1].public_key, WG_KEY_SIZE);
 	if (parsed.has & WG_HAS_PRIVATE_KEY)
 		memcpy(parsed.private_key, w->sides[0].private_key, WG_KEY_SIZE);

@@ -5,6 +5,7 @@
 #include "wireguard/uapi.h"
 
 #include <inttypes.h>
+#include <net/if.h>
 
 #include "base/secret.h"
 
@@ -19,6 +20,7 @@ enum uapi_place {
 struct uapi_parser {
 	struct wg_config *config;
 	struct wg_config_peer *peer; /* NULL before the first public_key */
+	const struct uapi_links *links;
 };
 
 struct uapi_key {
@@ -145,10 +147,41 @@ static int set_preshared_key(struct uapi_parser *p, const char *value)
 	return parse_key(value, p->peer->preshared_key);
 }
 
+/* "[ADDRESS%NAME]:PORT". A name may hold anything but a slash, a colon or a space. */
+static int parse_named_scope(const struct uapi_links *links, const char *value, const char *percent,
+			     struct endpoint *ret)
+{
+	const char *bracket = strrchr(percent, ']');
+	size_t size = bracket ? (size_t)(bracket - percent - 1) : 0;
+	char name[IFNAMSIZ], rest[VALUE_MAX];
+	struct endpoint endpoint;
+	uint32_t scope;
+	int r;
+
+	if (size == 0 || size >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, percent + 1, size);
+	name[size] = '\0';
+	(void)snprintf(rest, sizeof(rest), "%.*s%s", (int)(percent - value), value, bracket);
+	r = endpoint_parse(rest, &endpoint);
+	if (r == 0)
+		r = links->find(links->context, name, &scope);
+	if (r < 0)
+		return r;
+	endpoint.scope_id = scope;
+	*ret = endpoint;
+	return 0;
+}
+
 static int set_endpoint(struct uapi_parser *p, const char *value)
 {
+	const char *percent = strchr(value, '%');
+	int r = -EINVAL;
+
 	p->peer->has |= WG_PEER_HAS_ENDPOINT;
-	return endpoint_parse(value, &p->peer->endpoint);
+	if (percent && p->links)
+		r = parse_named_scope(p->links, value, percent, &p->peer->endpoint);
+	return r == 0 || endpoint_parse(value, &p->peer->endpoint) == 0 ? 0 : r;
 }
 
 static int set_keepalive(struct uapi_parser *p, const char *value)
@@ -268,10 +301,10 @@ static int uapi_parse_line(struct uapi_parser *p, const char *line, size_t size)
 	return r;
 }
 
-int uapi_parse(const char *text, size_t size, struct wg_config *ret)
+int uapi_parse(const char *text, size_t size, const struct uapi_links *links, struct wg_config *ret)
 {
 	CLEANUP(wg_config_done) struct wg_config config = { 0 };
-	struct uapi_parser parser = { .config = &config };
+	struct uapi_parser parser = { .config = &config, .links = links };
 	const char *end = text + size;
 
 	if (size > UAPI_MESSAGE_MAX)

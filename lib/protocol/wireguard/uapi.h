@@ -15,14 +15,23 @@
 
 #define UAPI_MESSAGE_MAX (64U << 20)
 
+/* Who knows the interfaces of the host: others name the scope of a link-local endpoint by one. */
+struct uapi_links {
+	/* Returns 0 or a negative errno: -ENODEV where there is no such interface. */
+	int (*find)(void *context, const char *name, uint32_t *ret_index);
+	void *context;
+};
+
 /*
  * Parses the lines of a change (what follows "set=1\n", up to but without the empty line; or an
  * answer to "get=1" up to "errno=", in which also the keys of a reading may stand). Nothing is
  * returned unless all of it is right.
+ * @links: for scopes that are names; a number is one where no interface has it as its name. NULL: all are.
  * Returns 0, -EINVAL (an unknown key, a value of the wrong form), -EPROTO (a key out of place),
- * -E2BIG or -ENOMEM.
+ * -ENODEV (a scope that is no interface), -E2BIG or -ENOMEM.
  */
-int uapi_parse(const char *text, size_t size, struct wg_config *ret);
+int uapi_parse(const char *text, size_t size, const struct uapi_links *links,
+	       struct wg_config *ret);
 
 /* Writes a change as the lines of a "set=1" message, "set=1" and the closing empty line included. */
 void uapi_write_set(struct text *to, const struct wg_config *change);

@@ -7,9 +7,25 @@
 #define KEY_B "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff0f"
 #define KEY_0 "0000000000000000000000000000000000000000000000000000000000000000"
 
+static int find_link(void *context, const char *name, uint32_t *ret)
+{
+	(void)context;
+	if (strcmp(name, "eth0") == 0)
+		*ret = 2;
+	else if (strcmp(name, "%]5") == 0)
+		*ret = 5;
+	else if (strcmp(name, "77") == 0)
+		*ret = 6;
+	else
+		return -ENODEV;
+	return 0;
+}
+
+static const struct uapi_links links = { find_link, NULL };
+
 static int parse(const char *text, struct wg_config *ret)
 {
-	return uapi_parse(text, strlen(text), ret);
+	return uapi_parse(text, strlen(text), &links, ret);
 }
 
 static void a_whole_change_is_understood(void **state)
@@ -44,6 +60,41 @@ static void a_whole_change_is_understood(void **state)
 	assert_false(c.peers[0].allowed_ips[0].remove);
 	assert_true(c.peers[0].allowed_ips[1].remove);
 	assert_int_equal(c.peers[1].has, WG_PEER_REMOVE);
+}
+
+static void scopes_are_numbers_or_names(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *means; /* NULL: refused */
+		int error;
+	} cases[] = {
+		{ "[fe80::1%eth0]:5", "[fe80::1%2]:5", 0 },
+		{ "[fe80::1%3]:5", "[fe80::1%3]:5", 0 },
+		{ "[fe80::1%77]:5", "[fe80::1%6]:5", 0 }, /* a name, as wg(8) takes it */
+		{ "[fe80::1%%]5]:5", "[fe80::1%5]:5", 0 },
+		{ "[fe80::1%eth1]:5", NULL, -ENODEV },
+		{ "[fe80::1%]:5", NULL, -EINVAL },
+		{ "[fe80::1%a-name-of-sixteen]:5", NULL, -EINVAL },
+		{ "[fe80::1%eth0:5", NULL, -EINVAL },
+		{ "[fe80::1%eth0]", NULL, -EINVAL },
+		{ "[fe80::1%eth0]:x", NULL, -EINVAL },
+		{ "[1.2.3.4%eth0]:5", NULL, -EINVAL },
+		{ "fe80::1%eth0:5", NULL, -EINVAL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(wg_config_done) struct wg_config c = { 0 };
+		char text[256];
+
+		(void)snprintf(text, sizeof(text), "public_key=" KEY_A "\nendpoint=%s\n",
+			       cases[i].value);
+		assert_int_equal(parse(text, &c), cases[i].error);
+		if (cases[i].means)
+			assert_string_equal(endpoint_format(&c.peers[0].endpoint, text),
+					    cases[i].means);
+	}
 }
 
 static void wrong_text_changes_nothing(void **state)
@@ -95,7 +146,7 @@ static void a_nul_is_no_end(void **state)
 	struct wg_config c = { 0 };
 
 	(void)state;
-	assert_int_equal(uapi_parse("listen_port=1\0\n", 15, &c), -EINVAL);
+	assert_int_equal(uapi_parse("listen_port=1\0\n", 15, &links, &c), -EINVAL);
 }
 
 static void an_empty_fwmark_is_none(void **state)
@@ -135,7 +186,7 @@ static void a_change_is_written(void **state)
 	CLEANUP(text_done) struct text written = { 0 };
 
 	(void)state;
-	assert_int_equal(uapi_parse(text + 6, strlen(text) - 7, &c), 0);
+	assert_int_equal(uapi_parse(text + 6, strlen(text) - 7, &links, &c), 0);
 	uapi_write_set(&written, &c);
 	assert_string_equal(text_string(&written), text);
 }
@@ -152,7 +203,7 @@ static void a_reading_is_written(void **state)
 	CLEANUP(text_done) struct text written = { 0 };
 
 	(void)state;
-	assert_int_equal(uapi_parse(text, strlen(text) - strlen("errno=0\n\n"), &c), 0);
+	assert_int_equal(uapi_parse(text, strlen(text) - strlen("errno=0\n\n"), &links, &c), 0);
 	uapi_write_get(&written, &c);
 	assert_string_equal(text_string(&written), text);
 }
@@ -200,13 +251,14 @@ static void bounds_hold(void **state)
 	for (size_t i = 0; i < WG_CONFIG_ALLOWED_IPS_MAX; i++)
 		assert_int_equal(wg_config_add_allowed_ip(&c, &c.peers[i % 7], &prefix, false), 0);
 	assert_int_equal(wg_config_add_allowed_ip(&c, &c.peers[0], &prefix, false), -E2BIG);
-	assert_int_equal(uapi_parse("", (size_t)UAPI_MESSAGE_MAX + 1, &c), -E2BIG);
+	assert_int_equal(uapi_parse("", (size_t)UAPI_MESSAGE_MAX + 1, &links, &c), -E2BIG);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_change_is_understood),
+		cmocka_unit_test(scopes_are_numbers_or_names),
 		cmocka_unit_test(wrong_text_changes_nothing),
 		cmocka_unit_test(a_nul_is_no_end),
 		cmocka_unit_test(an_empty_fwmark_is_none),

@@ -50,6 +50,9 @@ DEFINE_CLEANUP_DONE(struct udp_pair, udp_close_pair);
 /* Sets the firewall mark of both. Returns 0 or a negative errno. */
 int udp_set_mark(const struct udp_pair *pair, uint32_t mark);
 
+/* Tells the index of an interface where the sockets are. Needs no privilege. Returns 0 or -ENODEV. */
+int udp_find_link(const struct udp_pair *pair, const char *name, uint32_t *ret);
+
 struct udp_sender;
 
 struct udp_sender_ops {

@@ -1,5 +1,7 @@
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "packetio/udp.h"
@@ -146,4 +148,18 @@ int udp_set_mark(const struct udp_pair *pair, uint32_t mark)
 	if (r == 0 && pair->v6 >= 0)
 		r = set_int(pair->v6, SOL_SOCKET, SO_MARK, (int)mark);
 	return r;
+}
+
+int udp_find_link(const struct udp_pair *pair, const char *name, uint32_t *ret)
+{
+	struct ifreq request = { 0 };
+	size_t size = strlen(name);
+
+	if (size >= sizeof(request.ifr_name))
+		return -ENODEV;
+	memcpy(request.ifr_name, name, size);
+	if (ioctl(pair->v6 >= 0 ? pair->v6 : pair->v4, SIOCGIFINDEX, &request) < 0)
+		return -errno;
+	*ret = (uint32_t)request.ifr_ifindex;
+	return 0;
 }
