@@ -18,7 +18,7 @@ struct udp_sender *dataplane_sender(struct dataplane *d, const struct wg_route *
 
 struct udp_path dataplane_path(const struct wg_route *route)
 {
-	return (struct udp_path){ route->remote, route->local, route->ifindex };
+	return (struct udp_path){ route->remote, route->local };
 }
 
 /* The engine sends a message of its own. */
@@ -44,6 +44,14 @@ static void on_engine_compute(void *context, struct wg_answer *answer)
 	workers_compute(d->workers, answer);
 }
 
+static uint32_t on_engine_output(void *context, const struct wg_route *to)
+{
+	struct dataplane *d = context;
+	struct udp_path path = dataplane_path(to);
+
+	return route_watch_lookup(&d->routes, &path, d->sockets.port, d->mark);
+}
+
 static void on_source_refused(void *context, void *owner)
 {
 	(void)context;
@@ -51,11 +59,11 @@ static void on_source_refused(void *context, void *owner)
 }
 
 static const struct wg_device_ops engine_ops = { on_engine_send, on_engine_random,
-						 on_engine_compute };
+						 on_engine_compute, on_engine_output };
 static const struct udp_sender_ops sender_ops = { on_source_refused };
 
 /*
- * Sees to it that the timer fires no later than the engine's deadline, or the end of a rest. One that fires
+ * Sees to it that the timer fires no later than the engine's deadline, or the end of a rest of ours. One that fires
  * too early, because the deadline moved away meanwhile, costs less than setting it with every packet.
  */
 static void arm_timer(struct dataplane *d)
@@ -66,6 +74,8 @@ static void arm_timer(struct dataplane *d)
 
 	if (d->out.rests_until_ns < deadline)
 		deadline = d->out.rests_until_ns;
+	if (d->routes_deaf_ns < deadline)
+		deadline = d->routes_deaf_ns;
 	if (deadline >= d->armed_ns)
 		return;
 	d->armed_ns = deadline;
@@ -84,6 +94,19 @@ static void end_round(struct dataplane *d)
 	arm_timer(d);
 }
 
+/* Routes changed: deals with it, and listens to no other change for a while. */
+static void on_routes_changed(struct poller_source *source, uint32_t events)
+{
+	struct dataplane *d = container_of(source, struct dataplane, routes_source);
+
+	(void)events;
+	route_watch_clear(&d->routes); /* first: what comes after is another change */
+	wg_device_routes_changed(d->device);
+	d->routes_deaf_ns = dataplane_now().monotonic_ns + ROUTES_INTERVAL_NS;
+	poller_change(d->poller, source, 0);
+	end_round(d);
+}
+
 static void on_timer(struct poller_source *source, uint32_t events)
 {
 	struct dataplane *d = container_of(source, struct dataplane, timer_source);
@@ -94,6 +117,10 @@ static void on_timer(struct poller_source *source, uint32_t events)
 	if (read(source->fd, &expirations, sizeof(expirations)) < 0)
 		return;
 	d->armed_ns = UINT64_MAX;
+	if (now.monotonic_ns >= d->routes_deaf_ns) {
+		d->routes_deaf_ns = UINT64_MAX;
+		poller_change(d->poller, &d->routes_source, EPOLLIN);
+	}
 	wg_device_run_timers(d->device, now);
 	outbound_end_rest(d, now.monotonic_ns);
 	end_round(d);
@@ -243,6 +270,10 @@ static int add_other_sources(struct dataplane *d)
 		r = link_watch_open(d->tun.ifindex, &link);
 	if (r == 0)
 		r = add_source(d, &d->link_source, link, EPOLLIN, on_link_event);
+	if (r == 0)
+		r = route_watch_open(&d->routes);
+	if (r == 0)
+		r = add_source(d, &d->routes_source, d->routes.fd, EPOLLIN, on_routes_changed);
 	return r == 0 ? add_source(d, &d->tun_source, d->tun.fd, EPOLLIN, on_tun_ready) : r;
 }
 
@@ -278,7 +309,9 @@ int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *o
 	d->armed_ns = d->out.rests_until_ns = UINT64_MAX;
 	d->sockets = (struct udp_pair){ -EBADF, -EBADF, 0 };
 	d->v4_source.fd = d->v6_source.fd = d->timer_source.fd = d->link_source.fd = -EBADF;
-	d->tun_source.fd = -EBADF;
+	d->tun_source.fd = d->routes_source.fd = -EBADF;
+	d->routes = (struct route_watch){ -EBADF, -EBADF, 0 };
+	d->routes_deaf_ns = UINT64_MAX;
 	d->tun = *tun;
 	tun->fd = -EBADF;
 	memcpy(d->link.name, d->tun.name, sizeof(d->link.name));
@@ -314,6 +347,8 @@ struct dataplane *dataplane_free(struct dataplane *d)
 	poller_remove(d->poller, &d->v6_source);
 	close_source(d, &d->timer_source);
 	close_source(d, &d->link_source);
+	poller_remove(d->poller, &d->routes_source);
+	route_watch_close(&d->routes);
 	workers_free(d->workers); /* before the answers that they have */
 	wg_device_free(d->device);
 	udp_sender_free(d->sender_v4);
@@ -388,6 +423,8 @@ int dataplane_configure(struct dataplane *d, const struct wg_config *change)
 		r = configure_with_mark(d, change, mark);
 	if (r < 0)
 		return r;
+	if (mark != d->mark)
+		wg_device_routes_changed(d->device); /* rules may name it */
 	d->mark = mark;
 	if (change->has & WG_HAS_LISTEN_PORT)
 		d->port_chosen = change->listen_port == 0;

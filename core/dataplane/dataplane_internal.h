@@ -6,6 +6,7 @@
 #include "offload/coalescer.h"
 #include "offload/segmenter.h"
 #include "packetio/link_watch.h"
+#include "packetio/route_watch.h"
 #include "packetio/udp.h"
 #include "wireguard/device.h"
 
@@ -41,6 +42,9 @@ struct inbound {
 	struct wg_buffer buffers[BATCH];
 };
 
+/* Changes of routes within that time count as one: however many there are, a peer's is looked up as seldom. */
+#define ROUTES_INTERVAL_NS (500 * NS_PER_MS)
+
 #define REPLIES_MAX 64
 #define REPLY_SIZE 160 /* of the largest handshake message, and some more */
 
@@ -71,6 +75,8 @@ struct dataplane {
 
 	struct tun tun;
 	struct link_state link;
+	struct route_watch routes;
+	uint64_t routes_deaf_ns; /* until when changes of routes have to wait; UINT64_MAX: they do not */
 	struct wg_device *device;
 	struct workers *workers;
 	struct udp_pair sockets;
@@ -85,6 +91,7 @@ struct dataplane {
 	struct poller_source v6_source;
 	struct poller_source timer_source;
 	struct poller_source link_source;
+	struct poller_source routes_source;
 
 	struct outbound out;
 	struct inbound in;

@@ -85,7 +85,7 @@ static void process(struct dataplane *d)
 static void take_train(struct dataplane *d, const struct udp_train *train)
 {
 	struct inbound *in = &d->in;
-	const struct wg_route from = { train->path.remote, train->path.local, train->path.ifindex };
+	const struct wg_route from = { train->path.remote, train->path.local };
 
 	for (size_t at = 0; at < train->size; at += train->message_size) {
 		size_t left = train->size - at;

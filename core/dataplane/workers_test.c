@@ -104,7 +104,9 @@ static void configure(struct fixture *f)
 	assert_int_equal(wg_device_configure(f->device, &config, f->now), 0);
 }
 
-static const struct wg_device_ops device_ops = { on_send, on_random, on_compute };
+static const struct wg_device_ops device_ops = { .send = on_send,
+						 .random = on_random,
+						 .compute = on_compute };
 static const struct workers_ops workers_ops = { on_computed };
 
 static void fixture_init(struct fixture *f, size_t threads)

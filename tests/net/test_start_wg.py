@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lab import Host, link, wait_until
+from lab import PATIENCE, Host, link, wait_until
 from product import is_sanitized, program
 from wg_pair import (INTERFACE, PORT, End, Pair, check_both_ways, connection, ping, transfer,
                      wait_for_ping)
@@ -209,6 +209,75 @@ def test_answers_come_from_the_address_that_was_asked(pair):
     ping(pair.b, pair.a)
     ping(pair.a, pair.b)
     assert pair.b.peer(pair.a)["endpoint"] == f"192.0.2.79:{PORT}"
+
+
+FAR = {4: "203.0.113.2", 6: "2001:db8:f::2"}
+UPLINKS = {4: (("192.0.2.1", "192.0.2.2"), ("198.51.100.1", "198.51.100.2")),
+           6: (("2001:db8::1", "2001:db8::2"), ("2001:db8:1::1", "2001:db8:1::2"))}
+
+
+def add_uplink(pair):
+    """A second cable between both; `b` has an address that either leads to."""
+    link(pair.a.host, "e1", "198.51.100.1/24", pair.b.host, "e1", "198.51.100.2/24")
+    for end in (pair.a, pair.b):
+        end.host.ip("-6", "address", "add", f"2001:db8:1::{end.number}/64", "dev", "e1", "nodad")
+        for name in ("all", "e0", "e1"):
+            end.host.set_sysctl(f"net.ipv4.conf.{name}.rp_filter", "0")
+    pair.b.host.ip("address", "add", f"{FAR[4]}/32", "dev", "lo")
+    pair.b.host.ip("-6", "address", "add", f"{FAR[6]}/128", "dev", "lo", "nodad")
+
+
+def endpoint(address):
+    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_source_goes_when_the_route_moves_to_an_uplink_that_does_not_take_it(family):
+    """The address stays on the host, and nothing but silence says that it is of no use any more."""
+    with Pair(outer=family) as pair:
+        add_uplink(pair)
+        pair.b.host.nft("""
+            table inet t {
+                chain c {
+                    type filter hook input priority filter;
+                    iifname "e1" ip saddr 192.0.2.1 drop
+                    iifname "e1" ip6 saddr 2001:db8::1 drop
+                }
+            }""")
+
+        def move(uplink):
+            pair.a.host.ip(f"-{family}", "route", "replace", FAR[family], "via",
+                           UPLINKS[family][uplink][1])
+
+        def follows(uplink):
+            return pair.a.host.ping(pair.b.inner, 0.3) and \
+                pair.b.peer(pair.a)["endpoint"] == endpoint(UPLINKS[family][uplink][0])
+
+        move(0)
+        pair.a.set("peer", pair.b.public_key, "endpoint", endpoint(FAR[family]))
+        ping(pair.a, pair.b)
+        ping(pair.b, pair.a)
+        for uplink in (1, 0, 1):
+            move(uplink)
+            wait_until(lambda: follows(uplink), "packets go by the other uplink", 4)
+
+
+def test_the_source_stays_whatever_becomes_of_other_routes(pair):
+    """Also where answers leave by another interface than what they answer came in by."""
+    add_uplink(pair)
+    pair.a.host.ip("route", "add", FAR[4], "via", "192.0.2.2")
+    pair.b.set("peer", pair.a.public_key, "endpoint", "198.51.100.1:5000")
+    pair.b.host.ip("route", "replace", "198.51.100.1", "dev", "e1", "src", FAR[4])
+    pair.a.set("peer", pair.b.public_key, "endpoint", endpoint(FAR[4]))
+    pair.b.host.ip("link", "set", INTERFACE, "down")  # it chooses its source anew
+    pair.b.host.ip("link", "set", INTERFACE, "up")
+    wait_for_ping(pair.b, pair.a)
+    assert pair.b.peer(pair.a)["endpoint"] == "198.51.100.1:5000"
+    for i in range(20):
+        pair.a.host.ip("route", "add", f"10.77.{i}.0/24", "via", "192.0.2.2")
+        ping(pair.a, pair.b, count=2)
+        assert pair.b.peer(pair.a)["endpoint"] == "198.51.100.1:5000"
+    assert pair.a.peer(pair.b)["endpoint"] == endpoint(FAR[4])
 
 
 def test_killed_and_started_again(pair):
@@ -692,6 +761,7 @@ def test_idle_device_sleeps(end):
     def switches():
         return int(end.status()["voluntary_ctxt_switches"])
 
+    time.sleep(PATIENCE)  # it looks for changes of routes again half a second after the last one
     before = switches()
     time.sleep(3)  # time is what this is about
     assert switches() == before

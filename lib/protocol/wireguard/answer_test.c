@@ -24,7 +24,9 @@ static void on_compute(void *context, struct wg_answer *answer)
 
 static void late_init(struct late *late, uint64_t seed)
 {
-	static const struct wg_device_ops ops = { side_send, side_random, on_compute };
+	static const struct wg_device_ops ops = { .send = side_send,
+						  .random = side_random,
+						  .compute = on_compute };
 	struct world *w = &late->world;
 
 	late->count = late->most = 0;

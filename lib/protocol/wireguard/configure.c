@@ -191,7 +191,7 @@ static void apply_settings(struct wg_peer *peer, const struct wg_config_peer *ch
 	if (change->has & WG_PEER_HAS_PRESHARED_KEY)
 		memcpy(peer->preshared_key, change->preshared_key, WG_KEY_SIZE);
 	if (change->has & WG_PEER_HAS_ENDPOINT)
-		peer->route = (struct wg_route){ .remote = change->endpoint };
+		peer_set_endpoint(peer, &change->endpoint);
 	if (change->has & WG_PEER_HAS_KEEPALIVE)
 		peer->keepalive_s = change->keepalive_s;
 	/* Begins with one, unless the next is due within the interval anyway. */

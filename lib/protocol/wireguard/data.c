@@ -42,6 +42,7 @@ int wg_peer_seal(struct wg_peer *peer, struct wg_buffer *buffers, size_t count, 
 		peer->device->drops.no_endpoint += count;
 		return WG_NO_ENDPOINT;
 	}
+	peer_check_route(peer);
 	if (!session_can_send(peer->current, count, now)) {
 		peer_stage(peer, buffers, count, mtu);
 		peer_initiate(peer, false, now);
@@ -152,7 +153,7 @@ static void session_received(struct session *session, const struct run *run, str
 {
 	struct wg_peer *peer = session->peer;
 
-	peer->route = run->last->from;
+	peer_follow(peer, &run->last->from);
 	/* Before anything is sent: what goes out now is not answered by what came in. */
 	peer_authenticated_received(peer, now);
 	if (run->data)

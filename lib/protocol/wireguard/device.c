@@ -67,6 +67,7 @@ struct wg_device *wg_device_free(struct wg_device *device)
 
 void peer_send(struct wg_peer *peer, uint8_t ds, const void *message, size_t size)
 {
+	peer_check_route(peer);
 	peer->tx_bytes += size;
 	peer->device->ops.send(peer->device->context, &peer->route, ds, message, size);
 }

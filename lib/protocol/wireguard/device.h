@@ -44,7 +44,6 @@ struct wg_time {
 struct wg_route {
 	struct endpoint remote;
 	struct ip_address local; /* family 0: the kernel chooses */
-	uint32_t ifindex; /* 0: the kernel chooses */
 };
 
 struct wg_device_ops {
@@ -60,6 +59,13 @@ struct wg_device_ops {
 	 * the device is released. No more than WG_ANSWERS_MAX are out.
 	 */
 	void (*compute)(void *context, struct wg_answer *answer);
+
+	/*
+	 * May be NULL. By which network interface a message leaves that goes to @to from @to->local now, or
+	 * 0: not known. Asked when the address that a peer speaks to becomes another one, and once for each
+	 * peer that speaks after wg_device_routes_changed().
+	 */
+	uint32_t (*output)(void *context, const struct wg_route *to);
 };
 
 /* One packet: on its way out an inner IP packet that becomes a message, on its way in a message
@@ -141,7 +147,7 @@ int wg_peer_seal(struct wg_peer *peer, struct wg_buffer *buffers, size_t count, 
 /* Where to send to the peer now. */
 const struct wg_route *wg_peer_route(const struct wg_peer *peer);
 
-/* The kernel refused the remembered source address or interface of the route: forget them. */
+/* The kernel refused the remembered source address of the route: forget it. */
 void wg_peer_forget_source(struct wg_peer *peer);
 
 /*
@@ -169,6 +175,13 @@ void wg_device_run_timers(struct wg_device *device, struct wg_time now);
 
 /* Monotonic time of the next timer, or UINT64_MAX: none. */
 uint64_t wg_device_deadline(const struct wg_device *device);
+
+/*
+ * The way to any peer may be another one now: a peer whose messages leave by another interface than before
+ * is spoken to from whatever address the kernel chooses there, and from the one that it speaks to once the
+ * way leads back. Costs nothing by itself.
+ */
+void wg_device_routes_changed(struct wg_device *device);
 
 /* The link went up after it was down, or the machine woke: peers with a persistent keepalive speak. */
 void wg_device_wake(struct wg_device *device, struct wg_time now);

@@ -112,7 +112,10 @@ struct wg_peer {
 	uint8_t preshared_key[WG_KEY_SIZE];
 	uint16_t keepalive_s;
 	struct allowed_ips_owner allowed_ips;
-	struct wg_route route; /* remote family 0: not known */
+	struct wg_route route; /* remote family 0: not known; local: `source`, or none */
+	struct ip_address source; /* that the peer spoke to last; family 0: none */
+	uint32_t source_output; /* interface that messages from `source` left by when it became it; 0: not known */
+	uint32_t routes_seen; /* wg_device.routes when that was looked up last */
 
 	/* The secret of both static keys. */
 	uint8_t shared[DH_SIZE];
@@ -208,6 +211,8 @@ struct wg_device {
 	size_t answers_out;
 	struct wg_answer *free_answers;
 
+	uint32_t routes; /* changes of the host's routes */
+
 	struct wg_device_drops drops;
 };
 
@@ -262,6 +267,15 @@ void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t co
 
 /* Drops what is staged, and counts it. */
 void peer_drop_staged(struct wg_peer *peer);
+
+/* Settles where the peer is: nothing is known of the address that it speaks to. */
+void peer_set_endpoint(struct wg_peer *peer, const struct endpoint *endpoint);
+
+/* An authentic message came from there. */
+void peer_follow(struct wg_peer *peer, const struct wg_route *from);
+
+/* To be called before the route is used: lets go of the source if the way there has become another one. */
+void peer_check_route(struct wg_peer *peer);
 
 /* Puts a session in its place: see struct wg_peer. */
 void peer_add_session(struct wg_peer *peer, struct session *session);

@@ -90,7 +90,6 @@ static inline struct wg_peer *side_receive(struct side *side, const struct endpo
 	memcpy(bytes, message, size);
 	buffer.from.remote = *from;
 	buffer.from.local = side->address.address;
-	buffer.from.ifindex = 7;
 	wg_device_open(side->device, &buffer, 1, side->world->now);
 	if (!buffer.peer)
 		return NULL;

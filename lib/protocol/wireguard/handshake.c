@@ -159,7 +159,7 @@ static bool admit(struct wg_device *device, const struct wg_buffer *message, uin
 void peer_handshake_received(struct wg_peer *peer, const struct wg_route *from, size_t size,
 			     struct wg_time now)
 {
-	peer->route = *from;
+	peer_follow(peer, from);
 	peer->rx_bytes += size;
 	peer_authenticated_received(peer, now);
 }

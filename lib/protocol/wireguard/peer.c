@@ -172,6 +172,53 @@ const struct wg_route *wg_peer_route(const struct wg_peer *peer)
 
 void wg_peer_forget_source(struct wg_peer *peer)
 {
-	peer->route.local = (struct ip_address){ 0 };
-	peer->route.ifindex = 0;
+	peer->source = peer->route.local = (struct ip_address){ 0 };
+}
+
+void wg_device_routes_changed(struct wg_device *device)
+{
+	device->routes++;
+}
+
+void peer_set_endpoint(struct wg_peer *peer, const struct endpoint *endpoint)
+{
+	peer->route.remote = *endpoint;
+	wg_peer_forget_source(peer);
+}
+
+/* The interface that a message from the source leaves by now. */
+static uint32_t output_of(struct wg_peer *peer)
+{
+	const struct wg_route way = { peer->route.remote, peer->source };
+	const struct wg_device *device = peer->device;
+
+	peer->routes_seen = device->routes;
+	return device->ops.output ? device->ops.output(device->context, &way) : 0;
+}
+
+/* What is on its way still to an address that was let go of does not bring that back. */
+void peer_follow(struct wg_peer *peer, const struct wg_route *from)
+{
+	bool same = ip_equal(&peer->source, &from->local) &&
+		    ip_equal(&peer->route.remote.address, &from->remote.address);
+
+	peer->route.remote = from->remote;
+	if (same)
+		return;
+	peer->source = peer->route.local = from->local;
+	peer->source_output = output_of(peer);
+}
+
+void peer_check_route(struct wg_peer *peer)
+{
+	uint32_t output;
+
+	if (peer->routes_seen == peer->device->routes || !peer->source.family)
+		return;
+	output = output_of(peer);
+	if (output == 0)
+		return; /* no way at all, or the address is gone, which the kernel will tell */
+	if (peer->source_output == 0)
+		peer->source_output = output;
+	peer->route.local = output == peer->source_output ? peer->source : (struct ip_address){ 0 };
 }

@@ -145,7 +145,6 @@ static void add_sessions(struct world *w)
 		side_peer(&w->sides[i])->route = (struct wg_route){
 			.remote = w->sides[!i].address,
 			.local = w->sides[i].address.address,
-			.ifindex = 7,
 		};
 	}
 }

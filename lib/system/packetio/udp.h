@@ -23,7 +23,6 @@
 struct udp_path {
 	struct endpoint remote;
 	struct ip_address local; /* family 0: the kernel chooses */
-	uint32_t ifindex; /* that a message came in by; not used to send */
 };
 
 struct udp_pair {

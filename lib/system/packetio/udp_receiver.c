@@ -85,7 +85,6 @@ static void take_pktinfo(struct udp_path *path, const struct cmsghdr *control)
 
 	/* Not ipi_addr: for a multicast or broadcast that is no address to send from. */
 	path->local = ip_from_v4(ntohl(info->ipi_spec_dst.s_addr));
-	path->ifindex = (uint32_t)info->ipi_ifindex;
 }
 
 static void take_pktinfo6(struct udp_path *path, const struct cmsghdr *control)
@@ -94,7 +93,6 @@ static void take_pktinfo6(struct udp_path *path, const struct cmsghdr *control)
 
 	path->local = (struct ip_address){ .family = AF_INET6 };
 	memcpy(path->local.bytes, &info->ipi6_addr, 16);
-	path->ifindex = info->ipi6_ifindex;
 }
 
 static void take_control(struct udp_train *train, struct msghdr *header)
