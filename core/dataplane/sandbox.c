@@ -119,11 +119,16 @@ static int load_filter(const int *calls, size_t count, bool questions)
  * into it. Other than a file system of its own this takes no CAP_SYS_ADMIN, which start-netd, where it
  * starts this program, does not pass on.
  */
-static int enter_empty_root(void)
+int sandbox_enter_empty_root(const char *directory)
 {
-	char path[] = "/run/start-wg.XXXXXX";
+	char path[128];
 	cleanup_close int root = -EBADF;
+	int size = snprintf(path, sizeof(path), "%s/.root.XXXXXX", directory);
 
+	if (SANITIZED)
+		return -EOPNOTSUPP;
+	if (size < 0 || (size_t)size >= sizeof(path))
+		return -ENAMETOOLONG;
 	if (!mkdtemp(path))
 		return -errno;
 	root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -177,13 +182,8 @@ static int forbid_new_privileges(void)
 
 int sandbox_drop_privilege(const struct sandbox_user *user)
 {
-	int r;
+	int r = empty_bounding_set();
 
-	/* The filter allows no call that takes a path; the empty root is a second wall where it can be
-	 * had, which it cannot in a container without CAP_SYS_CHROOT. */
-	if (!SANITIZED)
-		(void)enter_empty_root();
-	r = empty_bounding_set();
 	if (r == 0)
 		r = drop_user(user);
 	if (r == 0)

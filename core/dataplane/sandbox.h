@@ -18,9 +18,15 @@ struct sandbox_user {
 int sandbox_find_user(const char *name, struct sandbox_user *ret);
 
 /*
- * For the data plane: an empty root directory (where CAP_SYS_CHROOT and a /run to make it in are at
- * hand), the user's ids and no further groups, no capability, no way to gain one. Only what is open
- * already can be used afterwards. To be called before there are threads. Returns 0 or a negative errno.
+ * For the data plane: an empty root directory, in which nobody can put anything. Made and removed in
+ * @directory. Takes CAP_SYS_CHROOT. Returns 0, or a negative errno; -EOPNOTSUPP in a build with
+ * sanitizers, whose search for leaks reads /proc in the end.
+ */
+int sandbox_enter_empty_root(const char *directory);
+
+/*
+ * For the data plane: the user's ids and no further groups, no capability, no way to gain one. To be
+ * called before there are threads. Returns 0 or a negative errno.
  */
 int sandbox_drop_privilege(const struct sandbox_user *user);
 

@@ -38,6 +38,7 @@ struct program {
 	struct opener opener;
 	struct dataplane *dataplane;
 	struct uapi_server *uapi;
+	bool empty_root; /* is where the data plane lives */
 	int ready_fd; /* tells the process that was called; -EBADF: none */
 };
 
@@ -197,6 +198,7 @@ static void on_status(void *context, struct text *to)
 	const struct program *p = context;
 
 	dataplane_write_status(p->dataplane, to);
+	text_printf(to, "empty_root=%d\n", p->empty_root);
 }
 
 static const struct dataplane_ops dataplane_ops = { on_ended, on_renamed };
@@ -298,7 +300,21 @@ static int open_all(struct program *p)
 	return r == 0 ? open_dataplane(p, &tun, uapi_fd) : r;
 }
 
-static int drop_privilege(const struct options *options)
+/* The filter allows no call that takes a path. The empty root is a second wall, which cannot be had in a
+ * container without CAP_SYS_CHROOT. */
+static void enter_empty_root(struct program *p)
+{
+	int r = sandbox_enter_empty_root(UAPI_DIRECTORY);
+
+	if (r < 0)
+		log_warning_errno(r,
+				  "%s: runs without an empty root directory, behind its filter of "
+				  "system calls alone",
+				  p->options.interface);
+	p->empty_root = r == 0;
+}
+
+static int drop_privilege(struct program *p)
 {
 	static const struct advice advices[] = {
 		{ -ENOENT, "there is no such user; name one with --user" },
@@ -306,18 +322,20 @@ static int drop_privilege(const struct options *options)
 		{ 0 },
 	};
 	struct sandbox_user user;
-	int r = sandbox_find_user(options->user, &user);
+	int r = sandbox_find_user(p->options.user, &user);
 
 	if (r == 0)
+		enter_empty_root(p); /* in which no user can be looked up */
+	if (r == 0)
 		r = sandbox_drop_privilege(&user);
-	return r < 0 ? fail(r, advices, "become user", options->user) : 0;
+	return r < 0 ? fail(r, advices, "become user", p->options.user) : 0;
 }
 
 /* Gives up all privilege, and everything that is not needed from here on. */
 static int shut_in(struct program *p)
 {
 	const struct advice none = { 0 };
-	int r = drop_privilege(&p->options);
+	int r = drop_privilege(p);
 
 	if (r < 0)
 		return r;

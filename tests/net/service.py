@@ -5,11 +5,12 @@ Of the sandbox there are the bounding set, ProtectSystem=strict with the runtime
 ProtectHome. Filters of system calls and the device policy are systemd's alone.
 """
 
+import contextlib
 import os
 import shlex
 import socket
 
-from lab import PATIENCE
+from lab import wait_until
 
 UNITS = os.path.join(os.path.dirname(__file__), "../../packaging/systemd")
 
@@ -76,8 +77,14 @@ class Service:
         """Starts the main process and waits for its word. Returns the status of what comes after it."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(self.host.path("/run/notify"))
-            manager.settimeout(30 * PATIENCE)
+            manager.setblocking(False)
             self.process = self.host.start(*self._sandboxed("ExecStart"),
                                            env={"NOTIFY_SOCKET": "/run/notify"})
-            assert manager.recv(100) == b"READY=1"
+
+            def told():
+                assert self.process.running(), self.process.output()
+                with contextlib.suppress(BlockingIOError):
+                    return manager.recv(100)
+
+            assert wait_until(told, "the service is ready", 30) == b"READY=1"
         return self.run("ExecStartPost")

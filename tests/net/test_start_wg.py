@@ -634,23 +634,35 @@ AllowedIPs = 0.0.0.0/0, ::/0
 
 
 def test_privilege_is_gone(end):
-    for status in map(end.status, end.threads()):
+    for thread in map(end.status, end.threads()):
         for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
-            assert int(status[f"Cap{kind}"], 16) == 0, kind
-        assert status["NoNewPrivs"] == "1"
-        assert set(status["Uid"].split()) == {"65534"}
-        assert status["Groups"].strip() == ""
+            assert int(thread[f"Cap{kind}"], 16) == 0, kind
+        assert thread["NoNewPrivs"] == "1"
+        assert set(thread["Uid"].split()) == {"65534"}
+        assert thread["Groups"].strip() == ""
         if not is_sanitized("start-wg"):
-            assert status["Seccomp"] == "2"
-            assert status["Threads"] == str(1 + min(16, len(os.sched_getaffinity(0))))
+            assert thread["Seccomp"] == "2"
+            assert thread["Threads"] == str(1 + min(16, len(os.sched_getaffinity(0))))
     if not is_sanitized("start-wg"):
         assert os.listdir(f"/proc/{end.pid()}/root") == []
+        assert status(end)["empty_root"] == 1
     opener = end.host.processes("start-wg-opener")
     assert len(opener) == 1
     with open(f"/proc/{opener[0]}/status", encoding="ascii") as file:
         text = file.read()
     assert re.search(r"^CapEff:\t0000000000001400$", text, re.M)
     assert re.search(r"^CapBnd:\t0000000000000000$", text, re.M)
+
+
+def test_without_an_empty_root_it_says_so():
+    end = End(1)
+    process = end.host.start("setpriv", "--bounding-set=-sys_chroot", program("start-wg"), "-f",
+                             INTERFACE)
+    wait_until(lambda: end.host.try_run("wg", "show", INTERFACE)[0] == 0, "it answers")
+    assert "runs without an empty root directory" in process.output()
+    assert status(end)["empty_root"] == 0
+    assert process.stop() == 0
+    end.host.close()
 
 
 def test_outlives_its_starter_and_holds_nothing_of_it(end):

@@ -1,9 +1,11 @@
 """start-wg as systemd runs it: the lines of its template unit, in the sandbox that the unit asks for."""
 
+import os
+
 import pytest
 
 from lab import wait_until
-from product import program
+from product import is_sanitized, program
 from service import Service
 from wg_pair import INTERFACE, PORT, End
 
@@ -38,6 +40,11 @@ def peers():
         peer.host.close()
 
 
+def status(end):
+    lines = end.host.run(program("start-wg"), "--status", INTERFACE).splitlines()
+    return dict(line.split("=") for line in lines)
+
+
 def shown(end):
     return end.wg("show", INTERFACE, "dump")
 
@@ -47,6 +54,10 @@ def test_it_is_ready_when_it_can_be_configured(end):
     assert end.service.start()[0] == 0
     end.set_key()
     assert end.wg("show", INTERFACE, "listen-port").strip() == str(PORT)
+    if not is_sanitized("start-wg"):
+        assert status(end)["empty_root"] == "1"
+        assert os.listdir(f"/proc/{end.pid()}/root") == []
+    assert os.listdir(end.host.path("/run/wireguard")) == [f"{INTERFACE}.sock"]
     assert end.service.process.stop() == 0
 
 
