@@ -43,7 +43,7 @@ TARGET static void tagger_finish_packet(struct tagger *t)
 {
 	size_t rest = t->packet->size - t->at;
 	uint8_t last[STEP] = { 0 };
-	uint64_t lengths[2] = { 0, t->packet->size };
+	uint64_t lengths[2] = { LENGTHS(t->packet) };
 
 	if (rest > 0) {
 		memcpy(last, t->packet->data + t->at, rest);

@@ -183,14 +183,14 @@ static size_t steps_of(size_t size)
 static uint64_t late_block(const struct aead_packet *packet, size_t step, uint8_t block[STEP])
 {
 	size_t at = step * STEP;
-	uint64_t size = packet->size;
+	const uint64_t lengths[2] = { LENGTHS(packet) };
 
 	memset(block, 0, STEP);
 	if (at < packet->size)
 		memcpy(block, packet->data + at,
 		       packet->size - at < STEP ? packet->size - at : STEP);
 	else
-		memcpy(block + STEP / 2, &size, sizeof(size));
+		memcpy(block, lengths, STEP);
 	return step < steps_of(packet->size) ? UINT64_MAX : 0;
 }
 

@@ -1,0 +1,6 @@
+/* AVX-512 against the vectors of Wycheproof. */
+#include "wireguard/wycheproof_lanes_test.h"
+
+#include "wireguard/aead_avx512.c"
+
+LANES_TEST_MAIN(aead_avx512)
