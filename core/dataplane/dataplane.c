@@ -27,8 +27,7 @@ static void on_engine_send(void *context, const struct wg_route *to, uint8_t ds,
 {
 	struct dataplane *d = context;
 
-	if (d->link.up)
-		replies_add(&d->replies, to, ds, message, size);
+	replies_add(&d->replies, to, ds, message, size);
 }
 
 static void on_engine_random(void *context, void *to, size_t size)
@@ -200,8 +199,7 @@ static void on_link_event(struct poller_source *source, uint32_t events)
 	if (strcmp(before.name, d->link.name) != 0)
 		d->ops->renamed(d->context, d->link.name);
 	listen_if_up(d);
-	if (d->link.up && !before.up)
-		wg_device_wake(d->device, dataplane_now());
+	wg_device_set_up(d->device, d->link.up, dataplane_now());
 	end_round(d);
 }
 

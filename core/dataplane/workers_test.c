@@ -117,6 +117,7 @@ static void fixture_init(struct fixture *f, size_t threads)
 	if (threads > 0)
 		assert_int_equal(workers_start(f->workers, threads), 0);
 	assert_int_equal(wg_device_new(&device_ops, f, f->now, &f->device), 0);
+	wg_device_set_up(f->device, true, f->now);
 	configure(f);
 }
 

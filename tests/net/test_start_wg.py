@@ -460,6 +460,22 @@ def test_real_handshakes_in_a_flood_stop_nobody(pair, stranger):
     assert pair.a.wg("show", INTERFACE, "peers").split() == [pair.b.public_key]
 
 
+DEAD_PEERS = 5000
+
+
+def test_peers_that_do_not_answer_are_in_nobodys_way(pair):
+    """Thousands of peers that all want a handshake at once, and an established one that asks and answers."""
+    wait_for_ping(pair.b, pair.a)
+    pair.a.host.ip("route", "add", "198.18.0.0/15", "via", pair.b.outer)  # which drops them
+    peers = "".join(f"public_key={os.urandom(32).hex()}\nendpoint=198.18.{number >> 8}.{number & 255}:1\n"
+                    "persistent_keepalive_interval=25\n" for number in range(DEAD_PEERS))
+    assert uapi(pair.a, f"set=1\n{peers}\n".encode()) == "errno=0\n\n"
+    output = pair.b.host.run("ping", "-c", 300, "-i", 0.01, pair.a.inner, timeout_s=60)
+    times_ms = [float(time_ms) for time_ms in re.findall(r"time=([\d.]+)", output)]
+    assert len(times_ms) >= 290
+    assert sum(time_ms > 100 * PATIENCE for time_ms in times_ms) <= 15
+
+
 # Configuration
 
 

@@ -439,6 +439,10 @@ static void finish(struct wg_device *device, const struct wg_answer *answer, str
 
 void wg_device_take_answer(struct wg_device *device, struct wg_answer *answer, struct wg_time now)
 {
+	if (!device->up) {
+		release(device, answer);
+		return;
+	}
 	if (answer->step == ANSWER_READ) {
 		if (begin_second_step(device, answer, now))
 			return;

@@ -33,6 +33,7 @@ static void late_init(struct late *late, uint64_t seed)
 	world_init_empty(w, seed);
 	wg_device_free(w->sides[1].device);
 	assert_int_equal(wg_device_new(&ops, &w->sides[1], w->now, &w->sides[1].device), 0);
+	wg_device_set_up(w->sides[1].device, true, w->now);
 	side_add_other(w, 0, NULL, true);
 	side_add_other(w, 1, NULL, false);
 }

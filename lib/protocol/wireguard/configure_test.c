@@ -188,6 +188,7 @@ static void a_new_key_ends_all_sessions(void **state)
 	assert_true(packet_passes(&w, 0, 100));
 	change(&w, "private_key=" PRIVATE "\n");
 	assert_null(side_peer(&w.sides[0])->current);
+	w.now.monotonic_ns += BEGUN_INTERVAL;
 	assert_int_equal(side_send_packet(&w.sides[0], 100), WG_STAGED);
 	world_deliver(&w);
 	assert_int_equal(w.sides[1].received, 1); /* the other side does not know it */

@@ -38,7 +38,7 @@ int wg_peer_seal(struct wg_peer *peer, struct wg_buffer *buffers, size_t count, 
 {
 	bool data = false;
 
-	if (!peer->route.remote.address.family) {
+	if (!peer->device->up || !peer->route.remote.address.family) {
 		peer->device->drops.no_endpoint += count;
 		return WG_NO_ENDPOINT;
 	}
@@ -243,6 +243,8 @@ void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t 
 
 	for (size_t j = 0; j < count; j++)
 		buffers[j].peer = NULL;
+	if (!device->up)
+		return;
 	while (i < count) {
 		uint32_t type = message_type(&buffers[i]);
 

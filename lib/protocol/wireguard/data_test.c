@@ -248,7 +248,7 @@ static void staged_packets_leave_in_order(void **state)
 		assert_int_equal(buffer.size, 50 + i); /* unchanged */
 	}
 	assert_int_equal(drops_of(&w.sides[0]).staged_overflow, 200 - WG_STAGED_MAX);
-	world_deliver(&w);
+	world_run_timers(&w);
 	assert_int_equal(w.sides[1].received, WG_STAGED_MAX);
 	assert_int_equal(w.sides[1].packet_size, 249);
 }

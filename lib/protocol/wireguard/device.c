@@ -33,6 +33,7 @@ int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time
 	device->context = context;
 	list_init(&device->peers);
 	timer_wheel_init(&device->timers);
+	list_init(&device->waiting);
 	device_random(device, seed, sizeof(seed));
 	r = limiter_init(&device->limiter, seed);
 	if (r == 0)
@@ -77,15 +78,18 @@ void wg_device_drops(const struct wg_device *device, struct wg_device_drops *ret
 	*ret = device->drops;
 }
 
-void wg_device_wake(struct wg_device *device, struct wg_time now)
+void wg_device_set_up(struct wg_device *device, bool up, struct wg_time now)
 {
+	if (device->up == up)
+		return;
+	device->up = up;
 	list_foreach(link, &device->peers) {
 		struct wg_peer *peer = container_of(link, struct wg_peer, link);
 
-		if (!peer->keepalive_s)
-			continue;
-		peer->next_initiation_ns = 0; /* what was sent while the link was down is lost */
-		peer_send_keepalive(peer, now);
+		if (!up)
+			peer_stop(peer);
+		else if (peer->keepalive_s)
+			peer_timer_set(peer, TIMER_PERSISTENT, now.monotonic_ns);
 	}
 }
 

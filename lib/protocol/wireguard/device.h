@@ -9,7 +9,7 @@
  * Owned by one thread. What an answer to a handshake costs on curves and hashes may be left to others
  * (wg_device_ops.compute). Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
  * its handshake runs; WG_ANSWERS_MAX initiations are answered at the same time; handshakes from
- * addresses that ask too often cost one MAC each.
+ * addresses that ask too often cost one MAC each; the device begins no more than a few in a millisecond.
  *
  * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
  */
@@ -82,8 +82,8 @@ struct wg_buffer {
 
 enum wg_seal_result {
 	WG_SEALED = 0,
-	WG_STAGED = 1, /* no session: the packets were copied, a handshake was begun */
-	WG_NO_ENDPOINT = 2, /* nowhere to send to; dropped */
+	WG_STAGED = 1, /* no session: the packets were copied, a handshake is due */
+	WG_NO_ENDPOINT = 2, /* nowhere to send to, or the device is down; dropped */
 };
 
 /* What was dropped, and why; each counts packets or messages since the device was made. */
@@ -109,7 +109,7 @@ struct wg_device_drops {
 };
 
 /*
- * Makes a device without key and peers. @ops is copied, @context is kept. Has libcrypto load all that
+ * Makes a device without key and peers, which is down. @ops is copied, @context is kept. Has libcrypto load all that
  * it will ever need, so that the caller may shut itself in afterwards. Returns 0 or -ENOMEM.
  */
 int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time now,
@@ -170,7 +170,8 @@ void wg_device_take_answer(struct wg_device *device, struct wg_answer *answer, s
 /* A place for whoever has the answer to chain it with others. */
 struct wg_answer **wg_answer_next(struct wg_answer *answer);
 
-/* Does what is due. Call at wg_device_deadline(), and any time else. */
+/* Does what is due, up to bounds that keep it short: what is left is due at once, and packets may have their
+ * turn before it. Call at wg_device_deadline(), and any time else. */
 void wg_device_run_timers(struct wg_device *device, struct wg_time now);
 
 /* Monotonic time of the next timer, or UINT64_MAX: none. */
@@ -183,5 +184,8 @@ uint64_t wg_device_deadline(const struct wg_device *device);
  */
 void wg_device_routes_changed(struct wg_device *device);
 
-/* The link went up after it was down, or the machine woke: peers with a persistent keepalive speak. */
-void wg_device_wake(struct wg_device *device, struct wg_time now);
+/*
+ * The link went up or down. Up: peers with a persistent keepalive speak. Down: sessions and handshakes are
+ * forgotten, and until the link is up again nothing is due, begun, sealed, opened or answered.
+ */
+void wg_device_set_up(struct wg_device *device, bool up, struct wg_time now);

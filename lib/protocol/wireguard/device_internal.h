@@ -32,6 +32,15 @@
 #define REKEY_JITTER_MS 334 /* up to a third of a second, so that two sides do not stay in step */
 #define KEEPALIVE_TIMEOUT (10 * NS_PER_S)
 
+/*
+ * Bounds of wg_device_run_timers(), which has the thread of the packets: however many peers want something at
+ * once, a round of it takes less than a millisecond on a processor of today, and packets have their turn
+ * between two rounds. Handshakes are what costs: 110 us each, 180 us the first one with a peer.
+ */
+#define TIMERS_AT_ONCE 64 /* peers */
+#define BEGUN_AT_ONCE 4 /* handshakes */
+#define BEGUN_INTERVAL NS_PER_MS /* from one such row to the next */
+
 #define INITIATION_INTERVAL (20 * NS_PER_MS) /* a peer may not begin handshakes more often */
 #define TIMESTAMP_GRAIN (UINT64_C(1) << 24) /* ns; stamps tell no more than that (about 17 ms) */
 
@@ -121,6 +130,8 @@ struct wg_peer {
 	uint8_t shared[DH_SIZE];
 	enum shared_state shared_state;
 
+	struct list waiting; /* in the device's list: a handshake is to be begun */
+
 	/* The handshake that we began, while its index is not 0. */
 	struct noise_handshake handshake;
 	uint32_t handshake_index;
@@ -183,6 +194,7 @@ struct wg_answer {
 struct wg_device {
 	struct wg_device_ops ops;
 	void *context;
+	bool up; /* while it is not, there are no sessions, and nothing is due */
 
 	uint8_t private_key[WG_KEY_SIZE];
 	uint8_t public_key[WG_KEY_SIZE];
@@ -195,6 +207,8 @@ struct wg_device {
 	struct index_table indices;
 	struct allowed_ips allowed_ips;
 	struct timer_wheel timers;
+	struct list waiting; /* peers that a handshake is to be begun with, in their order */
+	uint64_t begin_ns; /* none is begun before */
 
 	struct cookie_checker checker;
 	struct limiter limiter;
@@ -251,6 +265,10 @@ int peer_new(struct wg_device *device, const uint8_t public_key[WG_KEY_SIZE], st
 struct wg_peer *peer_free(struct wg_peer *peer);
 DEFINE_CLEANUP(struct wg_peer *, peer_free);
 
+/* Forgets what the peer has with the other side and what it waits for: sessions, handshakes, packets. Settings
+ * and counters stay. */
+void peer_stop(struct wg_peer *peer);
+
 /* Makes the peer as if it were new: no settings, sessions, networks, counters. */
 void peer_reset(struct wg_peer *peer);
 
@@ -295,9 +313,12 @@ void peer_session_derived(struct wg_peer *peer, struct wg_time now);
 
 /* handshake.c */
 
-/* Sends an initiation, unless one was sent just now. @retry: it belongs to the row of attempts that
- * is going on. */
+/* Has a handshake begun by wg_device_run_timers(), unless one was just now. @retry: it belongs to the row of
+ * attempts that is going on. */
 void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now);
+
+/* Begins the handshakes that wait, as many as may be now. */
+void device_begin_handshakes(struct wg_device *device, struct wg_time now);
 
 /* Deals with a message of any type but data. */
 void device_handle_handshake(struct wg_device *device, const struct wg_buffer *message,

@@ -1,8 +1,9 @@
 /*
  * Two devices wired back to back, with a clock and a random source of their own
  *
- * For tests and fuzz targets. Messages wait on the wire until world_deliver(); time passes by
- * world_pass(), which runs every timer at its deadline. The same seed gives the same bytes.
+ * For tests and fuzz targets. Handshakes begin with what asks for them. Messages wait on the wire until
+ * world_deliver(); time passes by world_pass(), which runs every timer at its deadline. The same seed gives
+ * the same bytes.
  */
 #pragma once
 
@@ -91,6 +92,7 @@ static inline struct wg_peer *side_receive(struct side *side, const struct endpo
 	buffer.from.remote = *from;
 	buffer.from.local = side->address.address;
 	wg_device_open(side->device, &buffer, 1, side->world->now);
+	device_begin_handshakes(side->device, side->world->now);
 	if (!buffer.peer)
 		return NULL;
 	side->received++;
@@ -172,6 +174,7 @@ static inline void side_init(struct world *world, int i)
 	dh_key_free(key);
 	r = wg_device_new(&ops, side, world->now, &side->device);
 	assert(r == 0);
+	wg_device_set_up(side->device, true, world->now);
 }
 
 /* Tells side @i about the other one. */
@@ -274,6 +277,7 @@ static inline int side_send_packet(struct side *side, size_t size)
 	peer = wg_device_route(side->device, buffer.data, size);
 	assert(peer);
 	r = wg_peer_seal(peer, &buffer, 1, TEST_MTU, side->world->now);
+	device_begin_handshakes(side->device, side->world->now);
 	if (r == WG_SEALED)
 		side_send(side, wg_peer_route(peer), buffer.ds, buffer.data, buffer.size);
 	return r;

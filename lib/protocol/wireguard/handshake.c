@@ -73,10 +73,28 @@ void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now)
 		peer->attempt_began_ns = now.monotonic_ns;
 	if (!peer->route.remote.address.family || now.monotonic_ns < peer->next_initiation_ns)
 		return;
+	if (list_empty(&peer->waiting))
+		list_append(&peer->device->waiting, &peer->waiting);
+}
+
+static void begin(struct wg_peer *peer, struct wg_time now)
+{
+	list_remove(&peer->waiting);
 	peer->next_initiation_ns = now.monotonic_ns + REKEY_TIMEOUT;
 	if (peer->device->identity)
 		send_initiation(peer, now);
 	peer_handshake_begun(peer, now); /* what failed is tried again */
+}
+
+void device_begin_handshakes(struct wg_device *device, struct wg_time now)
+{
+	size_t count = 0;
+
+	if (list_empty(&device->waiting) || now.monotonic_ns < device->begin_ns)
+		return;
+	device->begin_ns = now.monotonic_ns + BEGUN_INTERVAL;
+	while (!list_empty(&device->waiting) && count++ < BEGUN_AT_ONCE)
+		begin(container_of(device->waiting.next, struct wg_peer, waiting), now);
 }
 
 void device_count_failure(struct wg_device *device, int error)

@@ -7,6 +7,7 @@ static void peer_init(struct wg_peer *peer, struct wg_device *device,
 	*peer = (struct wg_peer){ .device = device };
 	timer_node_init(&peer->timer_node);
 	list_init(&peer->link);
+	list_init(&peer->waiting);
 	allowed_ips_owner_init(&peer->allowed_ips);
 	memcpy(peer->public_key, public_key, WG_KEY_SIZE);
 	cookie_jar_init(&peer->cookies, public_key);
@@ -26,13 +27,24 @@ int peer_new(struct wg_device *device, const uint8_t public_key[WG_KEY_SIZE], st
 	return 0;
 }
 
-/* Releases everything that the peer holds. */
-static void peer_done(struct wg_peer *peer)
+void peer_stop(struct wg_peer *peer)
 {
 	peer_forget_sessions(peer);
 	peer_forget_handshake(peer);
 	peer_drop_staged(peer);
+	list_remove(&peer->waiting);
+	peer->next_initiation_ns = 0;
+	peer->another_keepalive = false;
+	peer->last_minute_sent = false;
+	for (size_t i = 0; i < TIMER_COUNT; i++)
+		peer->timers[i] = TIMER_NEVER;
 	timer_wheel_set(&peer->device->timers, &peer->timer_node, TIMER_NEVER);
+}
+
+/* Releases everything that the peer holds. */
+static void peer_done(struct wg_peer *peer)
+{
+	peer_stop(peer);
 	allowed_ips_remove_owner(&peer->device->allowed_ips, &peer->allowed_ips);
 }
 

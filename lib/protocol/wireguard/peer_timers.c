@@ -17,6 +17,8 @@ static void draw_jitter(struct wg_peer *peer)
 
 void peer_timer_set(struct wg_peer *peer, enum peer_timer timer, uint64_t at_ns)
 {
+	if (!peer->device->up)
+		return;
 	peer->timers[timer] = at_ns;
 	if (at_ns < peer->timer_node.at_ns)
 		timer_wheel_set(&peer->device->timers, &peer->timer_node, at_ns);
@@ -77,6 +79,7 @@ void peer_handshake_begun(struct wg_peer *peer, struct wg_time now)
 void peer_handshake_complete(struct wg_peer *peer, struct wg_time now)
 {
 	timer_off(peer, TIMER_RETRANSMIT);
+	list_remove(&peer->waiting);
 	peer->attempt_began_ns = now.monotonic_ns;
 	peer->last_minute_sent = false;
 	peer->last_handshake_ns = now.realtime_ns;
@@ -159,12 +162,18 @@ static void peer_run_timers(struct wg_peer *peer, struct wg_time now)
 void wg_device_run_timers(struct wg_device *device, struct wg_time now)
 {
 	struct timer_node *node;
+	size_t count = 0;
 
-	while ((node = timer_wheel_due(&device->timers, now.monotonic_ns)))
+	while (count++ < TIMERS_AT_ONCE &&
+	       (node = timer_wheel_due(&device->timers, now.monotonic_ns)))
 		peer_run_timers(container_of(node, struct wg_peer, timer_node), now);
+	device_begin_handshakes(device, now);
 }
 
 uint64_t wg_device_deadline(const struct wg_device *device)
 {
-	return timer_wheel_deadline(&device->timers);
+	uint64_t earliest = timer_wheel_deadline(&device->timers);
+
+	return list_empty(&device->waiting) || earliest < device->begin_ns ? earliest
+									   : device->begin_ns;
 }

@@ -81,6 +81,7 @@ static void side_forget(struct side *side, struct wg_time now)
 	cookie_checker_init(&device->checker, device->public_key);
 	device->checker.secret_until_ns = 0;
 	device->cookies_full_ns = 0;
+	device->begin_ns = 0;
 	device->load_interval_ns = 0;
 	device->load_count = 0;
 	device->load_row = 0;
@@ -289,6 +290,8 @@ static void run_step(struct fuzz *fuzz)
 		side = &w->sides[reader_u8(&fuzz->input) & 1];
 		side_peer(side)->next_initiation_ns = 0;
 		peer_initiate(side_peer(side), false, w->now);
+		side->device->begin_ns = 0;
+		device_begin_handshakes(side->device, w->now);
 		break;
 	case STEP_TIME:
 		step_time(fuzz);
