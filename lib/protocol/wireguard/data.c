@@ -67,17 +67,14 @@ void peer_flush_staged(struct wg_peer *peer, struct wg_time now)
 		return;
 	}
 	while (peer->staged.first) {
-		cleanup_free struct staged_packet *packet = peer->staged.first;
+		cleanup_free struct staged_packet *packet = peer_unstage(peer);
 		struct wg_buffer buffer = { .data = packet->bytes + WG_HEADROOM,
 					    .size = packet->size };
 
-		peer->staged.first = packet->next;
 		data |= packet->size > 0;
 		(void)session_seal(peer->current, &buffer, 1, packet->mtu);
 		peer_send(peer, buffer.ds, buffer.data, buffer.size);
 	}
-	peer->staged.last = &peer->staged.first;
-	peer->staged.count = 0;
 	peer_packets_sent(peer, data, now);
 }
 

@@ -34,6 +34,7 @@ int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time
 	list_init(&device->peers);
 	timer_wheel_init(&device->timers);
 	list_init(&device->waiting);
+	list_init(&device->staged);
 	device_random(device, seed, sizeof(seed));
 	r = limiter_init(&device->limiter, seed);
 	if (r == 0)

@@ -8,8 +8,9 @@
  *
  * Owned by one thread. What an answer to a handshake costs on curves and hashes may be left to others
  * (wg_device_ops.compute). Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
- * its handshake runs; WG_ANSWERS_MAX initiations are answered at the same time; handshakes from
- * addresses that ask too often cost one MAC each; the device begins no more than a few in a millisecond.
+ * its handshake runs, and all together WG_STAGED_BYTES_MAX; WG_ANSWERS_MAX initiations are answered at
+ * the same time; handshakes from addresses that ask too often cost one MAC each; the device begins no more
+ * than a few in a millisecond.
  *
  * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
  */
@@ -26,6 +27,7 @@
 #define WG_HEADROOM 16 /* type, receiver, counter: before a packet that is to be sealed */
 #define WG_TAILROOM 32 /* padding to 16 and the tag: after it */
 #define WG_STAGED_MAX 128
+#define WG_STAGED_BYTES_MAX (16 << 20) /* of memory, for all peers */
 #define WG_PACKET_MAX 65535
 
 #define WG_ANSWERS_MAX 512
@@ -90,7 +92,7 @@ enum wg_seal_result {
 struct wg_device_drops {
 	uint64_t no_peer; /* out: no allowed IP matches */
 	uint64_t no_endpoint;
-	uint64_t staged_overflow;
+	uint64_t staged_overflow; /* beyond WG_STAGED_MAX or WG_STAGED_BYTES_MAX: the oldest */
 	uint64_t malformed;
 	uint64_t bad_mac; /* also every handshake while there is no private key */
 	uint64_t under_load; /* answered with a cookie or ignored */

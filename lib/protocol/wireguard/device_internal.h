@@ -88,7 +88,9 @@ enum peer_timer {
 
 /* A packet that waits for a session. */
 struct staged_packet {
-	struct staged_packet *next;
+	struct list link; /* of all that are staged, the oldest first */
+	struct wg_peer *peer;
+	struct staged_packet *next; /* of the same peer */
 	size_t size;
 	size_t mtu;
 	uint8_t bytes[]; /* headroom, packet, tailroom */
@@ -225,6 +227,9 @@ struct wg_device {
 	size_t answers_out;
 	struct wg_answer *free_answers;
 
+	struct list staged; /* packets of all peers */
+	size_t staged_bytes; /* that they take */
+
 	uint32_t routes; /* changes of the host's routes */
 
 	struct wg_device_drops drops;
@@ -282,6 +287,9 @@ int peer_shared_secret(struct wg_peer *peer);
 
 /* Keeps copies of packets until there is a session. */
 void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t count, size_t mtu);
+
+/* Takes the oldest packet out, if there is one; the caller frees it. */
+struct staged_packet *peer_unstage(struct wg_peer *peer);
 
 /* Drops what is staged, and counts it. */
 void peer_drop_staged(struct wg_peer *peer);

@@ -100,24 +100,40 @@ int peer_shared_secret(struct wg_peer *peer)
 	return r;
 }
 
-static void staged_drop_first(struct staged_queue *queue)
+/* Memory that a staged packet of @size takes, with what malloc() adds to it. */
+static size_t staged_cost(size_t size)
 {
+	return sizeof(struct staged_packet) + WG_HEADROOM + size + WG_TAILROOM + 2 * sizeof(void *);
+}
+
+struct staged_packet *peer_unstage(struct wg_peer *peer)
+{
+	struct staged_queue *queue = &peer->staged;
 	struct staged_packet *packet = queue->first;
 
+	if (!packet)
+		return NULL;
 	queue->first = packet->next;
 	if (!queue->first)
 		queue->last = &queue->first;
 	queue->count--;
-	free(packet);
+	list_remove(&packet->link);
+	peer->device->staged_bytes -= staged_cost(packet->size);
+	return packet;
 }
 
-static int staged_add(struct staged_queue *queue, const struct wg_buffer *buffer, size_t mtu)
+static void stage_one(struct wg_peer *peer, const struct wg_buffer *buffer, size_t mtu)
 {
+	struct wg_device *device = peer->device;
+	struct staged_queue *queue = &peer->staged;
 	struct staged_packet *packet =
 		malloc(sizeof(*packet) + WG_HEADROOM + buffer->size + WG_TAILROOM);
 
-	if (!packet)
-		return -ENOMEM;
+	if (!packet) {
+		device->drops.no_memory++;
+		return;
+	}
+	packet->peer = peer;
 	packet->next = NULL;
 	packet->size = buffer->size;
 	packet->mtu = mtu;
@@ -125,20 +141,29 @@ static int staged_add(struct staged_queue *queue, const struct wg_buffer *buffer
 	*queue->last = packet;
 	queue->last = &packet->next;
 	queue->count++;
-	return 0;
+	list_append(&device->staged, &packet->link);
+	device->staged_bytes += staged_cost(packet->size);
 }
 
+static void drop_oldest_staged(struct wg_peer *peer)
+{
+	free(peer_unstage(peer));
+	peer->device->drops.staged_overflow++;
+}
+
+/* The oldest packet of a device is the oldest one of its peer. Whoever has waited longest is the least likely
+ * to have a session soon, and his packets are the least worth by then. */
 void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t count, size_t mtu)
 {
+	struct wg_device *device = peer->device;
+
 	for (size_t i = 0; i < count; i++) {
-		if (staged_add(&peer->staged, &buffers[i], mtu) < 0) {
-			peer->device->drops.no_memory++;
-			continue;
-		}
-		if (peer->staged.count > WG_STAGED_MAX) {
-			staged_drop_first(&peer->staged);
-			peer->device->drops.staged_overflow++;
-		}
+		stage_one(peer, &buffers[i], mtu);
+		if (peer->staged.count > WG_STAGED_MAX)
+			drop_oldest_staged(peer);
+		while (device->staged_bytes > WG_STAGED_BYTES_MAX)
+			drop_oldest_staged(
+				container_of(device->staged.next, struct staged_packet, link)->peer);
 	}
 }
 
@@ -146,7 +171,7 @@ void peer_drop_staged(struct wg_peer *peer)
 {
 	peer->device->drops.no_session += peer->staged.count;
 	while (peer->staged.first)
-		staged_drop_first(&peer->staged);
+		free(peer_unstage(peer));
 }
 
 void peer_add_session(struct wg_peer *peer, struct session *session)
