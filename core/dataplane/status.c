@@ -48,7 +48,6 @@ static const struct counter drops[] = {
 	DROP("in_replayed", replayed),
 	DROP("in_bad_tag", bad_tag),
 	DROP("in_wrong_source", wrong_source),
-	DROP("in_congestion", congestion),
 	DROP("in_session_expired", expired),
 	DROP("no_memory", no_memory),
 };

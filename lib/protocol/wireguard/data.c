@@ -105,9 +105,8 @@ static void deliver(struct wg_peer *peer, struct wg_buffer *buffer, const struct
 	} else if (allowed_ips_find(&peer->device->allowed_ips, packet.v6, packet.source) !=
 		   &peer->allowed_ips) {
 		drops->wrong_source++;
-	} else if (!ip_packet_take_ecn(buffer->data, &packet, buffer->ds)) {
-		drops->congestion++;
 	} else {
+		ip_packet_take_ecn(buffer->data, &packet, buffer->ds);
 		buffer->size = packet.size; /* without the padding */
 		buffer->peer = peer;
 	}

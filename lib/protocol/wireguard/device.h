@@ -75,7 +75,7 @@ struct wg_device_ops {
 struct wg_buffer {
 	uint8_t *data;
 	size_t size;
-	uint8_t ds; /* DS field of the outer header; ECN is combined as RFC 6040 says */
+	uint8_t ds; /* DS field of the outer header; ECN is combined (ip_packet.h) */
 
 	/* Of wg_device_open() only. */
 	struct wg_route from; /* in: where the message came from, and the address it came to */
@@ -104,7 +104,6 @@ struct wg_device_drops {
 	uint64_t replayed;
 	uint64_t bad_tag;
 	uint64_t wrong_source; /* in: the inner source is not the peer's */
-	uint64_t congestion; /* in: marked by a router, but the inner packet knows no ECN */
 	uint64_t expired; /* in: the session is over */
 	uint64_t no_session; /* out: staged, but no handshake succeeded in time */
 	uint64_t no_memory;

@@ -78,20 +78,19 @@ static void set_ecn_v4(uint8_t *data, uint8_t ecn)
 	data[11] = (uint8_t)~sum;
 }
 
-bool ip_packet_take_ecn(uint8_t *data, const struct ip_packet *packet, uint8_t outer_ds)
+void ip_packet_take_ecn(uint8_t *data, const struct ip_packet *packet, uint8_t outer_ds)
 {
 	uint8_t outer = outer_ds & ECN_MASK;
 	uint8_t ecn = packet->ecn;
 
-	if (outer == ECN_CE && ecn == ECN_NOT_ECT)
-		return false;
+	if (ecn == ECN_NOT_ECT)
+		return;
 	if (outer == ECN_CE || (outer == ECN_ECT1 && ecn == ECN_ECT0))
 		ecn = outer;
 	if (ecn == packet->ecn)
-		return true;
+		return;
 	if (packet->v6)
 		data[1] = (uint8_t)((data[1] & ~(ECN_MASK << 4)) | ecn << 4);
 	else
 		set_ecn_v4(data, ecn);
-	return true;
 }

@@ -24,6 +24,7 @@ uint8_t ip_packet_ecn(const uint8_t *data, size_t size);
 /*
  * Combines the ECN field of the outer header into the inner one, as RFC 6040 section 4.2 says, and
  * keeps the checksum of an IPv4 header right. @data: a packet that ip_packet_parse() accepted.
- * Returns false where the packet has to be dropped: a router marked it, and nobody would notice.
+ * But for one case: a packet that knows no ECN passes with a mark outside, too, which no router makes for
+ * it. Boxes that write into the DS field as they like do, and would stop a tunnel; Linux lets it pass, too.
  */
-bool ip_packet_take_ecn(uint8_t *data, const struct ip_packet *packet, uint8_t outer_ds);
+void ip_packet_take_ecn(uint8_t *data, const struct ip_packet *packet, uint8_t outer_ds);
