@@ -4,11 +4,13 @@
  *	crowd keys COUNT				prints the public keys of the first COUNT
  *	crowd handshakes IP PORT KEY FIRST COUNT ROUNDS	prints handshakes answered, and in a second
  *	crowd traffic IP PORT KEY FIRST COUNT TO MS	floods the inner address TO, each in turn
- *	crowd flood IP PORT KEY FIRST COUNT RATE MS	sends so many initiations in a second, whatever
- *							comes back
+ *	crowd flood IP PORT KEY FIRST COUNT SOURCES RATE MS	sends so many initiations in a second,
+ *							whatever comes back, and prints how many
+ *							those were and how many cookies came
  *
  * They speak to the responder at IP and PORT whose public key is KEY (hex). Number n sends from the
- * address FIRST + n, inside too, so that a limit for each address or peer is met by none of them.
+ * address FIRST + n, inside too, so that a limit for each address or peer is met by none of them. In a flood
+ * SOURCES addresses take turns, whosever the initiation is.
  * Their keys follow from their numbers: nothing here is secret.
  *
  * Handshakes: initiations are made before the clock starts, for they cost as much as answers do, and
@@ -418,9 +420,19 @@ static int traffic(struct crowd *crowd, const char *to_text, uint64_t ms)
 	return 0;
 }
 
-/* Initiations without cookies, the same ones again and again. */
-static int flood(struct crowd *crowd, uint64_t rate, uint64_t ms)
+/* Only that they came: who takes one is no flood any more. */
+static void count_cookies(struct crowd *crowd)
 {
+	uint8_t message[2048];
+
+	while (recv(crowd->fd, message, sizeof(message), MSG_DONTWAIT) > 0)
+		crowd->cookies += message[0] == MESSAGE_COOKIE;
+}
+
+/* Initiations without cookies, the same ones again and again. */
+static int flood(struct crowd *crowd, uint32_t sources, uint64_t rate, uint64_t ms)
+{
+	uint32_t first = ntohl(crowd->all[0].address.s_addr);
 	uint64_t start = clock_monotonic_ns();
 	uint64_t passed;
 
@@ -429,10 +441,14 @@ static int flood(struct crowd *crowd, uint64_t rate, uint64_t ms)
 		     crowd->flooded++) {
 			if (crowd->sent == crowd->count * crowd->rounds)
 				crowd->sent = 0;
+			crowd->all[crowd->sent % crowd->count].address.s_addr =
+				htonl(first + (uint32_t)(crowd->flooded % sources));
 			send_next(crowd);
 		}
+		count_cookies(crowd);
 		(void)poll(NULL, 0, 1);
 	}
+	printf("%llu %u\n", (unsigned long long)crowd->flooded, crowd->cookies);
 	return 0;
 }
 
@@ -452,9 +468,10 @@ int main(int argc, char **argv)
 		init(&crowd, argv, TRAFFIC_ROUNDS);
 		return traffic(&crowd, argv[7], strtoul(argv[8], NULL, 10));
 	}
-	if (strcmp(verb, "flood") == 0 && argc == 9) {
+	if (strcmp(verb, "flood") == 0 && argc == 10) {
 		init(&crowd, argv, FLOOD_ROUNDS);
-		return flood(&crowd, strtoul(argv[7], NULL, 10), strtoul(argv[8], NULL, 10));
+		return flood(&crowd, (uint32_t)strtoul(argv[7], NULL, 10),
+			     strtoul(argv[8], NULL, 10), strtoul(argv[9], NULL, 10));
 	}
 	(void)fprintf(stderr, "usage: crowd keys|handshakes|traffic|flood ...\n");
 	return 2;

@@ -136,7 +136,7 @@ class Variant:
         """Gbit/s of one stream, while a stranger who knows the public key asks for handshakes."""
         key = base64.b64decode(self.server.public_key).hex()
         flood = self.client.host.start(bench_program("crowd"), "flood", self.server.outer, PORT, key,
-                                       self.client.outer, 1, FLOOD_RATE, int(seconds * 1000) + 500)
+                                       self.client.outer, 1, 1, FLOOD_RATE, int(seconds * 1000) + 500)
         speed = self.tcp(seconds)["speed"]
         if flood.wait() != 0:
             raise RuntimeError(flood.output())

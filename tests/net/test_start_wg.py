@@ -1,6 +1,7 @@
 """start-wg as a program of its own, with Debian's wireguard-go and wg on the other side."""
 
 import errno
+import base64
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from lab import PATIENCE, Host, link, wait_until
-from product import is_sanitized, program
+from product import BUILD_DIR, is_sanitized, program
 from wg_pair import (INTERFACE, PORT, End, Pair, check_both_ways, connection, ping, transfer,
                      wait_for_ping)
 
@@ -445,18 +446,30 @@ def test_status_of_others_is_a_clear_fault(end):
     assert code != 0 and "cannot ask for the status of nope" in error
 
 
+FLOOD_SOURCES, FLOOD_RATE = 8000, 20000
+COOKIES_PER_SECOND, COOKIES_BURST = 4000, 1024  # lib/protocol/wireguard/device_internal.h
+
+
 def test_real_handshakes_in_a_flood_stop_nobody(pair, stranger):
-    """An owner's other key, unknown to start-wg, asks from a namespace as fast as it can."""
+    """Someone who knows our public key, but whom we do not know, asks from thousands of addresses."""
     ping(pair.a, pair.b)
-    keys = [stranger.run("wg", "genkey").strip() for _ in range(20)]
-    stranger.run("wireguard-go", "wgx", env={"LOG_LEVEL": "silent"})
-    stranger.ip("link", "set", "wgx", "up")
+    stranger.ip("route", "add", "local", "10.77.0.0/16", "dev", "lo")
+    pair.a.host.ip("route", "add", "10.77.0.0/16", "via", "198.51.100.2")
     with connection(pair.a, pair.b) as (one, other):
-        for key in keys:
-            stranger.run("wg", "set", "wgx", "private-key", "/dev/stdin", "peer",
-                         pair.a.public_key, "endpoint", f"198.51.100.1:{PORT}",
-                         "persistent-keepalive", "1", input=key)
+        begin = time.monotonic()
+        flood = stranger.start(os.path.join(BUILD_DIR, "bench/crowd"), "flood", "198.51.100.1", PORT,
+                               base64.b64decode(pair.a.public_key).hex(), "10.77.0.1", 10,
+                               FLOOD_SOURCES, FLOOD_RATE, 600_000)
+        wait_until(lambda: status(pair.a)["drop_in_cookie_refused"] > FLOOD_SOURCES,
+                   "there are more than get cookies", 30)
+        for _ in range(20):
             transfer(one, other, 1 << 16)
+            transfer(other, one, 1 << 16)
+        counted = status(pair.a)
+        assert flood.running()
+        flood.stop()
+    assert 0 < counted["drop_in_cookie_given"] <= (
+        COOKIES_BURST + (time.monotonic() - begin) * COOKIES_PER_SECOND)
     assert pair.a.wg("show", INTERFACE, "peers").split() == [pair.b.public_key]
 
 

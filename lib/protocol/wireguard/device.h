@@ -9,8 +9,8 @@
  * Owned by one thread. What an answer to a handshake costs on curves and hashes may be left to others
  * (wg_device_ops.compute). Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
  * its handshake runs, and all together WG_STAGED_BYTES_MAX; WG_ANSWERS_MAX initiations are answered at
- * the same time; handshakes from addresses that ask too often cost one MAC each; the device begins no more
- * than a few in a millisecond.
+ * the same time; handshakes from addresses that ask too often cost one MAC each, and all addresses together
+ * get 4,000 cookies in a second; the device begins no more than a few handshakes in a millisecond.
  *
  * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
  */
@@ -95,7 +95,8 @@ struct wg_device_drops {
 	uint64_t staged_overflow; /* beyond WG_STAGED_MAX or WG_STAGED_BYTES_MAX: the oldest */
 	uint64_t malformed;
 	uint64_t bad_mac; /* also every handshake while there is no private key */
-	uint64_t under_load; /* answered with a cookie or ignored */
+	uint64_t cookie_given; /* too many handshakes: this one was answered with a cookie, which the next wants */
+	uint64_t cookie_refused; /* there were too many for that, too */
 	uint64_t busy; /* as many initiations as may be are being answered */
 	uint64_t rate_limited;
 	uint64_t unknown_peer;

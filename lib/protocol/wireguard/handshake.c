@@ -124,23 +124,30 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 static bool may_have_cookie(struct wg_device *device, const struct endpoint *who,
 			    struct wg_time now)
 {
+	bool asked_little = limiter_allow(&device->cookie_limiter, &who->address, now.monotonic_ns);
+	uint64_t burst = asked_little ? COOKIES_BURST : COOKIES_BURST / 2;
 	uint64_t from = device->cookies_full_ns > now.monotonic_ns ? device->cookies_full_ns
 								   : now.monotonic_ns;
 	uint64_t full = from + NS_PER_S / COOKIES_PER_SECOND;
 
-	if (limiter_allow(&device->cookie_limiter, &who->address, now.monotonic_ns))
-		return true;
-	if (full - now.monotonic_ns > COOKIES_BURST * (NS_PER_S / COOKIES_PER_SECOND))
+	if (full - now.monotonic_ns > burst * (NS_PER_S / COOKIES_PER_SECOND))
 		return false;
 	device->cookies_full_ns = full;
 	return true;
 }
 
-static void send_cookie(struct wg_device *device, const struct wg_buffer *message, uint32_t sender)
+/* A handshake is not dealt with, but perhaps the sender's next one. */
+static void turn_away(struct wg_device *device, const struct wg_buffer *message, uint32_t sender,
+		      struct wg_time now)
 {
 	uint8_t nonce[XCHACHA_NONCE_SIZE];
 	uint8_t reply[MESSAGE_COOKIE_SIZE];
 
+	if (!may_have_cookie(device, &message->from.remote, now)) {
+		device->drops.cookie_refused++;
+		return;
+	}
+	device->drops.cookie_given++;
 	device_random(device, nonce, sizeof(nonce));
 	if (cookie_reply_write(&device->checker, message->data, message->size, sender,
 			       &message->from.remote, nonce, reply) == 0)
@@ -162,9 +169,7 @@ static bool admit(struct wg_device *device, const struct wg_buffer *message, uin
 			       device->context);
 	if (!cookie_mac2_valid(&device->checker, message->data, message->size,
 			       &message->from.remote)) {
-		device->drops.under_load++;
-		if (may_have_cookie(device, &message->from.remote, now))
-			send_cookie(device, message, sender);
+		turn_away(device, message, sender, now);
 		return false;
 	}
 	if (!limiter_allow(&device->limiter, &message->from.remote.address, now.monotonic_ns)) {

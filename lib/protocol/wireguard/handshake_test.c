@@ -327,7 +327,7 @@ static void under_load_a_cookie_is_wanted(void **state)
 	world_deliver(&w);
 	assert_int_equal(w.sides[1].sent[MESSAGE_RESPONSE], 0);
 	assert_true(w.sides[1].sent[MESSAGE_COOKIE] > 0);
-	assert_true(drops_of(&w.sides[1]).under_load > 0);
+	assert_true(drops_of(&w.sides[1]).cookie_given > 0);
 
 	/* The next attempt proves the address, and the flood goes on without success. */
 	advance(&w, REKEY_TIMEOUT + NS_PER_S);
@@ -373,8 +373,8 @@ static void full_batches_in_a_row_are_load(void **state)
 	assert_true(w.sides[1].sent[MESSAGE_COOKIE] > 100);
 }
 
-/* Of one address for all others, and yet each other gets his own. */
-static void cookies_are_bounded(void **state)
+/* A flood of one address takes half of the cookies, and the other half is for those who asked for few. */
+static void a_flood_of_one_address_leaves_cookies_to_others(void **state)
 {
 	CLEANUP(world_done) struct world w;
 	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
@@ -388,16 +388,39 @@ static void cookies_are_bounded(void **state)
 	sign(&w.sides[1], &m);
 	for (int i = 0; i < 2 * COOKIES_BURST; i++)
 		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
-	assert_int_equal(*sent, COOKIES_BURST + LIMITER_BURST);
+	assert_int_equal(*sent, COOKIES_BURST / 2);
 	for (uint32_t i = 0; i < 100; i++) {
 		from.address = ip_from_v4(0xc6340000 + i);
 		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
 	}
-	assert_int_equal(*sent, COOKIES_BURST + LIMITER_BURST + 100);
+	assert_int_equal(*sent, COOKIES_BURST / 2 + 100);
 	advance(&w, NS_PER_S / 10);
 	for (int i = 0; i < 2 * COOKIES_BURST; i++)
 		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
-	assert_int_equal(*sent, COOKIES_BURST + COOKIES_PER_SECOND / 10 + 2 * LIMITER_BURST + 100);
+	assert_int_equal(*sent, COOKIES_BURST / 2 + COOKIES_PER_SECOND / 10);
+}
+
+/* Each message from another address: the bound is one for all of them. */
+static void a_flood_of_many_addresses_gets_no_more_cookies(void **state)
+{
+	CLEANUP(world_done) struct world w;
+	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct endpoint from = { .port = 9 };
+	struct wg_device_drops drops;
+
+	(void)state;
+	world_init(&w, 20);
+	w.cut = true;
+	sign(&w.sides[1], &m);
+	for (uint32_t i = 0; i < 30000; i++) { /* one second */
+		from.address = ip_from_v4(0xc6120000 + i % 9000);
+		side_receive(&w.sides[1], &from, 0, m.bytes, m.size);
+		advance(&w, NS_PER_S / 30000);
+	}
+	drops = drops_of(&w.sides[1]);
+	assert_in_range(drops.cookie_given, COOKIES_PER_SECOND, COOKIES_PER_SECOND + COOKIES_BURST);
+	assert_int_equal(drops.cookie_given, w.sides[1].sent[MESSAGE_COOKIE]);
+	assert_in_range(drops.cookie_given + drops.cookie_refused, 29000, 30000);
 }
 
 static void a_cookie_is_bound_to_the_address(void **state)
@@ -544,7 +567,8 @@ int main(void)
 		cmocka_unit_test(the_responder_waits_for_the_first_packet),
 		cmocka_unit_test(under_load_a_cookie_is_wanted),
 		cmocka_unit_test(full_batches_in_a_row_are_load),
-		cmocka_unit_test(cookies_are_bounded),
+		cmocka_unit_test(a_flood_of_one_address_leaves_cookies_to_others),
+		cmocka_unit_test(a_flood_of_many_addresses_gets_no_more_cookies),
 		cmocka_unit_test(a_cookie_is_bound_to_the_address),
 		cmocka_unit_test(a_source_with_a_cookie_is_limited),
 		cmocka_unit_test(a_forged_cookie_is_refused),
