@@ -17,6 +17,11 @@ int aead_prepare(void)
 	return 0;
 }
 
+const char *aead_name(void)
+{
+	return "none";
+}
+
 int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
 		 struct aead_key **ret)
 {

@@ -184,13 +184,11 @@ static void listen_if_up(struct dataplane *d)
 	poller_change(d->poller, &d->v6_source, (d->v6_source.events & EPOLLOUT) | events);
 }
 
-static void on_link_event(struct poller_source *source, uint32_t events)
+void dataplane_read_link(struct dataplane *d)
 {
-	struct dataplane *d = container_of(source, struct dataplane, link_source);
 	struct link_state before = d->link;
 
-	(void)events;
-	if (link_watch_read(source->fd, d->tun.ifindex, &d->link) < 0)
+	if (link_watch_read(d->link_source.fd, d->tun.ifindex, &d->link) < 0)
 		return;
 	/* Gone from here, but the TUN still has it: it was moved to another namespace, where nobody
 	 * tells us anything but through the TUN. */
@@ -201,6 +199,12 @@ static void on_link_event(struct poller_source *source, uint32_t events)
 	listen_if_up(d);
 	wg_device_set_up(d->device, d->link.up, dataplane_now());
 	end_round(d);
+}
+
+static void on_link_event(struct poller_source *source, uint32_t events)
+{
+	(void)events;
+	dataplane_read_link(container_of(source, struct dataplane, link_source));
 }
 
 static int add_source(struct dataplane *d, struct poller_source *source, int fd, uint32_t events,

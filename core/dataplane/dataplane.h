@@ -72,14 +72,16 @@ struct dataplane_counters {
 	uint64_t trains; /* received, many messages each */
 	uint64_t messages;
 	uint64_t opened;
-	uint64_t tun_writes;
-	uint64_t tun_write_errors;
+	uint64_t tun_writes; /* of packets and super-packets */
+	uint64_t tun_write_errors; /* packets that were lost by them */
 };
 
 const struct dataplane_counters *dataplane_counters(const struct dataplane *d);
 
 /*
  * Writes what is in use, what passed and what was dropped and why, one "name=value" a line. Names that
- * begin with "drop_" count packets or messages that are lost here.
+ * begin with "drop_" count packets or messages that are lost here, a super-packet as those that it stands
+ * for; one that is malformed or could not be read counts one, for of these that is not known. Has the state of
+ * the link read first.
  */
-void dataplane_write_status(const struct dataplane *d, struct text *to);
+void dataplane_write_status(struct dataplane *d, struct text *to);

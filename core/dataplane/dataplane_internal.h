@@ -107,6 +107,9 @@ struct udp_sender *dataplane_sender(struct dataplane *d, const struct wg_route *
 
 struct udp_path dataplane_path(const struct wg_route *route);
 
+/* Takes in what the link watch has to tell. */
+void dataplane_read_link(struct dataplane *d);
+
 int replies_init(struct replies *replies, bool segment, const struct udp_sender_ops *ops,
 		 void *context);
 void replies_done(struct replies *replies);

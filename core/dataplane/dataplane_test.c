@@ -57,6 +57,7 @@ static struct {
 	unsigned reads;
 	bool refuses_super; /* packets with an offload header */
 	unsigned refused;
+	int write_error; /* of every packet; 0: none */
 } faults;
 
 ssize_t readv(int fd, const struct iovec *parts, int count)
@@ -81,6 +82,10 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 {
 	const struct virtio_net_hdr *header = parts[0].iov_base;
 
+	if (faults.write_error != 0) {
+		errno = faults.write_error;
+		return -1;
+	}
 	if (faults.refuses_super && header->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
 		faults.refused++;
 		errno = EINVAL;
@@ -277,6 +282,22 @@ static void give_plain(const struct fixture *f, size_t payload)
 	give(f, &packet);
 }
 
+/* The value of a row of the status. */
+static uint64_t status_of(const struct end *end, const char *name)
+{
+	CLEANUP(text_done) struct text status = { .max = 65536 };
+	char row[64];
+	const char *at;
+
+	dataplane_write_status(end->dataplane, &status);
+	text_append_char(&status, '\0');
+	assert_int_equal(text_error(&status), 0);
+	(void)snprintf(row, sizeof(row), "%s=", name);
+	at = strstr(status.data, row);
+	assert_non_null(at);
+	return strtoull(at + strlen(row), NULL, 10);
+}
+
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -294,7 +315,9 @@ static int set_up(void **state)
 					   on_alarm };
 	assert_int_equal(poller_add(&f->poller, &f->alarm), 0);
 	faults.fd = f->ends[0].tun;
-	/* A session, and both know that their interfaces are up. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(status_of(&f->ends[i], "up"), 1); /* has it looked at */
+	/* A session. */
 	give_plain(f, 1);
 	await_packets(f, 1);
 	*state = f;
@@ -315,22 +338,6 @@ static int tear_down(void **state)
 	poller_done(&f->poller);
 	free(f);
 	return 0;
-}
-
-/* The value of a row of the status. */
-static uint64_t status_of(const struct end *end, const char *name)
-{
-	CLEANUP(text_done) struct text status = { .max = 65536 };
-	char row[64];
-	const char *at;
-
-	dataplane_write_status(end->dataplane, &status);
-	text_append_char(&status, '\0');
-	assert_int_equal(text_error(&status), 0);
-	(void)snprintf(row, sizeof(row), "%s=", name);
-	at = strstr(status.data, row);
-	assert_non_null(at);
-	return strtoull(at + strlen(row), NULL, 10);
 }
 
 static void test_others_follow_a_packet_that_cannot_be_read(void **state)
@@ -375,6 +382,82 @@ static void test_it_ends_with_its_interface(void **state)
 	assert_int_equal(f->ended, 1);
 }
 
+#define SEGMENTS 10
+#define SEGMENT 1000
+
+/* What the second end writes are the segments of @whole, one by one. */
+static void check_segments(const struct fixture *f, const struct packet *whole)
+{
+	static uint8_t expected[65535];
+	struct segmenter segmenter;
+	size_t i = 0, size;
+
+	assert_int_equal(segmenter_init(&segmenter, &whole->header, whole->data, whole->size), 0);
+	while ((size = segmenter_size(&segmenter)) > 0) {
+		segmenter_next(&segmenter, expected);
+		assert_true(i < f->count);
+		assert_int_equal(f->packets[i].header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+		assert_int_equal(f->packets[i].size, size);
+		assert_memory_equal(f->packets[i].data, expected, size);
+		i++;
+	}
+	assert_int_equal(i, f->count);
+}
+
+/* A kind of super-packet that the kernel refuses is not made any more, and what was in one arrives. */
+static void test_a_refused_super_packet_is_written_apart(void **state)
+{
+	static const struct {
+		uint8_t protocol;
+		const char *row, *other;
+	} kinds[] = { { IPPROTO_UDP, "coalesce_udp", "coalesce_tcp" },
+		      { IPPROTO_TCP, "coalesce_tcp", NULL } };
+	static struct packet whole;
+	struct fixture *f = *state;
+
+	faults.refuses_super = true;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		make_packet(&whole, kinds[i].protocol, SEGMENTS * SEGMENT, SEGMENT);
+		assert_int_equal(status_of(&f->ends[1], kinds[i].row), 1);
+		faults.refused = 0;
+		/* How many of them come together, and so become one, is up to the kernel. */
+		while (faults.refused == 0) {
+			give(f, &whole);
+			await_packets(f, SEGMENTS);
+			check_segments(f, &whole);
+		}
+		assert_int_equal(status_of(&f->ends[1], kinds[i].row), 0);
+		if (kinds[i].other)
+			assert_int_equal(status_of(&f->ends[1], kinds[i].other), 1);
+		faults.refused = 0;
+		give(f, &whole);
+		await_packets(f, SEGMENTS);
+		check_segments(f, &whole);
+		assert_int_equal(faults.refused, 0);
+	}
+	assert_int_equal(status_of(&f->ends[1], "drop_in_tun_refused"), 0);
+}
+
+static void test_a_lost_super_packet_counts_as_many(void **state)
+{
+	static struct packet whole;
+	struct fixture *f = *state;
+	struct wg_config change = { .has = WG_REPLACE_PEERS };
+
+	faults.write_error = EIO;
+	make_packet(&whole, IPPROTO_TCP, SEGMENTS * SEGMENT, SEGMENT);
+	give(f, &whole);
+	while (status_of(&f->ends[1], "drop_in_tun_refused") < SEGMENTS)
+		run_for_ms(f, 1);
+	assert_int_equal(status_of(&f->ends[1], "drop_in_tun_refused"), SEGMENTS);
+
+	assert_int_equal(dataplane_configure(f->ends[0].dataplane, &change), 0);
+	give(f, &whole);
+	while (status_of(&f->ends[0], "drop_out_no_peer") < SEGMENTS)
+		run_for_ms(f, 1);
+	assert_int_equal(status_of(&f->ends[0], "drop_out_no_peer"), SEGMENTS);
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -382,6 +465,8 @@ int main(void)
 		CASE(test_others_follow_a_packet_that_cannot_be_read),
 		CASE(test_reading_goes_on_after_an_error_that_stayed),
 		CASE(test_it_ends_with_its_interface),
+		CASE(test_a_refused_super_packet_is_written_apart),
+		CASE(test_a_lost_super_packet_counts_as_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

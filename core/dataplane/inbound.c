@@ -33,12 +33,15 @@ static void write_apart(struct dataplane *d, const struct coalesced *whole)
 		memcpy(packet + size, whole->parts[i].iov_base, whole->parts[i].iov_len);
 		size += whole->parts[i].iov_len;
 	}
-	if (segmenter_init(&segmenter, &header, packet, size) < 0)
+	if (segmenter_init(&segmenter, &header, packet, size) < 0) {
+		d->counters.tun_write_errors += whole->packet_count;
 		return;
+	}
 	while ((size = segmenter_size(&segmenter)) > 0) {
 		struct iovec parts[] = { { &plain, sizeof(plain) }, { segment, size } };
 
 		segmenter_next(&segmenter, segment);
+		d->counters.tun_writes++;
 		if (tun_write(&d->tun, parts, 2) < 0)
 			d->counters.tun_write_errors++;
 	}
@@ -52,12 +55,14 @@ static void write_one(struct dataplane *d, const struct coalesced *packet)
 	d->counters.tun_writes++;
 	if (r == 0)
 		return;
-	d->counters.tun_write_errors++;
-	if (r != -EINVAL || packet->packet_count == 1)
+	if (r != -EINVAL || packet->packet_count == 1) {
+		d->counters.tun_write_errors += packet->packet_count;
 		return;
-	/* Kernels before 6.2 know no UDP super-packets. */
-	if (header->gso_type == VIRTIO_NET_HDR_GSO_UDP_L4)
-		coalescer_disable(d->in.coalescer, COALESCE_UDP);
+	}
+	/* The kernel does not know its kind: before 6.2 that is so with UDP. */
+	coalescer_disable(d->in.coalescer, header->gso_type == VIRTIO_NET_HDR_GSO_UDP_L4
+						   ? COALESCE_UDP
+						   : COALESCE_TCP);
 	write_apart(d, packet);
 }
 

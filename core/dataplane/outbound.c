@@ -24,8 +24,9 @@ static bool has_room(const struct outbound *out, size_t packet_size)
 static void take_segments(struct dataplane *d)
 {
 	struct outbound *out = &d->out;
-	struct wg_peer *peer =
-		wg_device_route(d->device, out->segmenter.packet, out->segmenter.size);
+	struct wg_peer *peer = wg_device_route(d->device, out->segmenter.packet,
+					       out->segmenter.size,
+					       segmenter_count(&out->segmenter));
 	size_t size;
 
 	while (peer && (size = segmenter_size(&out->segmenter)) > 0) {

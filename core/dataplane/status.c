@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "dataplane/dataplane_internal.h"
+#include "wireguard/aead.h"
 
 struct counter {
 	const char *name;
@@ -70,6 +71,14 @@ static const struct feature features[] = {
 	{ "tun_uso", TUN_HAS_USO },
 };
 
+static void write_word(struct text *to, const char *name, const char *value)
+{
+	text_append(to, name);
+	text_append_char(to, '=');
+	text_append(to, value);
+	text_append_char(to, '\n');
+}
+
 static void write_number(struct text *to, const char *name, uint64_t value)
 {
 	text_append(to, name);
@@ -100,7 +109,9 @@ static bool has_gro(int fd)
 static void write_features(struct text *to, const struct dataplane *d)
 {
 	unsigned kinds = coalescer_kinds(d->in.coalescer);
+	int fd = d->sockets.v4 >= 0 ? d->sockets.v4 : d->sockets.v6;
 
+	write_word(to, "cipher", aead_name());
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
 		write_number(to, features[i].name, (d->tun.features & features[i].bit) != 0);
 	write_number(to, "coalesce_tcp", (kinds & COALESCE_TCP) != 0);
@@ -110,13 +121,17 @@ static void write_features(struct text *to, const struct dataplane *d)
 	write_number(to, "udp_segment_refused",
 		     udp_sender_refused(d->sender_v4) + udp_sender_refused(d->sender_v6) +
 			     udp_sender_refused(d->replies.v4) + udp_sender_refused(d->replies.v6));
-	write_number(to, "udp_gro", has_gro(d->sockets.v4 >= 0 ? d->sockets.v4 : d->sockets.v6));
+	write_number(to, "udp_gro", has_gro(fd));
+	write_number(to, "udp_send_buffer", udp_send_buffer(fd));
+	write_number(to, "udp_receive_buffer", udp_receive_buffer(fd));
 }
 
-void dataplane_write_status(const struct dataplane *d, struct text *to)
+void dataplane_write_status(struct dataplane *d, struct text *to)
 {
 	struct wg_device_drops dropped;
 
+	(void)link_watch_ask(d->link_source.fd, d->tun.ifindex); /* else the last that was told */
+	dataplane_read_link(d);
 	wg_device_drops(d->device, &dropped);
 	write_number(to, "up", d->link.up);
 	write_number(to, "mtu", d->link.mtu);
@@ -126,6 +141,8 @@ void dataplane_write_status(const struct dataplane *d, struct text *to)
 	write_number(to, "drop_out_not_sent",
 		     udp_sender_lost(d->sender_v4) + udp_sender_lost(d->sender_v6) +
 			     udp_sender_lost(d->replies.v4) + udp_sender_lost(d->replies.v6));
+	write_number(to, "drop_out_queue_full", d->link.queue_drops);
+	write_number(to, "drop_in_bad_datagram", udp_receiver_discarded(d->in.receiver));
 	write_number(to, "drop_in_buffer_full",
 		     d->overflows + udp_overflows(d->sockets.v4) + udp_overflows(d->sockets.v6));
 }

@@ -125,10 +125,11 @@ static inline size_t check_round_trip(struct check_packet *packets, size_t count
 		size = gather(&out, &header, whole);
 		assert(segmenter_init(&s, &header, whole, size) == 0);
 		for (segments = 0; (size = segmenter_size(&s)) > 0; segments++) {
+			assert(segmenter_count(&s) == out.packet_count - segments);
 			segmenter_next(&s, segment);
 			check_segment(in, count, segment, size);
 		}
-		assert(segments == out.packet_count);
+		assert(segments == out.packet_count && segmenter_count(&s) == 0);
 	}
 	for (size_t i = 0; i < count; i++) {
 		assert(in[i].seen);

@@ -90,6 +90,15 @@ size_t segmenter_size(const struct segmenter *s)
 	return s->headers + (left < s->payload_max ? left : s->payload_max);
 }
 
+size_t segmenter_count(const struct segmenter *s)
+{
+	size_t left = s->size - s->at;
+
+	if (left <= s->payload_max) /* of most packets, without a division */
+		return left > 0;
+	return (left + s->payload_max - 1) / s->payload_max;
+}
+
 /* In UDP a checksum of zero says that there is none (RFC 768); 0xffff is the same number. */
 static void store_checksum(uint8_t *to, uint64_t sum, bool udp)
 {

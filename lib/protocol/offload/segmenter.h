@@ -37,5 +37,8 @@ int segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header, con
 /* Size of the next segment; 0 once there is none. */
 size_t segmenter_size(const struct segmenter *s);
 
+/* How many segments are to come. */
+size_t segmenter_count(const struct segmenter *s);
+
 /* Writes the next segment, segmenter_size() bytes. */
 void segmenter_next(struct segmenter *s, uint8_t *to);

@@ -240,6 +240,11 @@ int aead_prepare(void)
 	return cipher ? 0 : -ENOMEM;
 }
 
+const char *aead_name(void)
+{
+	return lanes ? lanes->name : "libcrypto";
+}
+
 int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
 		 struct aead_key **ret)
 {

@@ -35,6 +35,9 @@ struct aead_packet {
 /* Loads the cipher. Called again it does nothing. Returns 0 or -ENOMEM. */
 int aead_prepare(void);
 
+/* What packets in bulk are sealed and opened by, once it is loaded: "AVX2" and so on, or "libcrypto". */
+const char *aead_name(void);
+
 /* Makes a key for one direction; @key is copied. Returns 0 or -ENOMEM. */
 int aead_key_new(const uint8_t key[AEAD_KEY_SIZE], enum aead_direction direction,
 		 struct aead_key **ret);

@@ -3,18 +3,19 @@
 #include "wireguard/ip_packet.h"
 #include "wireguard/message.h"
 
-struct wg_peer *wg_device_route(struct wg_device *device, const uint8_t *packet, size_t size)
+struct wg_peer *wg_device_route(struct wg_device *device, const uint8_t *packet, size_t size,
+				size_t count)
 {
 	struct allowed_ips_owner *owner;
 	struct ip_packet parsed;
 
 	if (ip_packet_parse(packet, size, &parsed) < 0) {
-		device->drops.malformed++;
+		device->drops.malformed += count;
 		return NULL;
 	}
 	owner = allowed_ips_find(&device->allowed_ips, parsed.v6, parsed.destination);
 	if (!owner) {
-		device->drops.no_peer++;
+		device->drops.no_peer += count;
 		return NULL;
 	}
 	return container_of(owner, struct wg_peer, allowed_ips);

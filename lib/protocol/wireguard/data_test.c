@@ -80,7 +80,8 @@ static void ipv6_packets_pass(void **state)
 	(void)state;
 	connect_sides(&w, 2);
 	make_v6(0, 111, packet);
-	assert_ptr_equal(wg_device_route(w.sides[0].device, packet, 111), side_peer(&w.sides[0]));
+	assert_ptr_equal(wg_device_route(w.sides[0].device, packet, 111, 1),
+			 side_peer(&w.sides[0]));
 	assert_non_null(pass(&w, packet, 111, 0));
 	assert_int_equal(w.sides[1].packet_size, 111);
 	assert_memory_equal(w.sides[1].packet, packet, 111);
@@ -262,9 +263,9 @@ static void what_has_no_way_is_counted(void **state)
 	world_init(&w, 9);
 	make_packet(0, 1, sizeof(packet), 0, packet);
 	packet[16] = 11;
-	assert_null(wg_device_route(w.sides[0].device, packet, sizeof(packet)));
-	assert_int_equal(drops_of(&w.sides[0]).no_peer, 1);
-	assert_null(wg_device_route(w.sides[0].device, packet, 0));
+	assert_null(wg_device_route(w.sides[0].device, packet, sizeof(packet), 45));
+	assert_int_equal(drops_of(&w.sides[0]).no_peer, 45);
+	assert_null(wg_device_route(w.sides[0].device, packet, 0, 1));
 	assert_int_equal(drops_of(&w.sides[0]).malformed, 1);
 	assert_int_equal(side_send_packet(&w.sides[1], 100), WG_NO_ENDPOINT);
 	assert_int_equal(drops_of(&w.sides[1]).no_endpoint, 1);

@@ -134,8 +134,12 @@ int wg_device_read(const struct wg_device *device, struct wg_config *ret);
 
 void wg_device_drops(const struct wg_device *device, struct wg_device_drops *ret);
 
-/* Which peer an outgoing IP packet belongs to by its destination, or NULL (counted as dropped). */
-struct wg_peer *wg_device_route(struct wg_device *device, const uint8_t *packet, size_t size);
+/*
+ * Which peer an outgoing IP packet belongs to by its destination, or NULL (counted as dropped). @count: packets
+ * that it stands for.
+ */
+struct wg_peer *wg_device_route(struct wg_device *device, const uint8_t *packet, size_t size,
+				size_t count);
 
 /*
  * Seals packets for one peer in place, in order. Each buffer holds an inner packet with WG_HEADROOM

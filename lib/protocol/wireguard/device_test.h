@@ -274,7 +274,7 @@ static inline int side_send_packet(struct side *side, size_t size)
 	int r;
 
 	make_packet(side != side->world->sides, 1, size, 0, buffer.data);
-	peer = wg_device_route(side->device, buffer.data, size);
+	peer = wg_device_route(side->device, buffer.data, size, 1);
 	assert(peer);
 	r = wg_peer_seal(peer, &buffer, 1, TEST_MTU, side->world->now);
 	device_begin_handshakes(side->device, side->world->now);

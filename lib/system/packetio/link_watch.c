@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 
-static int ask_link(int fd, uint32_t ifindex)
+int link_watch_ask(int fd, uint32_t ifindex)
 {
 	struct {
 		struct nlmsghdr header;
@@ -32,11 +32,25 @@ int link_watch_open(uint32_t ifindex, int *ret_fd)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	r = ask_link(fd, ifindex);
+	r = link_watch_ask(fd, ifindex);
 	if (r < 0)
 		return r;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+static void take_statistics(const struct nlattr *attribute, struct link_state *state)
+{
+	struct rtnl_link_stats64 statistics; /* the attribute may stand at any multiple of four */
+
+	if (mnl_attr_get_payload_len(attribute) <
+	    offsetof(struct rtnl_link_stats64, tx_dropped) + sizeof(statistics.tx_dropped))
+		return;
+	memcpy(&statistics.tx_dropped,
+	       (const uint8_t *)mnl_attr_get_payload(attribute) +
+		       offsetof(struct rtnl_link_stats64, tx_dropped),
+	       sizeof(statistics.tx_dropped));
+	state->queue_drops = statistics.tx_dropped;
 }
 
 static void take_link(const struct nlmsghdr *message, uint32_t ifindex, struct link_state *state)
@@ -57,6 +71,8 @@ static void take_link(const struct nlmsghdr *message, uint32_t ifindex, struct l
 
 		if (type == IFLA_MTU && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
 			state->mtu = mnl_attr_get_u32(attribute);
+		if (type == IFLA_STATS64)
+			take_statistics(attribute, state);
 		if (type == IFLA_IFNAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
 			(void)snprintf(state->name, sizeof(state->name), "%s",
 				       mnl_attr_get_str(attribute));
@@ -85,7 +101,7 @@ int link_watch_read(int fd, uint32_t ifindex, struct link_state *state)
 			take_messages(buffer, (size_t)size, ifindex, state);
 		} else if (size < 0 && errno == ENOBUFS) {
 			/* Something was lost: ask for what is now. */
-			int r = ask_link(fd, ifindex);
+			int r = link_watch_ask(fd, ifindex);
 
 			if (r < 0)
 				return r;

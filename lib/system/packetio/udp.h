@@ -99,6 +99,10 @@ bool udp_sender_segments(const struct udp_sender *s);
 /* Datagrams that a socket had no room for, since it was opened. */
 uint32_t udp_overflows(int fd);
 
+/* Bytes of buffer that a socket was granted, of the 8 MiB that were asked for. */
+uint32_t udp_receive_buffer(int fd);
+uint32_t udp_send_buffer(int fd);
+
 /* Owners may have gone: none will be told of what is queued. */
 void udp_sender_forget_owners(struct udp_sender *s);
 
@@ -128,3 +132,6 @@ DEFINE_CLEANUP(struct udp_receiver *, udp_receiver_free);
  * call. @ret_trains: borrowed array. Returns the number of trains, -EAGAIN, or another negative errno.
  */
 ssize_t udp_receive(struct udp_receiver *r, int fd, struct udp_train **ret_trains);
+
+/* Datagrams that were no train, since it was made: empty, not whole, or from nowhere. */
+uint64_t udp_receiver_discarded(const struct udp_receiver *r);

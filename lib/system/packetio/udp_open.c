@@ -23,6 +23,25 @@ static void set_buffers(int fd)
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_SIZE);
 }
 
+/* The kernel counts twice what is asked for, to have room for what it adds. */
+static uint32_t granted(int fd, int option)
+{
+	int value = 0;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? (uint32_t)value / 2 : 0;
+}
+
+uint32_t udp_receive_buffer(int fd)
+{
+	return granted(fd, SO_RCVBUF);
+}
+
+uint32_t udp_send_buffer(int fd)
+{
+	return granted(fd, SO_SNDBUF);
+}
+
 static int set_v4_options(int fd)
 {
 	int r = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);

@@ -17,6 +17,7 @@ struct slot {
 
 struct udp_receiver {
 	size_t capacity;
+	uint64_t discarded;
 	size_t used; /* headers that the last call changed */
 	uint8_t *buffers;
 	struct mmsghdr *headers;
@@ -77,6 +78,11 @@ uint32_t udp_overflows(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) < 0)
 		return 0;
 	return info[SK_MEMINFO_DROPS];
+}
+
+uint64_t udp_receiver_discarded(const struct udp_receiver *r)
+{
+	return r->discarded;
 }
 
 static void take_pktinfo(struct udp_path *path, const struct cmsghdr *control)
@@ -148,6 +154,7 @@ ssize_t udp_receive(struct udp_receiver *r, int fd, struct udp_train **ret_train
 	r->used = (size_t)received;
 	for (size_t i = 0; i < r->used; i++)
 		count += take_datagram(r, i, &r->trains[count]);
+	r->discarded += r->used - count;
 	*ret_trains = r->trains;
 	return (ssize_t)count;
 }

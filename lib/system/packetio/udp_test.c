@@ -203,6 +203,23 @@ static void what_is_lost_is_counted(void **state)
 	tear_down(&f);
 }
 
+static void what_is_no_message_is_counted(void **state)
+{
+	static uint8_t data[1];
+	struct udp_train *trains;
+	struct pollfd ready;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, AF_INET, true, 0);
+	ready = (struct pollfd){ .fd = f.to.v4, .events = POLLIN };
+	udp_sender_send(f.sender, &f.path, 0, data, 0);
+	assert_int_equal(poll(&ready, 1, 5000), 1);
+	assert_int_equal(udp_receive(f.receiver, f.to.v4, &trains), 0);
+	assert_int_equal(udp_receiver_discarded(f.receiver), 1);
+	tear_down(&f);
+}
+
 static void a_lost_source_address_is_forgotten(void **state)
 {
 	static const size_t sizes[] = { 100, 100, 100 };
@@ -357,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_that_is_queued_arrives),
 		cmocka_unit_test(what_is_lost_is_counted),
+		cmocka_unit_test(what_is_no_message_is_counted),
 		cmocka_unit_test(a_lost_source_address_is_forgotten),
 		cmocka_unit_test(refused_segments_are_given_up),
 		cmocka_unit_test(refused_segments_are_given_up_on_their_path),
