@@ -4,6 +4,8 @@
  *
  * Replaces malloc() for this program, which sanitizers do themselves: under them it tests nothing.
  */
+#include <malloc.h>
+
 #include "wireguard/device_test.h"
 
 #include "base/test.h"
@@ -160,12 +162,75 @@ static void a_device_is_made_or_not(void **state)
 	}
 }
 
+static size_t allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+#define PEERS 10000
+
+/* What device.h says. */
+static void a_peer_takes_its_memory_and_no_more(void **state)
+{
+	CLEANUP(wg_config_done) struct wg_config config = { 0 };
+	CLEANUP(world_done) struct world w;
+	size_t before, each;
+
+	(void)state;
+	assert_in_range(sizeof(struct wg_peer), 1, 704);
+	assert_in_range(sizeof(struct session), 1, 1152);
+	assert_in_range(sizeof(struct timer_node), 1, 24);
+	assert_in_range(sizeof(struct wg_device), 1, 13312);
+	skip_if_sanitized();
+	world_init(&w, 4);
+	for (uint32_t i = 0; i < PEERS; i++) {
+		const uint8_t key[WG_KEY_SIZE] = { 9, (uint8_t)i, (uint8_t)(i >> 8) };
+		const struct ip_prefix prefix = { ip_from_v4(0x0b000000 + i), 32 };
+		struct wg_config_peer *peer;
+
+		assert_int_equal(wg_config_add_peer(&config, key, &peer), 0);
+		assert_int_equal(wg_config_add_allowed_ip(&config, peer, &prefix, false), 0);
+	}
+	before = allocated();
+	assert_int_equal(wg_device_configure(w.sides[0].device, &config, w.now), 0);
+	each = (allocated() - before) / PEERS;
+	print_message("a peer takes %zu bytes\n", each);
+	assert_in_range(each, sizeof(struct wg_peer), 1024);
+}
+
+static void a_session_takes_its_memory_and_no_more(void **state)
+{
+	static struct session *sessions[1000];
+	CLEANUP(world_done) struct world w;
+	const struct noise_keys keys = { 0 };
+	struct wg_peer peer = { 0 };
+	size_t before, each;
+
+	(void)state;
+	skip_if_sanitized();
+	world_init(&w, 5);
+	peer.device = w.sides[0].device;
+	before = allocated();
+	for (size_t i = 0; i < ARRAY_SIZE(sessions); i++)
+		assert_int_equal(session_new(&peer, &keys, true, w.now, &sessions[i]), 0);
+	each = (allocated() - before) / ARRAY_SIZE(sessions);
+	for (size_t i = 0; i < ARRAY_SIZE(sessions); i++)
+		session_free(sessions[i]);
+	print_message("a session takes %zu bytes\n", each);
+	assert_in_range(each, sizeof(struct session),
+			4096); /* libcrypto's part differs by release */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_happens_whole_or_not_at_all),
 		cmocka_unit_test(a_handshake_survives_a_failure),
 		cmocka_unit_test(a_device_is_made_or_not),
+		cmocka_unit_test(a_peer_takes_its_memory_and_no_more),
+		cmocka_unit_test(a_session_takes_its_memory_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

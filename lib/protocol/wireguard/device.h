@@ -12,6 +12,11 @@
  * the same time; handshakes from addresses that ask too often cost one MAC each, and all addresses together
  * get 4,000 cookies in a second; the device begins no more than a few handshakes in a millisecond.
  *
+ * Memory, beside 13 KiB of its own, the limiters, answers and what is staged: a peer with one network takes
+ * 0.9 KiB and a session 3.3 KiB, of which its two keys are 2.1 KiB and the replay window 1 KiB. A peer has two
+ * sessions after a new handshake and never more than three; they go when none was derived for nine minutes.
+ * allocation_test.c bounds these figures, and decision 0007 has what they come to.
+ *
  * Addresses of struct wg_peer are stable until the peer is removed by wg_device_configure().
  */
 #pragma once
