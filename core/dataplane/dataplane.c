@@ -167,21 +167,22 @@ static void on_socket_ready(struct dataplane *d, struct poller_source *source, u
 
 static void on_v4_ready(struct poller_source *source, uint32_t events)
 {
-	on_socket_ready(container_of(source, struct dataplane, v4_source), source, events);
+	on_socket_ready(container_of(source, struct socket_sources, v4)->dataplane, source, events);
 }
 
 static void on_v6_ready(struct poller_source *source, uint32_t events)
 {
-	on_socket_ready(container_of(source, struct dataplane, v6_source), source, events);
+	on_socket_ready(container_of(source, struct socket_sources, v6)->dataplane, source, events);
 }
 
 /* Sockets are listened to while the interface is up. */
 static void listen_if_up(struct dataplane *d)
 {
+	struct socket_sources *now = d->listening;
 	uint32_t events = d->link.up ? EPOLLIN : 0;
 
-	poller_change(d->poller, &d->v4_source, (d->v4_source.events & EPOLLOUT) | events);
-	poller_change(d->poller, &d->v6_source, (d->v6_source.events & EPOLLOUT) | events);
+	poller_change(d->poller, &now->v4, (now->v4.events & EPOLLOUT) | events);
+	poller_change(d->poller, &now->v6, (now->v6.events & EPOLLOUT) | events);
 }
 
 void dataplane_read_link(struct dataplane *d)
@@ -214,14 +215,43 @@ static int add_source(struct dataplane *d, struct poller_source *source, int fd,
 	return fd < 0 ? 0 : poller_add(d->poller, source);
 }
 
-/* Makes a pair the device's sockets and closes those it had. */
-static int use_sockets(struct dataplane *d, struct udp_pair *pair)
+static struct socket_sources *other_sources(struct dataplane *d)
 {
+	return &d->socket_sources[d->listening == d->socket_sources ? 1 : 0];
+}
+
+static void unwatch(struct dataplane *d, struct socket_sources *sources)
+{
+	poller_remove(d->poller, &sources->v4);
+	poller_remove(d->poller, &sources->v6);
+	sources->v4.fd = sources->v6.fd = -EBADF;
+}
+
+/* Puts a pair into the poller beside the one that is in use: the last thing about it that can fail. */
+static int watch_next(struct dataplane *d, const struct udp_pair *pair)
+{
+	struct socket_sources *next = other_sources(d);
 	uint32_t events = d->link.up ? EPOLLIN : 0;
 	int r;
 
-	poller_remove(d->poller, &d->v4_source);
-	poller_remove(d->poller, &d->v6_source);
+	/* Where a socket was full, its successor is writable at once and lets the rest go. */
+	if (d->out.blocked)
+		events |= EPOLLOUT;
+	r = add_source(d, &next->v4, pair->v4, events, on_v4_ready);
+	if (r == 0)
+		r = add_source(d, &next->v6, pair->v6, events, on_v6_ready);
+	if (r < 0)
+		unwatch(d, next);
+	return r;
+}
+
+/* Makes a pair that is watched the device's sockets and closes those it had. */
+static void use_sockets(struct dataplane *d, struct udp_pair *pair)
+{
+	struct socket_sources *next = other_sources(d);
+
+	unwatch(d, d->listening);
+	d->listening = next;
 	d->overflows += udp_overflows(d->sockets.v4) + udp_overflows(d->sockets.v6);
 	udp_close_pair(&d->sockets);
 	d->sockets = *pair;
@@ -229,13 +259,6 @@ static int use_sockets(struct dataplane *d, struct udp_pair *pair)
 	udp_sender_set_socket(d->sender_v4, d->sockets.v4);
 	udp_sender_set_socket(d->sender_v6, d->sockets.v6);
 	replies_set_sockets(&d->replies, &d->sockets);
-	/* Where a socket was full, its successor is writable at once and lets the rest go. */
-	if (d->out.blocked)
-		events |= EPOLLOUT;
-	r = add_source(d, &d->v4_source, d->sockets.v4, events, on_v4_ready);
-	if (r < 0)
-		return r;
-	return add_source(d, &d->v6_source, d->sockets.v6, events, on_v6_ready);
 }
 
 static int remember_port(struct dataplane *d)
@@ -254,9 +277,12 @@ static int open_first_sockets(struct dataplane *d)
 	if (r == 0)
 		r = opener_keep(d->opener);
 	if (r == 0)
-		r = use_sockets(d, &pair);
+		r = watch_next(d, &pair);
+	if (r < 0)
+		return r;
+	use_sockets(d, &pair);
 	d->port_chosen = true;
-	return r == 0 ? remember_port(d) : r;
+	return remember_port(d);
 }
 
 static int add_other_sources(struct dataplane *d)
@@ -295,6 +321,17 @@ static int make_engine(struct dataplane *d, unsigned flags)
 	return r == 0 ? inbound_init(&d->in, &d->tun, flags) : r;
 }
 
+static void init_socket_sources(struct dataplane *d)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(d->socket_sources); i++) {
+		struct socket_sources *sources = &d->socket_sources[i];
+
+		sources->v4.fd = sources->v6.fd = -EBADF;
+		sources->dataplane = d;
+	}
+	d->listening = d->socket_sources;
+}
+
 int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *opener,
 		  unsigned flags, const struct dataplane_ops *ops, void *context,
 		  struct dataplane **ret)
@@ -310,7 +347,8 @@ int dataplane_new(struct poller *poller, struct tun *tun, const struct opener *o
 	d->context = context;
 	d->armed_ns = d->out.rests_until_ns = UINT64_MAX;
 	d->sockets = (struct udp_pair){ -EBADF, -EBADF, 0 };
-	d->v4_source.fd = d->v6_source.fd = d->timer_source.fd = d->link_source.fd = -EBADF;
+	init_socket_sources(d);
+	d->timer_source.fd = d->link_source.fd = -EBADF;
 	d->tun_source.fd = d->routes_source.fd = -EBADF;
 	d->routes = (struct route_watch){ -EBADF, -EBADF, 0 };
 	d->routes_deaf_ns = UINT64_MAX;
@@ -345,8 +383,7 @@ struct dataplane *dataplane_free(struct dataplane *d)
 	if (!d)
 		return NULL;
 	poller_remove(d->poller, &d->tun_source);
-	poller_remove(d->poller, &d->v4_source);
-	poller_remove(d->poller, &d->v6_source);
+	unwatch(d, d->listening);
 	close_source(d, &d->timer_source);
 	close_source(d, &d->link_source);
 	poller_remove(d->poller, &d->routes_source);
@@ -391,15 +428,19 @@ static int configure_with_sockets(struct dataplane *d, const struct wg_config *c
 
 	if (r < 0)
 		return r;
-	r = configure_engine(d, change, pair.port);
+	r = watch_next(d, &pair);
+	if (r == 0)
+		r = configure_engine(d, change, pair.port);
 	if (r < 0) {
+		unwatch(d, other_sources(d));
 		(void)opener_drop(d->opener);
 		return r;
 	}
 	(void)opener_keep(
 		d->opener); /* fails only where the opener is gone: then nothing is left */
 	d->port_chosen = change->listen_port == 0;
-	return use_sockets(d, &pair);
+	use_sockets(d, &pair);
+	return 0;
 }
 
 static int configure_with_mark(struct dataplane *d, const struct wg_config *change, uint32_t mark)

@@ -67,6 +67,13 @@ struct replies {
 	struct reply queue[REPLIES_MAX];
 };
 
+/* What a pair of sockets is in the poller by. */
+struct socket_sources {
+	struct poller_source v4;
+	struct poller_source v6;
+	struct dataplane *dataplane;
+};
+
 struct dataplane {
 	struct poller *poller;
 	const struct opener *opener;
@@ -87,8 +94,8 @@ struct dataplane {
 	uint64_t armed_ns; /* deadline that the timer waits for; UINT64_MAX: none */
 
 	struct poller_source tun_source;
-	struct poller_source v4_source;
-	struct poller_source v6_source;
+	struct socket_sources *listening; /* the one of the two that is in use */
+	struct socket_sources socket_sources[2];
 	struct poller_source timer_source;
 	struct poller_source link_source;
 	struct poller_source routes_source;

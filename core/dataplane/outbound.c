@@ -141,8 +141,8 @@ static bool flush_one(struct dataplane *d, struct udp_sender *sender, struct pol
 void outbound_flush(struct dataplane *d)
 {
 	struct outbound *out = &d->out;
-	bool v4 = flush_one(d, d->sender_v4, &d->v4_source);
-	bool v6 = flush_one(d, d->sender_v6, &d->v6_source);
+	bool v4 = flush_one(d, d->sender_v4, &d->listening->v4);
+	bool v6 = flush_one(d, d->sender_v6, &d->listening->v6);
 
 	out->blocked = v4 || v6;
 	if (!out->blocked)

@@ -135,6 +135,7 @@ void dataplane_write_status(struct dataplane *d, struct text *to)
 	wg_device_drops(d->device, &dropped);
 	write_number(to, "up", d->link.up);
 	write_number(to, "mtu", d->link.mtu);
+	write_number(to, "handshake_threads", workers_count(d->workers));
 	write_features(to, d);
 	write_counters(to, counters, ARRAY_SIZE(counters), &d->counters);
 	write_counters(to, drops, ARRAY_SIZE(drops), &dropped);

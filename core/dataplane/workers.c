@@ -201,12 +201,20 @@ int workers_start(struct workers *workers, size_t count)
 		r = -pthread_create(&workers->threads[workers->count], &attributes, run, workers);
 		workers->count += r == 0;
 	}
+	/* Where the user may have no more threads, those that there are do all. */
+	if (workers->count > 0)
+		r = 0;
 	(void)pthread_attr_destroy(&attributes);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* A filter of system calls may come next: not before they did those of a new thread. */
 	for (size_t i = 0; i < workers->count; i++)
 		wait_for(&workers->started);
 	return r;
+}
+
+size_t workers_count(const struct workers *workers)
+{
+	return workers->count;
 }
 
 void workers_compute(struct workers *workers, struct wg_answer *answer)

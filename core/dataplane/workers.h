@@ -36,9 +36,12 @@ int workers_new(struct poller *poller, const struct workers_ops *ops, void *cont
 /* So many threads as there are processors for this process, at most WORKERS_MAX. */
 size_t workers_wanted(void);
 
-/* Starts @count threads, at most WORKERS_MAX, which have the privilege that the caller has. Signals are not theirs.
- * Returns 0 or a negative errno. */
+/* Starts @count threads, at most WORKERS_MAX, which have the privilege that the caller has. Signals are not
+ * theirs. Fewer are enough where there cannot be more. Returns 0, or a negative errno where there is none. */
 int workers_start(struct workers *workers, size_t count);
+
+/* How many there are. */
+size_t workers_count(const struct workers *workers);
 
 /* Has an answer computed; it is not the caller's any more until ops.computed() gets it. */
 void workers_compute(struct workers *workers, struct wg_answer *answer);

@@ -321,29 +321,40 @@ static int drop_privilege(struct program *p)
 		{ -EINVAL, "this container has no such user; name one that it has with --user" },
 		{ 0 },
 	};
+	/* Any other daemon that is nobody could end a process that is nobody too. */
+	const char *name = p->options.user ? p->options.user : "start-wg";
 	struct sandbox_user user;
-	int r = sandbox_find_user(p->options.user, &user);
+	int r = sandbox_find_user(name, &user);
 
+	if (r == -ENOENT && !p->options.user) {
+		name = "nobody";
+		r = sandbox_find_user(name, &user);
+	}
 	if (r == 0)
 		enter_empty_root(p); /* in which no user can be looked up */
 	if (r == 0)
 		r = sandbox_drop_privilege(&user);
-	return r < 0 ? fail(r, advices, "become user", p->options.user) : 0;
+	return r < 0 ? fail(r, advices, "become user", name) : 0;
 }
 
 /* Gives up all privilege, and everything that is not needed from here on. */
 static int shut_in(struct program *p)
 {
-	const struct advice none = { 0 };
+	static const struct advice advices[] = {
+		{ -EAGAIN, "its user has as many processes as it may; raise that limit, or name "
+			   "another user with --user" },
+		{ 0 },
+	};
+	const struct advice *none = &advices[1];
 	int r = drop_privilege(p);
 
 	if (r < 0)
 		return r;
 	r = dataplane_start_workers(p->dataplane);
 	if (r < 0)
-		return fail(r, &none, "start threads for", p->options.interface);
+		return fail(r, advices, "start threads for", p->options.interface);
 	r = sandbox_filter_dataplane();
-	return r < 0 ? fail(r, &none, "filter the system calls of", p->options.interface) : 0;
+	return r < 0 ? fail(r, none, "filter the system calls of", p->options.interface) : 0;
 }
 
 /* Lets go of the caller's terminal or pipes. */

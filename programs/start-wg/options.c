@@ -12,7 +12,7 @@ static const char help[] =
 	"Makes a WireGuard interface that this program runs. Configure it with wg(8).\n"
 	"\n"
 	"  -f, --foreground  stay attached to the terminal and log to it\n"
-	"      --user NAME   run as this user once all is open (default: nobody)\n"
+	"      --user NAME   run as this user once all is open (default: start-wg, or nobody)\n"
 	"      --without FEATURE,...\n"
 	"                    leave out vnet-hdr, tso, uso, coalesce, gso or gro\n"
 	"      --status      print what the interface uses, counts and drops, and why\n"
@@ -106,7 +106,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 		{ 0 },
 	};
 	const char *without = getenv("START_WG_WITHOUT");
-	struct options options = { .user = "nobody", .tun_features = TUN_HAS_ALL };
+	struct options options = { .tun_features = TUN_HAS_ALL };
 	int option;
 	int r;
 

@@ -7,7 +7,7 @@
 
 struct options {
 	const char *interface;
-	const char *user;
+	const char *user; /* NULL: start-wg, or nobody where there is no such user */
 	bool foreground;
 	bool status; /* of one that runs, nothing else */
 	unsigned tun_features; /* enum tun_features */

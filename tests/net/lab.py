@@ -40,9 +40,13 @@ mkdir -p /run/etc /run/home /run/wireguard /run/bin
 for name in passwd group hosts resolv.conf; do
     cat /etc/$name >/run/etc/$name 2>/dev/null || :
 done
-grep -q '^start-tunnel:' /run/etc/passwd ||
-    echo 'start-tunnel:x:64959:64959::/nonexistent:/usr/sbin/nologin' >>/run/etc/passwd
-grep -q '^start-tunnel:' /run/etc/group || echo 'start-tunnel:x:64959:' >>/run/etc/group
+add_user() {
+    grep -q "^$1:" /run/etc/passwd ||
+        echo "$1:x:$2:$2::/nonexistent:/usr/sbin/nologin" >>/run/etc/passwd
+    grep -q "^$1:" /run/etc/group || echo "$1:x:$2:" >>/run/etc/group
+}
+add_user start-tunnel 64959
+add_user start-wg 64960
 for name in passwd group hosts resolv.conf; do
     if [ -e "$(readlink -f /etc/$name)" ]; then
         mount --bind /run/etc/$name "$(readlink -f /etc/$name)"

@@ -1,7 +1,8 @@
 """start-wg as a program of its own, with Debian's wireguard-go and wg on the other side."""
 
-import errno
 import base64
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -666,12 +667,81 @@ AllowedIPs = 0.0.0.0/0, ::/0
 # The program
 
 
+def user_id(end, name):
+    return re.search(f"^{name}:x:(\\d+):", end.host.read_file("/etc/passwd"), re.M)[1]
+
+
+def test_without_a_user_of_its_own_it_is_nobody():
+    end = End(1)
+    end.host.run("sh", "-c", 'kept=$(grep -v ^start-wg: /etc/passwd); echo "$kept" >/etc/passwd')
+    end.start_wg()
+    assert set(end.status()["Uid"].split()) == {user_id(end, "nobody")}
+    end.host.close()
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_limit_of_processes(limit):
+    """Those of its user: without any thread it says why, with one it answers handshakes."""
+    end = End(1)
+    user = 65000 + os.getpid() % 400 * 2 + limit  # nobody else's, on the whole machine
+    with open(end.host.path("/etc/passwd"), "a", encoding="ascii") as file:
+        file.write(f"limited:x:{user}:{user}::/nonexistent:/usr/sbin/nologin\n")
+    status_code, _, error = end.host.try_run("prlimit", f"--nproc={limit}", program("start-wg"), "--user",
+                                             "limited", INTERFACE)
+    if limit == 1:
+        assert status_code == 1
+        assert "cannot start threads" in error and "as many processes as it may" in error
+    else:
+        assert status_code == 0, error
+        assert status(end)["handshake_threads"] == 1
+    end.host.close()
+
+
+def test_sockets_that_cannot_be_watched_change_nothing():
+    """start-wg-unwatched finds no room in the kernel for IPv6 sockets with this mark."""
+    with Pair(a_program=os.path.join(BUILD_DIR, "tests/net/start-wg-unwatched")) as pair:
+        ping(pair.a, pair.b)
+        before = pair.a.wg("show", INTERFACE, "dump")
+        for _ in range(2):
+            code, _, error = pair.a.host.try_run("wg", "set", INTERFACE, "listen-port", "6000",
+                                                 "fwmark", "0x77")
+            assert code != 0 and "No space left on device" in error
+            assert pair.a.wg("show", INTERFACE, "listen-port").strip() == str(PORT)
+            pair.a.host.ip("link", "set", INTERFACE, "down")  # which changes what is waited for
+            pair.a.host.ip("link", "set", INTERFACE, "up")
+            wait_for_ping(pair.a, pair.b)
+        assert pair.a.wg("show", INTERFACE, "dump").splitlines()[0] == before.splitlines()[0]
+        pair.a.set("listen-port", 6001)
+        check_both_ways(pair, 1 << 18, [socket.AF_INET])  # the other address went with the link
+
+
+def test_a_persistent_interface_with_longer_headers(end):
+    """Another program had asked for those of virtio 1.0."""
+    end.host.ip("link", "delete", INTERFACE)
+    wait_until(lambda: not end.host.processes("start-wg-opener"), "start-wg ends")
+    with end.host.network(), open("/dev/net/tun", "r+b", buffering=0) as tun:
+        # TUNSETIFF: IFF_TUN, IFF_NO_PI and IFF_VNET_HDR; TUNSETVNETHDRSZ; TUNSETPERSIST.
+        fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", INTERFACE.encode(), 0x5001))
+        fcntl.ioctl(tun, 0x400454D8, struct.pack("i", 12))
+        fcntl.ioctl(tun, 0x400454CB, 1)
+    other = End(2)
+    link(end.host, "e0", "192.0.2.1/24", other.host, "e0", "192.0.2.2/24")
+    for one, peer in ((end, other), (other, end)):
+        one.start_wg()
+        one.set_key()
+        one.add_peer(peer, f"{peer.outer}:{PORT}")
+        one.address()
+    ping(end, other)
+    ping(other, end)
+    other.host.close()
+
+
 def test_privilege_is_gone(end):
     for thread in map(end.status, end.threads()):
         for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
             assert int(thread[f"Cap{kind}"], 16) == 0, kind
         assert thread["NoNewPrivs"] == "1"
-        assert set(thread["Uid"].split()) == {"65534"}
+        assert set(thread["Uid"].split()) == {user_id(end, "start-wg")}
         assert thread["Groups"].strip() == ""
         if not is_sanitized("start-wg"):
             assert thread["Seccomp"] == "2"

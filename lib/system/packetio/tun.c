@@ -43,6 +43,14 @@ static int negotiate_offloads(struct tun *tun, unsigned wanted)
 	return set_offloads(tun, wanted);
 }
 
+/* A persistent interface keeps the size that the program before asked for. */
+static int set_header_size(struct tun *tun)
+{
+	int size = sizeof(struct virtio_net_hdr);
+
+	return ioctl(tun->fd, TUNSETVNETHDRSZ, &size) < 0 ? -errno : 0;
+}
+
 static int attach(struct tun *tun, const char *name, unsigned *features)
 {
 	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
@@ -75,7 +83,9 @@ int tun_open(const char *name, unsigned features, struct tun *ret)
 	if (r < 0)
 		return r;
 	if (features & TUN_HAS_HEADER) {
-		r = negotiate_offloads(&tun, features);
+		r = set_header_size(&tun);
+		if (r == 0)
+			r = negotiate_offloads(&tun, features);
 		if (r < 0)
 			return r;
 	}
