@@ -120,6 +120,7 @@ static void on_timer(struct poller_source *source, uint32_t events)
 		d->routes_deaf_ns = UINT64_MAX;
 		poller_change(d->poller, &d->routes_source, EPOLLIN);
 	}
+	poller_rest(d->poller); /* no packet came that another one may follow soon */
 	wg_device_run_timers(d->device, now);
 	outbound_end_rest(d, now.monotonic_ns);
 	end_round(d);

@@ -73,7 +73,7 @@ static void process(struct dataplane *d)
 	struct coalesced packet;
 
 	if (in->count > FEW_PACKETS)
-		poller_had_many(d->poller);
+		poller_rest(d->poller);
 	wg_device_open(d->device, in->buffers, in->count, dataplane_now());
 	for (size_t i = 0; i < in->count; i++) {
 		if (in->buffers[i].peer && in->buffers[i].size > 0) {

@@ -112,7 +112,7 @@ static void seal(struct dataplane *d)
 	size_t first = 0;
 
 	if (out->count > FEW_PACKETS)
-		poller_had_many(d->poller);
+		poller_rest(d->poller);
 	while (first < out->count) {
 		struct wg_peer *peer = out->peers[first];
 		size_t end = first + 1;

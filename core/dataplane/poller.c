@@ -137,7 +137,7 @@ int poller_run(struct poller *p)
 	return 0;
 }
 
-void poller_had_many(struct poller *p)
+void poller_rest(struct poller *p)
 {
 	p->calm_rounds = 0;
 }

@@ -49,7 +49,8 @@ void poller_remove(struct poller *p, struct poller_source *source);
 /* Dispatches events until poller_stop(). Returns 0 or a negative errno. */
 int poller_run(struct poller *p);
 
-/* To be called in a round that has much to do: after it the thread sleeps, and does not look for the next event. */
-void poller_had_many(struct poller *p);
+/* To be called in a round that has much to do, or no packets: after it the thread sleeps, and does not look
+ * for the next event. */
+void poller_rest(struct poller *p);
 
 void poller_stop(struct poller *p);

@@ -108,7 +108,7 @@ static void on_moment(struct poller_source *source, uint32_t events)
 	read_event(source->fd);
 	e->turns++;
 	if (rounds_have_many)
-		poller_had_many(&e->poller);
+		poller_rest(&e->poller);
 	if ((yields > 0 || rounds_have_many) && e->turns >= TURNS)
 		poller_stop(&e->poller);
 	assert_int_equal(timerfd_settime(source->fd, 0, &soon, NULL), 0);
