@@ -125,7 +125,7 @@ static void on_erase(struct wg_peer *peer, struct wg_time now)
 {
 	(void)now;
 	peer_forget_sessions(peer);
-	if (!timer_is_on(peer, TIMER_RETRANSMIT))
+	if (!timer_is_on(peer, TIMER_RETRANSMIT) && list_empty(&peer->waiting))
 		peer_forget_handshake(peer);
 }
 
