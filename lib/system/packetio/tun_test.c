@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
@@ -63,6 +64,8 @@ int ioctl(int fd, unsigned long request, ...)
 		r = attach(va_arg(arguments, const struct ifreq *));
 	else if (request == TUNSETOFFLOAD)
 		r = set_offloads(va_arg(arguments, unsigned long));
+	else if (request == TUNSETVNETHDRSZ && kernel.has_header)
+		r = *va_arg(arguments, const int *) == sizeof(struct virtio_net_hdr) ? 0 : -1;
 	else
 		errno = ENOTTY;
 	va_end(arguments);
