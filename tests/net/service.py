@@ -13,6 +13,7 @@ import socket
 from lab import wait_until
 
 UNITS = os.path.join(os.path.dirname(__file__), "../../packaging/systemd")
+PROGRAMS = "/run/programs"
 
 # Arguments: the bounding set, the runtime directory, then the command.
 SANDBOX = r"""
@@ -38,12 +39,16 @@ exec setpriv --bounding-set="$bounding_set" "$@"
 
 
 class Service:
-    """An instance of a template unit. `programs`: which of ours stand for the installed ones."""
+    """An instance of a template unit. `programs`: which of ours stand for the installed ones; they are
+    copied to where the unit sees them, wherever they were built."""
 
     def __init__(self, host, unit, instance, programs):
         self.host = host
         self.instance = instance
-        self.programs = programs
+        host.run("mkdir", "-p", PROGRAMS)
+        host.run("cp", *programs.values(), PROGRAMS)
+        self.programs = {installed: os.path.join(PROGRAMS, os.path.basename(path))
+                         for installed, path in programs.items()}
         self.process = None
         with open(os.path.join(UNITS, unit), encoding="ascii") as file:
             self._lines = dict(line.rstrip("\n").split("=", 1) for line in file
