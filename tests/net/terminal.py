@@ -23,7 +23,8 @@ CTRL_D = "\x04"
 class Terminal:
     """
     A program of a host on a pseudo terminal of its own, in a session of its own, so that Ctrl-C reaches it
-    and nothing else. Text that was waited for is not found again.
+    and nothing else, whatever signals this process was told to ignore. Text that was waited for is not found
+    again.
     """
 
     def __init__(self, host, *argv, env=None, columns=100, lines=50):
@@ -32,7 +33,7 @@ class Terminal:
         self._before = termios.tcgetattr(slave)
         self._slave = slave
         self._popen = subprocess.Popen(
-            host.command(["setsid", "--ctty", "--wait", *argv]),
+            host.command(["env", "--default-signal", "setsid", "--ctty", "--wait", *argv]),
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             env=host.environment({"TERM": "xterm"} | (env or {})))
         self.shown = ""
