@@ -41,10 +41,11 @@ static void session_begin(struct session *s, tcflag_t clear)
 		(void)sigaction(signals[i], &action, &s->actions[i]);
 	caught = 0;
 	s->terminal = tcgetattr(STDIN_FILENO, &s->before) == 0;
-	if (s->terminal && clear) {
+	if (s->terminal) {
 		struct termios now = s->before;
 
 		now.c_lflag &= ~clear;
+		now.c_lflag |= NOFLSH; /* what there is to read stays until it is read */
 		now.c_cc[VMIN] = 1; /* counts where there are no lines */
 		now.c_cc[VTIME] = 0;
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
@@ -56,6 +57,8 @@ static void session_end(struct session *s)
 {
 	int number = caught;
 
+	if (s->terminal && number != 0 && !(s->before.c_lflag & NOFLSH))
+		(void)tcflush(STDIN_FILENO, TCIFLUSH); /* as the terminal would have done */
 	if (s->terminal)
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
@@ -69,7 +72,7 @@ static void session_end(struct session *s)
 static ssize_t session_read(const struct session *s, char *to, size_t size)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-	sigset_t mask = s->mask;
+	sigset_t mask = s->mask, blocked;
 	ssize_t got;
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
@@ -77,6 +80,9 @@ static ssize_t session_read(const struct session *s, char *to, size_t size)
 	do {
 		if (ppoll(&input, 1, NULL, &mask) < 0 && errno != EINTR)
 			return -errno;
+		/* Where there is something to read, ppoll() lets signals wait. */
+		(void)sigprocmask(SIG_SETMASK, &mask, &blocked);
+		(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 		if (caught)
 			return -EINTR;
 	} while (input.revents == 0);
