@@ -201,12 +201,20 @@ static uint32_t *flow_of(struct coalescer *c, const struct segment *s)
 	return &c->flows[hash >> 24 & (FLOWS - 1)];
 }
 
+/*
+ * Whether the checksums are right, and those that segmentation makes: 0xffff is right where zero is, but no usual
+ * sender's in a header that holds anything (RFC 1624), but for UDP's.
+ */
 static bool checksums_right(const struct segment *s)
 {
 	uint64_t sum = pseudo_header_sum(s->packet, s->protocol);
 
 	if (!packet_is_v6(s->packet) &&
-	    checksum_fold(checksum_add(0, s->packet, IPV4_SIZE)) != UINT16_MAX)
+	    (load_u16(s->packet + IPV4_CHECKSUM) == UINT16_MAX ||
+	     checksum_fold(checksum_add(0, s->packet, IPV4_SIZE)) != UINT16_MAX))
+		return false;
+	if (s->protocol == IPPROTO_TCP &&
+	    load_u16(s->packet + s->transport + TCP_CHECKSUM) == UINT16_MAX)
 		return false;
 	sum += htons((uint16_t)(s->size - s->transport));
 	sum = checksum_add(sum, s->packet + s->transport, s->size - s->transport);

@@ -192,6 +192,42 @@ static void a_bad_checksum_passes_unchanged(void **state)
 	assert_int_equal(round_trip(packets, 8), 3);
 }
 
+/* One's complement has two zeros, and a checksum may be the one that senders never write. */
+static void the_other_zero_passes_unchanged(void **state)
+{
+	struct check_packet packets[3];
+	unsigned seed = 6;
+	uint8_t *word;
+
+	(void)state;
+	for (int other = 0; other < 2; other++) { /* in the TCP header */
+		struct flow f = { .number = 2 };
+
+		for (int i = 0; i < 3; i++)
+			packets[i] = make_packet(&f, 100, TCP_ACK, &seed);
+		word = packets[1].data + packets[1].size - 2;
+		store_u16(word, 0);
+		finish_packet(packets[1].data, packets[1].size, IPV4_SIZE, false);
+		store_u16(word, load_u16(packets[1].data + IPV4_SIZE + TCP_CHECKSUM));
+		store_u16(packets[1].data + IPV4_SIZE + TCP_CHECKSUM, other ? UINT16_MAX : 0);
+		assert_int_equal(round_trip(packets, 3), other ? 3 : 1);
+	}
+	for (int other = 0; other < 2; other++) { /* in the IP header */
+		struct flow f = { .number = 2 };
+
+		packets[1] = make_packet(&f, 100, TCP_ACK, &seed); /* its identification is 0 */
+		f = (struct flow){
+			.number = 2, .id = (uint16_t)(load_u16(packets[1].data + IPV4_CHECKSUM) - 1)
+		};
+		free(packets[1].data);
+		for (int i = 0; i < 3; i++)
+			packets[i] = make_packet(&f, 100, TCP_ACK, &seed);
+		assert_int_equal(load_u16(packets[1].data + IPV4_CHECKSUM), 0);
+		store_u16(packets[1].data + IPV4_CHECKSUM, other ? UINT16_MAX : 0);
+		assert_int_equal(round_trip(packets, 3), other ? 3 : 1);
+	}
+}
+
 static void a_fragment_keeps_its_place(void **state)
 {
 	struct flow f = { .udp = true, .number = 2 };
@@ -347,6 +383,7 @@ int main(void)
 		cmocka_unit_test(a_run_becomes_one_write),
 		cmocka_unit_test(what_differs_is_not_joined),
 		cmocka_unit_test(a_bad_checksum_passes_unchanged),
+		cmocka_unit_test(the_other_zero_passes_unchanged),
 		cmocka_unit_test(a_fragment_keeps_its_place),
 		cmocka_unit_test(random_mixtures_survive),
 		cmocka_unit_test(super_packets_become_what_a_sender_would_send),
