@@ -36,11 +36,11 @@ static void on_engine_random(void *context, void *to, size_t size)
 	random_bytes(to, size);
 }
 
-static void on_engine_compute(void *context, struct wg_answer *answer)
+static void on_engine_compute(void *context, struct wg_job *job)
 {
 	struct dataplane *d = context;
 
-	workers_compute(d->workers, answer);
+	workers_compute(d->workers, job);
 }
 
 static uint32_t on_engine_output(void *context, const struct wg_route *to)
@@ -126,13 +126,13 @@ static void on_timer(struct poller_source *source, uint32_t events)
 	end_round(d);
 }
 
-static void on_computed(void *context, struct wg_answer *const *answers, size_t count)
+static void on_computed(void *context, struct wg_job *const *jobs, size_t count)
 {
 	struct dataplane *d = context;
 	struct wg_time now = dataplane_now();
 
 	for (size_t i = 0; i < count; i++)
-		wg_device_take_answer(d->device, answers[i], now);
+		wg_device_take_job(d->device, jobs[i], now);
 	end_round(d);
 }
 
@@ -389,7 +389,7 @@ struct dataplane *dataplane_free(struct dataplane *d)
 	close_source(d, &d->link_source);
 	poller_remove(d->poller, &d->routes_source);
 	route_watch_close(&d->routes);
-	workers_free(d->workers); /* before the answers that they have */
+	workers_free(d->workers); /* before the jobs that they have */
 	wg_device_free(d->device);
 	udp_sender_free(d->sender_v4);
 	udp_sender_free(d->sender_v6);

@@ -1,7 +1,7 @@
 /*
  * The data plane: a WireGuard device between a TUN interface and UDP sockets
  *
- * One thread runs everything from one poller, but for the computing that answers to handshakes take
+ * One thread runs everything from one poller, but for the computing that handshakes take
  * (workers.h). A round takes what the TUN has, or what a socket has,
  * up to the size of a batch, passes it through the engine in place and hands it on: nothing waits for
  * a timer to become a batch, nothing is allocated or locked for a packet. The engine's own timers run

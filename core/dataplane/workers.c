@@ -19,17 +19,17 @@ struct workers {
 
 	/* To the workers. No more are out than there are places: of those that nobody has claimed, none is
 	 * written over. */
-	struct wg_answer *_Atomic ring[WG_ANSWERS_MAX];
+	struct wg_job *_Atomic ring[WG_JOBS_MAX];
 	size_t put; /* by the owner alone */
-	sem_t waiting; /* answers in the ring that no worker has claimed */
+	sem_t waiting; /* jobs in the ring that no worker has claimed */
 
 	_Alignas(CACHE_LINE) atomic_size_t claimed; /* by the workers */
 
 	/* From the workers, the last one first. */
-	_Alignas(CACHE_LINE) struct wg_answer *_Atomic computed;
+	_Alignas(CACHE_LINE) struct wg_job *_Atomic computed;
 
 	struct poller_source wake; /* readable once something was added to an empty list */
-	struct wg_answer *taken; /* in order; of the owner alone */
+	struct wg_job *taken; /* in order; of the owner alone */
 
 	atomic_bool stopping;
 	sem_t started;
@@ -38,13 +38,13 @@ struct workers {
 };
 
 /* Takes a list that has its last element first; @list comes after it. */
-static struct wg_answer *reverse(struct wg_answer *list)
+static struct wg_job *reverse(struct wg_job *list)
 {
-	struct wg_answer *reversed = NULL;
+	struct wg_job *reversed = NULL;
 
 	while (list) {
-		struct wg_answer **next = wg_answer_next(list);
-		struct wg_answer *rest = *next;
+		struct wg_job **next = wg_job_next(list);
+		struct wg_job *rest = *next;
 
 		*next = reversed;
 		reversed = list;
@@ -60,17 +60,17 @@ static void wake_owner(struct workers *workers)
 	(void)!write(workers->wake.fd, &one, sizeof(one)); /* full: it is readable anyway */
 }
 
-/* Adds computed answers to the list for the owner, who is awake if there were some. */
-static void give_back(struct workers *workers, struct wg_answer *const *answers, size_t count)
+/* Adds computed jobs to the list for the owner, who is awake if there were some. */
+static void give_back(struct workers *workers, struct wg_job *const *jobs, size_t count)
 {
-	struct wg_answer *last = atomic_load_explicit(&workers->computed, memory_order_relaxed);
+	struct wg_job *last = atomic_load_explicit(&workers->computed, memory_order_relaxed);
 
 	for (size_t i = 1; i < count; i++)
-		*wg_answer_next(answers[i]) = answers[i - 1];
+		*wg_job_next(jobs[i]) = jobs[i - 1];
 	do {
-		*wg_answer_next(answers[0]) = last;
-	} while (!atomic_compare_exchange_weak_explicit(&workers->computed, &last,
-							answers[count - 1], memory_order_acq_rel,
+		*wg_job_next(jobs[0]) = last;
+	} while (!atomic_compare_exchange_weak_explicit(&workers->computed, &last, jobs[count - 1],
+							memory_order_acq_rel,
 							memory_order_relaxed));
 	if (!last)
 		wake_owner(workers);
@@ -82,8 +82,8 @@ static void wait_for(sem_t *semaphore)
 		continue;
 }
 
-/* Waits for answers to compute and takes some. Returns how many; 0: the thread ends. */
-static size_t claim(struct workers *workers, struct wg_answer **answers)
+/* Waits for jobs to compute and takes some. Returns how many; 0: the thread ends. */
+static size_t claim(struct workers *workers, struct wg_job **jobs)
 {
 	size_t count = 1;
 	size_t first, i;
@@ -101,8 +101,8 @@ static size_t claim(struct workers *workers, struct wg_answer **answers)
 	first = atomic_load_explicit(&workers->claimed, memory_order_acquire);
 	do {
 		for (i = 0; i < count; i++)
-			answers[i] = atomic_load_explicit(
-				&workers->ring[(first + i) % WG_ANSWERS_MAX], memory_order_relaxed);
+			jobs[i] = atomic_load_explicit(&workers->ring[(first + i) % WG_JOBS_MAX],
+						       memory_order_relaxed);
 	} while (!atomic_compare_exchange_weak_explicit(&workers->claimed, &first, first + count,
 							memory_order_acq_rel,
 							memory_order_acquire));
@@ -112,15 +112,15 @@ static size_t claim(struct workers *workers, struct wg_answer **answers)
 static void *run(void *context)
 {
 	struct workers *workers = context;
-	struct wg_answer *answers[WORKERS_BATCH];
+	struct wg_job *jobs[WORKERS_BATCH];
 	size_t count;
 
 	errno = 0;
 	(void)!nice(WORKERS_NICE); /* of this thread alone; where it fails it was nice before */
 	(void)sem_post(&workers->started);
-	while ((count = claim(workers, answers)) > 0) {
-		wg_answers_compute(answers, count);
-		give_back(workers, answers, count);
+	while ((count = claim(workers, jobs)) > 0) {
+		wg_jobs_compute(jobs, count);
+		give_back(workers, jobs, count);
 	}
 	return NULL;
 }
@@ -128,7 +128,7 @@ static void *run(void *context)
 static void on_computed(struct poller_source *source, uint32_t events)
 {
 	struct workers *workers = container_of(source, struct workers, wake);
-	struct wg_answer *answers[WORKERS_TAKEN_MAX];
+	struct wg_job *jobs[WORKERS_TAKEN_MAX];
 	size_t count = 0;
 	uint64_t times;
 
@@ -139,12 +139,12 @@ static void on_computed(struct poller_source *source, uint32_t events)
 			atomic_exchange_explicit(&workers->computed, NULL, memory_order_acquire));
 	}
 	for (; workers->taken && count < WORKERS_TAKEN_MAX; count++) {
-		answers[count] = workers->taken;
-		workers->taken = *wg_answer_next(workers->taken);
+		jobs[count] = workers->taken;
+		workers->taken = *wg_job_next(workers->taken);
 	}
 	if (workers->taken)
 		wake_owner(workers); /* the rest after those who have packets */
-	workers->ops->computed(workers->context, answers, count);
+	workers->ops->computed(workers->context, jobs, count);
 }
 
 int workers_new(struct poller *poller, const struct workers_ops *ops, void *context,
@@ -217,9 +217,9 @@ size_t workers_count(const struct workers *workers)
 	return workers->count;
 }
 
-void workers_compute(struct workers *workers, struct wg_answer *answer)
+void workers_compute(struct workers *workers, struct wg_job *job)
 {
-	atomic_store_explicit(&workers->ring[workers->put++ % WG_ANSWERS_MAX], answer,
+	atomic_store_explicit(&workers->ring[workers->put++ % WG_JOBS_MAX], job,
 			      memory_order_relaxed);
 	(void)sem_post(&workers->waiting); /* wakes a worker if one sleeps */
 }

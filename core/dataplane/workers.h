@@ -1,15 +1,15 @@
 /*
- * Threads that compute answers to handshakes
+ * Threads that compute handshakes
  *
- * The data plane's thread hands answers out and gets them back computed: it never waits for a curve. One
+ * The data plane's thread hands jobs out and gets them back computed: it never waits for a curve. One
  * thread for each processor, of less priority than the data plane's, so that what strangers ask for costs
  * the sessions of peers next to nothing; where the processors are idle, all of them help.
  *
- * Ways between the threads are free of locks, and bounded by WG_ANSWERS_MAX: a ring that one thread fills and
+ * Ways between the threads are free of locks, and bounded by WG_JOBS_MAX: a ring that one thread fills and
  * all workers empty, and a list that all workers add to and one thread takes whole. A system call is
  * made only to wake who sleeps.
  *
- * Owned by the thread of the poller. Computed answers come in no particular order, at most
+ * Owned by the thread of the poller. Computed jobs come in no particular order, at most
  * WORKERS_TAKEN_MAX in one round of the poller.
  */
 #pragma once
@@ -19,14 +19,14 @@
 #include "wireguard/device.h"
 
 #define WORKERS_MAX 16
-#define WORKERS_BATCH 16 /* answers that a worker takes at once */
+#define WORKERS_BATCH 16 /* jobs that a worker takes at once */
 #define WORKERS_TAKEN_MAX 32
 #define WORKERS_NICE 15
 
 struct workers;
 
 struct workers_ops {
-	void (*computed)(void *context, struct wg_answer *const *answers, size_t count);
+	void (*computed)(void *context, struct wg_job *const *jobs, size_t count);
 };
 
 /* Without threads yet. @poller, @ops and @context are kept. Returns 0 or a negative errno. */
@@ -43,8 +43,8 @@ int workers_start(struct workers *workers, size_t count);
 /* How many there are. */
 size_t workers_count(const struct workers *workers);
 
-/* Has an answer computed; it is not the caller's any more until ops.computed() gets it. */
-void workers_compute(struct workers *workers, struct wg_answer *answer);
+/* Has a job computed; it is not the caller's any more until ops.computed() gets it. */
+void workers_compute(struct workers *workers, struct wg_job *job);
 
 /* Ends the threads; what was not given back yet never will be. NULL is fine. Returns NULL. */
 struct workers *workers_free(struct workers *workers);

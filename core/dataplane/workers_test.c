@@ -1,4 +1,4 @@
-/* Handshakes of many peers that threads compute the answers to. */
+/* Handshakes of many peers that threads compute. */
 #include "dataplane/workers.h"
 
 #include <sys/wait.h>
@@ -31,7 +31,7 @@ struct fixture {
 	struct wg_time now;
 	uint8_t public_key[DH_SIZE];
 	struct peer peers[PEERS];
-	size_t out; /* answers that are being computed */
+	size_t out; /* jobs that are being computed */
 };
 
 static void on_send(void *context, const struct wg_route *to, uint8_t ds, const void *message,
@@ -59,21 +59,21 @@ static void on_random(void *context, void *to, size_t size)
 	random_bytes(to, size);
 }
 
-static void on_compute(void *context, struct wg_answer *answer)
+static void on_compute(void *context, struct wg_job *job)
 {
 	struct fixture *f = context;
 
 	f->out++;
-	workers_compute(f->workers, answer);
+	workers_compute(f->workers, job);
 }
 
-static void on_computed(void *context, struct wg_answer *const *answers, size_t count)
+static void on_computed(void *context, struct wg_job *const *jobs, size_t count)
 {
 	struct fixture *f = context;
 
 	f->out -= count;
 	for (size_t i = 0; i < count; i++)
-		wg_device_take_answer(f->device, answers[i], f->now);
+		wg_device_take_job(f->device, jobs[i], f->now);
 	if (f->out == 0)
 		poller_stop(&f->poller);
 }

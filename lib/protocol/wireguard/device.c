@@ -40,7 +40,7 @@ int wg_device_new(const struct wg_device_ops *ops, void *context, struct wg_time
 	if (r == 0)
 		r = limiter_init(&device->cookie_limiter, seed);
 	if (r == 0)
-		r = answers_init(device);
+		r = jobs_init(device);
 	if (r == 0)
 		r = warm_up();
 	if (r < 0)
@@ -60,7 +60,7 @@ struct wg_device *wg_device_free(struct wg_device *device)
 	allowed_ips_done(&device->allowed_ips);
 	limiter_done(&device->limiter);
 	limiter_done(&device->cookie_limiter);
-	answers_done(device);
+	jobs_done(device);
 	dh_key_free(device->identity);
 	secret_wipe(device, sizeof(*device));
 	free(device);

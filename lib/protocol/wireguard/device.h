@@ -6,13 +6,13 @@
  * come in as arguments and callbacks, messages leave through wg_device_ops.send and, for packets in
  * bulk, in the buffers of the caller, which are sealed and opened in place.
  *
- * Owned by one thread. What an answer to a handshake costs on curves and hashes may be left to others
+ * Owned by one thread. What handshakes cost on curves and hashes may be left to others
  * (wg_device_ops.compute). Bounds: WG_CONFIG_PEERS_MAX peers; each stages WG_STAGED_MAX packets while
- * its handshake runs, and all together WG_STAGED_BYTES_MAX; WG_ANSWERS_MAX initiations are answered at
- * the same time; handshakes from addresses that ask too often cost one MAC each, and all addresses together
+ * its handshake runs, and all together WG_STAGED_BYTES_MAX; WG_JOBS_MAX messages of handshakes are computed
+ * at the same time; handshakes from addresses that ask too often cost one MAC each, and all addresses together
  * get 4,000 cookies in a second; the device begins no more than a few handshakes in a millisecond.
  *
- * Memory, beside 13 KiB of its own, the limiters, answers and what is staged: a peer with one network takes
+ * Memory, beside 13 KiB of its own, the limiters, jobs and what is staged: a peer with one network takes
  * 0.9 KiB and a session 3.3 KiB, of which its two keys are 2.1 KiB and the replay window 1 KiB. A peer has two
  * sessions after a new handshake and never more than three; they go when none was derived for nine minutes.
  * allocation_test.c bounds these figures, and decision 0007 has what they come to.
@@ -35,11 +35,11 @@
 #define WG_STAGED_BYTES_MAX (16 << 20) /* of memory, for all peers */
 #define WG_PACKET_MAX 65535
 
-#define WG_ANSWERS_MAX 512
+#define WG_JOBS_MAX 512
 
 struct wg_device;
 struct wg_peer;
-struct wg_answer;
+struct wg_job;
 
 /* The two times that the protocol needs: timers run on the first, TAI64N stamps come from the second. */
 struct wg_time {
@@ -61,11 +61,11 @@ struct wg_device_ops {
 	void (*random)(void *context, void *to, size_t size);
 
 	/*
-	 * May be NULL. An initiation is to be answered, which takes computing for a while: has
-	 * wg_answers_compute() called and the answer given back, in any order and at any time before
-	 * the device is released. No more than WG_ANSWERS_MAX are out.
+	 * May be NULL. A message of a handshake is to be written or read, which takes computing for a while:
+	 * has wg_jobs_compute() called and the job given back, in any order and at any time before the device
+	 * is released. No more than WG_JOBS_MAX are out.
 	 */
-	void (*compute)(void *context, struct wg_answer *answer);
+	void (*compute)(void *context, struct wg_job *job);
 
 	/*
 	 * May be NULL. By which network interface a message leaves that goes to @to from @to->local now, or
@@ -102,7 +102,7 @@ struct wg_device_drops {
 	uint64_t bad_mac; /* also every handshake while there is no private key */
 	uint64_t cookie_given; /* too many handshakes: this one was answered with a cookie, which the next wants */
 	uint64_t cookie_refused; /* there were too many for that, too */
-	uint64_t busy; /* as many initiations as may be are being answered */
+	uint64_t busy; /* as many handshakes as may be are being computed */
 	uint64_t rate_limited;
 	uint64_t unknown_peer;
 	uint64_t handshake_replayed;
@@ -170,16 +170,16 @@ void wg_device_open(struct wg_device *device, struct wg_buffer *buffers, size_t 
 		    struct wg_time now);
 
 /*
- * Does the computing of answers: changes nothing but them, so that any thread may. Several at once take
- * less time than one after the other.
+ * Does the computing of jobs: changes nothing but them, so that any thread may. Several at once take less time
+ * than one after the other.
  */
-void wg_answers_compute(struct wg_answer *const *answers, size_t count);
+void wg_jobs_compute(struct wg_job *const *jobs, size_t count);
 
-/* Gives an answer back to its device once it was computed. */
-void wg_device_take_answer(struct wg_device *device, struct wg_answer *answer, struct wg_time now);
+/* Gives a job back to its device once it was computed. */
+void wg_device_take_job(struct wg_device *device, struct wg_job *job, struct wg_time now);
 
-/* A place for whoever has the answer to chain it with others. */
-struct wg_answer **wg_answer_next(struct wg_answer *answer);
+/* A place for whoever has the job to chain it with others. */
+struct wg_job **wg_job_next(struct wg_job *job);
 
 /* Does what is due, up to bounds that keep it short: what is left is due at once, and packets may have their
  * turn before it. Call at wg_device_deadline(), and any time else. */

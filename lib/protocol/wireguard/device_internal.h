@@ -3,8 +3,8 @@
  *
  * For the files of this folder and their tests. A device owns its peers, a peer its sessions and
  * its handshake. session.c holds keys and counters, peer.c what a peer is, peer_timers.c when
- * something is due, handshake.c the messages that make sessions, answer.c what answers them, data.c
- * those that use them, configure.c changes from outside.
+ * something is due, handshake.c the messages that make sessions, answer.c what answers them, job.c what
+ * they cost, data.c those that use them, configure.c changes from outside.
  */
 #pragma once
 
@@ -34,8 +34,9 @@
 
 /*
  * Bounds of wg_device_run_timers(), which has the thread of the packets: however many peers want something at
- * once, a round of it takes less than a millisecond on a processor of today, and packets have their turn
- * between two rounds. Handshakes are what costs: 110 us each, 180 us the first one with a peer.
+ * once, a round of it takes a small part of a millisecond on a processor of today, and packets have their turn
+ * between two rounds. Handshakes are begun no faster than one processor can compute them: 110 us each, 180 us
+ * the first one with a peer.
  */
 #define TIMERS_AT_ONCE 64 /* peers */
 #define BEGUN_AT_ONCE 4 /* handshakes */
@@ -53,7 +54,10 @@
 #define LOAD_INTERVAL (100 * NS_PER_MS)
 #define LOAD_LINGER NS_PER_S
 #define LOAD_BATCH 16
-#define LOAD_ANSWERS (WG_ANSWERS_MAX / 2) /* so many that wait are load, too */
+#define LOAD_JOBS (WG_JOBS_MAX / 2) /* so many that wait are load, too */
+
+#define JOBS_OWN_SHARE                                                                             \
+	16 /* one of so many places is for handshakes that we begin, whatever others ask for */
 
 /*
  * Cookies that the device gives out in a second, to all addresses together: 8 us each, about a thirtieth of one
@@ -109,9 +113,11 @@ enum shared_state {
 	SHARED_REJECTED, /* the public key is of low order: no handshake is possible */
 };
 
-enum answer_step {
-	ANSWER_READ, /* who is it? */
-	ANSWER_WRITE, /* is it really, and if so, what is the response? */
+enum job_step {
+	JOB_READ_INITIATION, /* who is it? */
+	JOB_WRITE_RESPONSE, /* is it really, and if so, what is the response? */
+	JOB_WRITE_INITIATION,
+	JOB_READ_RESPONSE,
 };
 
 struct wg_peer {
@@ -134,6 +140,7 @@ struct wg_peer {
 	enum shared_state shared_state;
 
 	struct list waiting; /* in the device's list: a handshake is to be begun */
+	const struct wg_job *initiation; /* that is being computed; NULL: none that is wanted still */
 
 	/* The handshake that we began, while its index is not 0. */
 	struct noise_handshake handshake;
@@ -167,31 +174,33 @@ struct wg_peer {
 	uint64_t tx_bytes;
 };
 
-/*
- * An initiation on its way to the response. A value of its own: while it is out to be computed, the
- * device and its peers may change.
- */
-struct wg_answer {
-	struct wg_answer *next; /* of whoever holds it */
-	enum answer_step step;
+/* A message of a handshake that is to be computed. A value of its own: while it is out, the device and its peers
+ * may change. */
+struct wg_job {
+	struct wg_job *next; /* of whoever holds it */
+	enum job_step step;
 	int result; /* of the step: 0, an error of noise.h, or -ESTALE: seen before */
 
-	struct dh_key *identity; /* ours when it came; NULL: the place is free */
+	struct dh_key *identity; /* ours when it began; NULL: the place is free */
+	struct noise_handshake handshake;
+	struct noise_initiation initiation;
+	struct noise_response response;
+
+	/* Of a message that came. */
 	struct wg_route from;
 	uint32_t sender;
-	struct noise_initiation initiation;
-	struct noise_handshake handshake;
-	uint8_t remote_static[DH_SIZE];
+	uint32_t receiver; /* of a response */
 
-	/* Of the peer, for the second step. */
-	uint8_t shared[DH_SIZE];
+	/* Of the peer, once he is known. */
+	uint8_t remote_static[DH_SIZE];
+	uint8_t shared[DH_SIZE]; /* in, and out if it was unknown */
 	enum shared_state shared_state;
 	uint8_t preshared_key[WG_KEY_SIZE];
-	uint8_t timestamp[NOISE_TIMESTAMP_SIZE]; /* in: the latest one; out: that of the initiation */
+	uint8_t timestamp
+		[NOISE_TIMESTAMP_SIZE]; /* of an answer: in the latest one, out that of the initiation */
 
 	uint8_t ephemeral[DH_SIZE]; /* random */
-	struct noise_response response;
-	struct noise_keys keys;
+	struct noise_keys keys; /* out */
 };
 
 struct wg_device {
@@ -222,11 +231,11 @@ struct wg_device {
 	unsigned load_row; /* handshakes in this batch and those before it that were full of them */
 	uint64_t loaded_until_ns;
 
-	struct wg_answer *answers; /* WG_ANSWERS_MAX, or one where they are computed at once */
-	size_t answer_capacity;
-	size_t answers_made; /* those after it were never used */
-	size_t answers_out;
-	struct wg_answer *free_answers;
+	struct wg_job *jobs; /* WG_JOBS_MAX, or one where they are computed at once */
+	size_t job_capacity;
+	size_t jobs_made; /* those after it were never used */
+	size_t jobs_out;
+	struct wg_job *free_jobs;
 
 	struct list staged; /* packets of all peers */
 	size_t staged_bytes; /* that they take */
@@ -283,8 +292,8 @@ void peer_forget_sessions(struct wg_peer *peer);
 /* Forgets the handshake that we began. */
 void peer_forget_handshake(struct wg_peer *peer);
 
-/* The secret of both static keys, computed at most once. Returns 0, -ENOMEM or -EKEYREJECTED. */
-int peer_shared_secret(struct wg_peer *peer);
+/* Keeps the secret of both static keys that a job had to find, for those that come. */
+void peer_remember_shared(struct wg_peer *peer, const struct wg_job *job);
 
 /* Keeps copies of packets until there is a session. */
 void peer_stage(struct wg_peer *peer, const struct wg_buffer *buffers, size_t count, size_t mtu);
@@ -333,6 +342,12 @@ void device_begin_handshakes(struct wg_device *device, struct wg_time now);
 void device_handle_handshake(struct wg_device *device, const struct wg_buffer *message,
 			     uint32_t type, struct wg_time now);
 
+/* Sends an initiation that was computed, if it is wanted still. */
+void handshake_begun(struct wg_device *device, struct wg_job *job, struct wg_time now);
+
+/* Makes the session of a response that was computed, if it is an answer to what we said last. */
+void handshake_answered(struct wg_device *device, const struct wg_job *job, struct wg_time now);
+
 /* Counts a handshake that failed for one of the errors of noise.h. */
 void device_count_failure(struct wg_device *device, int error);
 
@@ -342,13 +357,27 @@ void peer_handshake_received(struct wg_peer *peer, const struct wg_route *from, 
 
 /* answer.c */
 
-/* Returns 0 or -ENOMEM. */
-int answers_init(struct wg_device *device);
-void answers_done(struct wg_device *device);
-
 /* Begins to answer an initiation that came from @from. */
 void device_answer(struct wg_device *device, const struct wg_route *from, uint32_t sender,
 		   const struct noise_initiation *initiation, struct wg_time now);
+
+/* It is known who wants the answer: has the rest of it computed. Returns whether there is a rest. */
+bool answer_begin(struct wg_device *device, struct wg_job *job, struct wg_time now);
+
+/* Makes the session and sends the response, if both are wanted still. */
+void answer_finish(struct wg_device *device, const struct wg_job *job, struct wg_time now);
+
+/* job.c */
+
+/* Returns 0 or -ENOMEM. */
+int jobs_init(struct wg_device *device);
+void jobs_done(struct wg_device *device);
+
+/* Takes an empty job with our key. It comes back by job_compute(). NULL: as many as may be are out. */
+struct wg_job *job_take(struct wg_device *device, enum job_step step);
+
+/* Has it computed, at once or elsewhere. */
+void job_compute(struct wg_device *device, struct wg_job *job, struct wg_time now);
 
 /* data.c */
 

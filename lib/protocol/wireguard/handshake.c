@@ -21,47 +21,67 @@ static void next_timestamp(struct wg_peer *peer, struct wg_time now,
 	writer_u32(&w, (uint32_t)(stamp % NS_PER_S));
 }
 
-/* Begins the handshake and takes an index for it, in place of an earlier one. */
-static int begin_handshake(struct wg_peer *peer, struct wg_time now, struct noise_initiation *ret)
+/* Has an initiation computed; one that is on its way is not wanted any more. */
+static void write_initiation(struct wg_peer *peer, struct wg_time now)
 {
 	struct wg_device *device = peer->device;
-	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
-	uint8_t ephemeral[DH_SIZE];
+	struct wg_job *job;
+
+	if (peer->shared_state == SHARED_REJECTED) {
+		device_count_failure(device, -EKEYREJECTED);
+		return;
+	}
+	job = job_take(device, JOB_WRITE_INITIATION);
+	if (!job)
+		return;
+	memcpy(job->remote_static, peer->public_key, DH_SIZE);
+	job->shared_state = peer->shared_state;
+	memcpy(job->shared, peer->shared, DH_SIZE);
+	next_timestamp(peer, now, job->timestamp);
+	device_random(device, job->ephemeral, DH_SIZE);
+	peer->initiation = job;
+	job_compute(device, job, now);
+}
+
+/* Takes an index for the handshake, which takes the place of an earlier one. */
+static int keep_handshake(struct wg_peer *peer, struct wg_job *job)
+{
+	struct wg_device *device = peer->device;
 	uint32_t index;
 	int r;
 
-	r = peer_shared_secret(peer);
-	if (r < 0)
-		return r;
 	r = index_table_add(&device->indices, peer, NULL, device->ops.random, device->context,
 			    &index);
 	if (r < 0)
 		return r;
-	next_timestamp(peer, now, timestamp);
-	device_random(device, ephemeral, sizeof(ephemeral));
-	r = noise_write_initiation(&peer->handshake, device->identity, peer->public_key,
-				   peer->shared, timestamp, ephemeral, ret);
-	index_table_remove(&device->indices, r < 0 ? index : peer->handshake_index);
-	if (r == 0)
-		peer->handshake_index = index;
-	return r;
+	peer_forget_handshake(peer);
+	peer->handshake_index = index;
+	peer->handshake = job->handshake;
+	secret_wipe(&job->handshake, sizeof(job->handshake));
+	return 0;
 }
 
-static void send_initiation(struct wg_peer *peer, struct wg_time now)
+void handshake_begun(struct wg_device *device, struct wg_job *job, struct wg_time now)
 {
+	struct wg_peer *peer = map_get(&device->peers_by_key, job->remote_static, DH_SIZE);
 	uint8_t message[MESSAGE_INITIATION_SIZE];
-	struct noise_initiation body;
 	struct writer w;
-	int r = begin_handshake(peer, now, &body);
+	int r = job->result;
 
+	if (!peer || peer->initiation != job)
+		return;
+	peer->initiation = NULL;
+	peer_remember_shared(peer, job);
+	if (r == 0)
+		r = keep_handshake(peer, job);
 	if (r < 0) {
-		peer->device->drops.no_memory += r == -ENOMEM;
+		device_count_failure(device, r);
 		return;
 	}
 	writer_init(&w, message, sizeof(message));
 	writer_u32le(&w, MESSAGE_INITIATION);
 	writer_u32le(&w, peer->handshake_index);
-	writer_copy(&w, &body, sizeof(body));
+	writer_copy(&w, &job->initiation, sizeof(job->initiation));
 	cookie_jar_sign(&peer->cookies, message, sizeof(message), now.monotonic_ns);
 	peer_send(peer, DS_HANDSHAKE, message, sizeof(message));
 	peer_authenticated_sent(peer, now);
@@ -82,7 +102,7 @@ static void begin(struct wg_peer *peer, struct wg_time now)
 	list_remove(&peer->waiting);
 	peer->next_initiation_ns = now.monotonic_ns + REKEY_TIMEOUT;
 	if (peer->device->identity)
-		send_initiation(peer, now);
+		write_initiation(peer, now);
 	peer_handshake_begun(peer, now); /* what failed is tried again */
 }
 
@@ -93,7 +113,8 @@ void device_begin_handshakes(struct wg_device *device, struct wg_time now)
 	if (list_empty(&device->waiting) || now.monotonic_ns < device->begin_ns)
 		return;
 	device->begin_ns = now.monotonic_ns + BEGUN_INTERVAL;
-	while (!list_empty(&device->waiting) && count++ < BEGUN_AT_ONCE)
+	while (!list_empty(&device->waiting) && device->jobs_out < device->job_capacity &&
+	       count++ < BEGUN_AT_ONCE)
 		begin(container_of(device->waiting.next, struct wg_peer, waiting), now);
 }
 
@@ -115,7 +136,7 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 	device->load_count++;
 	device->load_row++;
 	if (device->load_count > LOAD_HANDSHAKES || device->load_row > LOAD_HANDSHAKES ||
-	    device->answers_out > LOAD_ANSWERS)
+	    device->jobs_out > LOAD_JOBS)
 		device->loaded_until_ns = now.monotonic_ns + LOAD_LINGER;
 	return now.monotonic_ns < device->loaded_until_ns;
 }
@@ -204,41 +225,15 @@ static void handle_initiation(struct wg_device *device, const struct wg_buffer *
 		device_answer(device, &message->from, sender, &body, now);
 }
 
-/* Ends the handshake that we began with the session that comes of it. */
-static int finish_handshake(struct index_entry *entry, const struct noise_response *body,
-			    uint32_t sender, struct wg_time now)
-{
-	struct wg_peer *peer = entry->peer;
-	struct noise_keys keys;
-	struct session *session;
-	int r;
-
-	r = noise_read_response(&peer->handshake, peer->device->identity, peer->preshared_key, body,
-				&keys);
-	if (r < 0)
-		return r;
-	r = session_new(peer, &keys, true, now, &session);
-	secret_wipe(&keys, sizeof(keys));
-	if (r < 0)
-		return r;
-	session->remote_index = sender;
-	session->local_index = peer->handshake_index; /* which now means the session */
-	entry->session = session;
-	peer->handshake_index = 0;
-	noise_handshake_done(&peer->handshake);
-	peer_add_session(peer, session);
-	return 0;
-}
-
 static void handle_response(struct wg_device *device, const struct wg_buffer *message,
 			    struct reader *r, struct wg_time now)
 {
+	const struct index_entry *entry;
 	struct noise_response body;
-	struct index_entry *entry;
-	struct wg_peer *peer;
+	const struct wg_peer *peer;
+	struct wg_job *job;
 	uint32_t receiver;
 	uint32_t sender;
-	int error;
 
 	sender = reader_u32le(r);
 	receiver = reader_u32le(r);
@@ -255,13 +250,63 @@ static void handle_response(struct wg_device *device, const struct wg_buffer *me
 		device->drops.unknown_index++;
 		return;
 	}
-	peer = entry->peer;
-	error = finish_handshake(entry, &body, sender, now);
-	if (error < 0) {
-		device_count_failure(device, error);
+	job = job_take(device, JOB_READ_RESPONSE);
+	if (!job) {
+		device->drops.busy++;
 		return;
 	}
-	peer_handshake_received(peer, &message->from, message->size, now);
+	peer = entry->peer;
+	job->from = message->from;
+	job->sender = sender;
+	job->receiver = receiver;
+	job->response = body;
+	job->handshake = peer->handshake;
+	(void)dh_key_ref(job->handshake.ephemeral);
+	memcpy(job->preshared_key, peer->preshared_key, WG_KEY_SIZE);
+	job_compute(device, job, now);
+}
+
+/* Ends the handshake that we began with the session that comes of it. */
+static int finish_handshake(struct index_entry *entry, const struct wg_job *job, struct wg_time now)
+{
+	struct wg_peer *peer = entry->peer;
+	struct session *session;
+	int r = session_new(peer, &job->keys, true, now, &session);
+
+	if (r < 0)
+		return r;
+	session->remote_index = job->sender;
+	session->local_index = peer->handshake_index; /* which now means the session */
+	entry->session = session;
+	peer->handshake_index = 0;
+	noise_handshake_done(&peer->handshake);
+	peer_add_session(peer, session);
+	return 0;
+}
+
+/* A response may be forged: others to the same initiation are read beside it, and the first that is authentic ends
+ * the handshake. */
+void handshake_answered(struct wg_device *device, const struct wg_job *job, struct wg_time now)
+{
+	struct index_entry *entry = index_table_find(&device->indices, job->receiver);
+	struct wg_peer *peer;
+	int r = job->result;
+
+	if (!entry || entry->session ||
+	    entry->peer->handshake.ephemeral != job->handshake.ephemeral) {
+		device->drops.unknown_index++;
+		return;
+	}
+	peer = entry->peer;
+	if (r == 0 && !secret_equal(job->preshared_key, peer->preshared_key, WG_KEY_SIZE))
+		r = -EBADMSG; /* it was read with the one before */
+	if (r == 0)
+		r = finish_handshake(entry, job, now);
+	if (r < 0) {
+		device_count_failure(device, r);
+		return;
+	}
+	peer_handshake_received(peer, &job->from, MESSAGE_RESPONSE_SIZE, now);
 	peer_session_derived(peer, now);
 	peer_handshake_complete(peer, now);
 	/* The other side must see a packet before it can use the session. */

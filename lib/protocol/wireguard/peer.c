@@ -74,6 +74,7 @@ void peer_forget_handshake(struct wg_peer *peer)
 {
 	index_table_remove(&peer->device->indices, peer->handshake_index);
 	peer->handshake_index = 0;
+	peer->initiation = NULL;
 	noise_handshake_done(&peer->handshake);
 }
 
@@ -84,20 +85,12 @@ void peer_forget_sessions(struct wg_peer *peer)
 	peer->next = session_free(peer->next);
 }
 
-int peer_shared_secret(struct wg_peer *peer)
+void peer_remember_shared(struct wg_peer *peer, const struct wg_job *job)
 {
-	int r;
-
-	if (peer->shared_state == SHARED_KNOWN)
-		return 0;
-	if (peer->shared_state == SHARED_REJECTED)
-		return -EKEYREJECTED;
-	r = dh_shared(peer->device->identity, peer->public_key, peer->shared);
-	if (r == 0)
-		peer->shared_state = SHARED_KNOWN;
-	else if (r == -EKEYREJECTED)
-		peer->shared_state = SHARED_REJECTED;
-	return r;
+	if (peer->shared_state != SHARED_UNKNOWN)
+		return;
+	peer->shared_state = job->shared_state;
+	memcpy(peer->shared, job->shared, DH_SIZE);
 }
 
 /* Memory that a staged packet of @size takes, with what malloc() adds to it. */

@@ -80,6 +80,7 @@ void peer_handshake_complete(struct wg_peer *peer, struct wg_time now)
 {
 	timer_off(peer, TIMER_RETRANSMIT);
 	list_remove(&peer->waiting);
+	peer->initiation = NULL;
 	peer->attempt_began_ns = now.monotonic_ns;
 	peer->last_minute_sent = false;
 	peer->last_handshake_ns = now.realtime_ns;

@@ -71,7 +71,7 @@ static void side_forget(struct side *side, struct wg_time now)
 
 	assert(r == 0);
 	assert(device->indices.count == 0 && wg_device_deadline(device) == TIMER_NEVER);
-	assert(device->answers_out == 0);
+	assert(device->jobs_out == 0);
 	index_table_done(&device->indices);
 	timer_wheel_init(&device->timers);
 	if (device->loaded_until_ns > 0) { /* else they were not asked */
@@ -86,8 +86,8 @@ static void side_forget(struct side *side, struct wg_time now)
 	device->load_count = 0;
 	device->load_row = 0;
 	device->loaded_until_ns = 0;
-	device->answers_made = 0;
-	device->free_answers = NULL;
+	device->jobs_made = 0;
+	device->free_jobs = NULL;
 	device->drops = (struct wg_device_drops){ 0 };
 
 	memset(side->sent, 0, sizeof(side->sent));
