@@ -79,7 +79,7 @@ check-threads:
 	[ -e build-thread/build.ninja ] || CC=gcc meson setup build-thread -Db_sanitize=thread -Dpages=false
 	ninja -C build-thread
 	tools/bench-peers build/peers
-	meson test -C build-thread --no-rebuild --print-errorlogs --quiet workers_test answer_test
+	meson test -C build-thread --no-rebuild --print-errorlogs --quiet workers_test job_test
 	TSAN_OPTIONS=halt_on_error=1:abort_on_error=1 LAB_PATIENCE=4 tools/interop build-thread -n 2
 
 # start-wg at full speed for long, with its memory watched; SOAK_SECONDS=14400 for a night.

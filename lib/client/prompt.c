@@ -37,8 +37,11 @@ static void session_begin(struct session *s, tcflag_t clear)
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		(void)sigaddset(&set, signals[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, &s->mask);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		(void)sigaction(signals[i], &action, &s->actions[i]);
+		if (s->actions[i].sa_handler == SIG_IGN) /* as with nohup: so it stays */
+			(void)sigaction(signals[i], &s->actions[i], NULL);
+	}
 	caught = 0;
 	s->terminal = tcgetattr(STDIN_FILENO, &s->before) == 0;
 	if (s->terminal) {
@@ -52,15 +55,29 @@ static void session_begin(struct session *s, tcflag_t clear)
 	}
 }
 
+/* Whether a signal of ours came that nobody looked at. */
+static bool session_has_pending(const struct session *s)
+{
+	sigset_t pending;
+
+	(void)sigpending(&pending);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigismember(&pending, signals[i]) && !sigismember(&s->mask, signals[i]))
+			return true;
+	return false;
+}
+
 /* Puts everything back; a signal other than Ctrl-C then does what it would have done. */
 static void session_end(struct session *s)
 {
 	int number = caught;
 
-	if (s->terminal && number != 0 && !(s->before.c_lflag & NOFLSH))
-		(void)tcflush(STDIN_FILENO, TCIFLUSH); /* as the terminal would have done */
-	if (s->terminal)
+	if (s->terminal) {
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
+		/* As the terminal does from here on: what was typed before a signal is for nobody. */
+		if (number != 0 || session_has_pending(s))
+			(void)tcflush(STDIN_FILENO, TCIFLUSH);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		(void)sigaction(signals[i], &s->actions[i], NULL);
 	if (number != 0 && number != SIGINT)
@@ -72,16 +89,14 @@ static void session_end(struct session *s)
 static ssize_t session_read(const struct session *s, char *to, size_t size)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-	sigset_t mask = s->mask, blocked;
+	sigset_t blocked;
 	ssize_t got;
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		(void)sigdelset(&mask, signals[i]);
 	do {
-		if (ppoll(&input, 1, NULL, &mask) < 0 && errno != EINTR)
+		if (ppoll(&input, 1, NULL, &s->mask) < 0 && errno != EINTR)
 			return -errno;
 		/* Where there is something to read, ppoll() lets signals wait. */
-		(void)sigprocmask(SIG_SETMASK, &mask, &blocked);
+		(void)sigprocmask(SIG_SETMASK, &s->mask, &blocked);
 		(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 		if (caught)
 			return -EINTR;
@@ -239,13 +254,16 @@ static int choose_by_number(const char *label, const char *const *items, size_t 
 	size_t value = 0;
 	int r;
 
-	session_begin(&session, 0);
-	(void)fprintf(stderr, "%s\n", label);
-	for (size_t i = 0; i < count; i++)
-		(void)fprintf(stderr, "%3zu) %s\n", i + 1, items[i]);
-	(void)fprintf(stderr, "Number, 1 to %zu: ", count);
-	r = read_line(&session, &line);
-	session_end(&session);
+	do { /* again after the program was stopped and continued */
+		session_begin(&session, 0);
+		(void)fprintf(stderr, "%s\n", label);
+		for (size_t i = 0; i < count; i++)
+			(void)fprintf(stderr, "%3zu) %s\n", i + 1, items[i]);
+		(void)fprintf(stderr, "Number, 1 to %zu: ", count);
+		text_clear(&line);
+		r = read_line(&session, &line);
+		session_end(&session);
+	} while (r == -EINTR && caught != SIGINT);
 	if (r == -EINTR)
 		return cancelled(fault);
 	if (r < 0 && r != -ENODATA)
