@@ -36,6 +36,7 @@ static const struct counter counters[] = {
 static const struct counter drops[] = {
 	DROP("out_no_peer", no_peer),
 	DROP("out_no_endpoint", no_endpoint),
+	DROP("out_bad_key", bad_key),
 	DROP("out_staged_overflow", staged_overflow),
 	DROP("out_no_session", no_session),
 	DROP("malformed", malformed),

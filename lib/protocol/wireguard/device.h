@@ -97,6 +97,7 @@ enum wg_seal_result {
 struct wg_device_drops {
 	uint64_t no_peer; /* out: no allowed IP matches */
 	uint64_t no_endpoint;
+	uint64_t bad_key; /* out: a public key of low order, with which no handshake is possible */
 	uint64_t staged_overflow; /* beyond WG_STAGED_MAX or WG_STAGED_BYTES_MAX: the oldest */
 	uint64_t malformed;
 	uint64_t bad_mac; /* also every handshake while there is no private key */

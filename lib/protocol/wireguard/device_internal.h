@@ -35,8 +35,8 @@
 /*
  * Bounds of wg_device_run_timers(), which has the thread of the packets: however many peers want something at
  * once, a round of it takes a small part of a millisecond on a processor of today, and packets have their turn
- * between two rounds. Handshakes are begun no faster than one processor can compute them: 110 us each, 180 us
- * the first one with a peer.
+ * between two rounds. Handshakes are begun no faster than a processor or two can compute them: 110 us each,
+ * 180 us the first one with a peer, and 90 us for the response.
  */
 #define TIMERS_AT_ONCE 64 /* peers */
 #define BEGUN_AT_ONCE 4 /* handshakes */
@@ -54,10 +54,13 @@
 #define LOAD_INTERVAL (100 * NS_PER_MS)
 #define LOAD_LINGER NS_PER_S
 #define LOAD_BATCH 16
-#define LOAD_JOBS (WG_JOBS_MAX / 2) /* so many that wait are load, too */
+#define LOAD_ANSWERS (ANSWERS_MAX / 2) /* so many that wait are load, too */
 
-#define JOBS_OWN_SHARE                                                                             \
-	16 /* one of so many places is for handshakes that we begin, whatever others ask for */
+/* Messages of handshakes that are computed at once, at most. Each kind has its own places, so that none keeps the
+ * others away. */
+#define INITIATIONS_MAX 64 /* of our own */
+#define RESPONSES_MAX 64 /* to them */
+#define ANSWERS_MAX (WG_JOBS_MAX - INITIATIONS_MAX - RESPONSES_MAX)
 
 /*
  * Cookies that the device gives out in a second, to all addresses together: 8 us each, about a thirtieth of one
@@ -118,6 +121,18 @@ enum job_step {
 	JOB_WRITE_RESPONSE, /* is it really, and if so, what is the response? */
 	JOB_WRITE_INITIATION,
 	JOB_READ_RESPONSE,
+};
+
+enum job_share {
+	JOB_SHARE_ANSWERS, /* both of their steps */
+	JOB_SHARE_INITIATIONS,
+	JOB_SHARE_RESPONSES,
+	JOB_SHARES,
+};
+
+struct job_places {
+	size_t places;
+	size_t out; /* of them */
 };
 
 struct wg_peer {
@@ -231,10 +246,9 @@ struct wg_device {
 	unsigned load_row; /* handshakes in this batch and those before it that were full of them */
 	uint64_t loaded_until_ns;
 
-	struct wg_job *jobs; /* WG_JOBS_MAX, or one where they are computed at once */
-	size_t job_capacity;
+	struct wg_job *jobs; /* WG_JOBS_MAX, or few where they are computed at once */
+	struct job_places shares[JOB_SHARES]; /* of them */
 	size_t jobs_made; /* those after it were never used */
-	size_t jobs_out;
 	struct wg_job *free_jobs;
 
 	struct list staged; /* packets of all peers */
@@ -373,8 +387,9 @@ void answer_finish(struct wg_device *device, const struct wg_job *job, struct wg
 int jobs_init(struct wg_device *device);
 void jobs_done(struct wg_device *device);
 
-/* Takes an empty job with our key. It comes back by job_compute(). NULL: as many as may be are out. */
+/* Takes an empty job with our key, to be handed to job_compute(). NULL: as many of its kind as may be are out. */
 struct wg_job *job_take(struct wg_device *device, enum job_step step);
+bool job_may_be_taken(const struct wg_device *device, enum job_step step);
 
 /* Has it computed, at once or elsewhere. */
 void job_compute(struct wg_device *device, struct wg_job *job, struct wg_time now);

@@ -21,14 +21,14 @@ static void next_timestamp(struct wg_peer *peer, struct wg_time now,
 	writer_u32(&w, (uint32_t)(stamp % NS_PER_S));
 }
 
-/* Has an initiation computed; one that is on its way is not wanted any more. */
+/* Has an initiation computed. */
 static void write_initiation(struct wg_peer *peer, struct wg_time now)
 {
 	struct wg_device *device = peer->device;
 	struct wg_job *job;
 
 	if (peer->shared_state == SHARED_REJECTED) {
-		device_count_failure(device, -EKEYREJECTED);
+		device->drops.bad_key++;
 		return;
 	}
 	job = job_take(device, JOB_WRITE_INITIATION);
@@ -61,6 +61,13 @@ static int keep_handshake(struct wg_peer *peer, struct wg_job *job)
 	return 0;
 }
 
+/* For so long nothing is begun; then what failed, or was not answered, is tried again. */
+static void wait_for_response(struct wg_peer *peer, struct wg_time now)
+{
+	peer->next_initiation_ns = now.monotonic_ns + REKEY_TIMEOUT;
+	peer_handshake_begun(peer, now);
+}
+
 void handshake_begun(struct wg_device *device, struct wg_job *job, struct wg_time now)
 {
 	struct wg_peer *peer = map_get(&device->peers_by_key, job->remote_static, DH_SIZE);
@@ -75,7 +82,8 @@ void handshake_begun(struct wg_device *device, struct wg_job *job, struct wg_tim
 	if (r == 0)
 		r = keep_handshake(peer, job);
 	if (r < 0) {
-		device_count_failure(device, r);
+		device->drops.no_memory += r == -ENOMEM;
+		device->drops.bad_key += r == -EKEYREJECTED;
 		return;
 	}
 	writer_init(&w, message, sizeof(message));
@@ -85,6 +93,7 @@ void handshake_begun(struct wg_device *device, struct wg_job *job, struct wg_tim
 	cookie_jar_sign(&peer->cookies, message, sizeof(message), now.monotonic_ns);
 	peer_send(peer, DS_HANDSHAKE, message, sizeof(message));
 	peer_authenticated_sent(peer, now);
+	wait_for_response(peer, now);
 }
 
 void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now)
@@ -100,10 +109,9 @@ void peer_initiate(struct wg_peer *peer, bool retry, struct wg_time now)
 static void begin(struct wg_peer *peer, struct wg_time now)
 {
 	list_remove(&peer->waiting);
-	peer->next_initiation_ns = now.monotonic_ns + REKEY_TIMEOUT;
-	if (peer->device->identity)
+	wait_for_response(peer, now);
+	if (peer->device->identity && !peer->initiation) /* else one is being computed still */
 		write_initiation(peer, now);
-	peer_handshake_begun(peer, now); /* what failed is tried again */
 }
 
 void device_begin_handshakes(struct wg_device *device, struct wg_time now)
@@ -113,7 +121,7 @@ void device_begin_handshakes(struct wg_device *device, struct wg_time now)
 	if (list_empty(&device->waiting) || now.monotonic_ns < device->begin_ns)
 		return;
 	device->begin_ns = now.monotonic_ns + BEGUN_INTERVAL;
-	while (!list_empty(&device->waiting) && device->jobs_out < device->job_capacity &&
+	while (!list_empty(&device->waiting) && job_may_be_taken(device, JOB_WRITE_INITIATION) &&
 	       count++ < BEGUN_AT_ONCE)
 		begin(container_of(device->waiting.next, struct wg_peer, waiting), now);
 }
@@ -136,7 +144,7 @@ static bool device_is_loaded(struct wg_device *device, struct wg_time now)
 	device->load_count++;
 	device->load_row++;
 	if (device->load_count > LOAD_HANDSHAKES || device->load_row > LOAD_HANDSHAKES ||
-	    device->jobs_out > LOAD_JOBS)
+	    device->shares[JOB_SHARE_ANSWERS].out > LOAD_ANSWERS)
 		device->loaded_until_ns = now.monotonic_ns + LOAD_LINGER;
 	return now.monotonic_ns < device->loaded_until_ns;
 }
@@ -176,14 +184,20 @@ static void turn_away(struct wg_device *device, const struct wg_buffer *message,
 				 sizeof(reply));
 }
 
-/* Whether the expensive part of a handshake message is to be done. */
+static bool mac1_is_valid(struct wg_device *device, const struct wg_buffer *message)
+{
+	if (cookie_mac1_valid(&device->checker, message->data, message->size))
+		return true;
+	device->drops.bad_mac++;
+	return false;
+}
+
+/* Whether the expensive part of an initiation is to be done. */
 static bool admit(struct wg_device *device, const struct wg_buffer *message, uint32_t sender,
 		  struct wg_time now)
 {
-	if (!cookie_mac1_valid(&device->checker, message->data, message->size)) {
-		device->drops.bad_mac++;
+	if (!mac1_is_valid(device, message))
 		return false;
-	}
 	if (!device_is_loaded(device, now))
 		return true;
 	cookie_checker_refresh(&device->checker, now.monotonic_ns, device->ops.random,
@@ -225,6 +239,10 @@ static void handle_initiation(struct wg_device *device, const struct wg_buffer *
 		device_answer(device, &message->from, sender, &body, now);
 }
 
+/*
+ * Only who sees our initiation knows its index, and responses have places of their own: no load that others make is
+ * a reason to turn one away, which would not be said again.
+ */
 static void handle_response(struct wg_device *device, const struct wg_buffer *message,
 			    struct reader *r, struct wg_time now)
 {
@@ -243,7 +261,7 @@ static void handle_response(struct wg_device *device, const struct wg_buffer *me
 		device->drops.malformed++;
 		return;
 	}
-	if (!admit(device, message, sender, now))
+	if (!mac1_is_valid(device, message))
 		return;
 	entry = index_table_find(&device->indices, receiver);
 	if (!entry || entry->session) {

@@ -303,10 +303,11 @@ static void the_responder_waits_for_the_first_packet(void **state)
 	assert_int_equal(w.sides[0].received, 1); /* what was staged */
 }
 
-/* Keeps a device under load with messages that cost it one MAC each. */
+/* Keeps a device under load with initiations that nothing can come of. */
 static void flood(struct world *w, struct side *victim)
 {
-	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct wire_message m = { .size = MESSAGE_INITIATION_SIZE,
+				  .bytes = { MESSAGE_INITIATION } };
 	const struct endpoint from = { ip_from_v4(0xc6336401), 9, 0 };
 	size_t before = w->wire_count;
 
@@ -377,7 +378,8 @@ static void full_batches_in_a_row_are_load(void **state)
 static void a_flood_of_one_address_leaves_cookies_to_others(void **state)
 {
 	CLEANUP(world_done) struct world w;
-	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct wire_message m = { .size = MESSAGE_INITIATION_SIZE,
+				  .bytes = { MESSAGE_INITIATION } };
 	struct endpoint from = { ip_from_v4(0xc6336401), 9, 0 };
 	size_t *sent;
 
@@ -404,7 +406,8 @@ static void a_flood_of_one_address_leaves_cookies_to_others(void **state)
 static void a_flood_of_many_addresses_gets_no_more_cookies(void **state)
 {
 	CLEANUP(world_done) struct world w;
-	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct wire_message m = { .size = MESSAGE_INITIATION_SIZE,
+				  .bytes = { MESSAGE_INITIATION } };
 	struct endpoint from = { .port = 9 };
 	struct wg_device_drops drops;
 
@@ -456,7 +459,8 @@ static void a_source_with_a_cookie_is_limited(void **state)
 {
 	CLEANUP(world_done) struct world w;
 	struct cookie_jar jar = { 0 };
-	struct wire_message m = { .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	struct wire_message m = { .size = MESSAGE_INITIATION_SIZE,
+				  .bytes = { MESSAGE_INITIATION } };
 	uint64_t limited;
 
 	(void)state;
@@ -468,13 +472,14 @@ static void a_source_with_a_cookie_is_limited(void **state)
 	m = take_message(&w, MESSAGE_COOKIE);
 	assert_int_equal(cookie_jar_take(&jar, m.bytes + 8, m.bytes + 8 + 24, w.now.monotonic_ns),
 			 0);
-	m = (struct wire_message){ .size = MESSAGE_RESPONSE_SIZE, .bytes = { MESSAGE_RESPONSE } };
+	m = (struct wire_message){ .size = MESSAGE_INITIATION_SIZE,
+				   .bytes = { MESSAGE_INITIATION } };
 	cookie_jar_sign(&jar, m.bytes, m.size, w.now.monotonic_ns);
 	limited = drops_of(&w.sides[1]).rate_limited;
 	for (int i = 0; i < 10; i++)
 		give_message(&w, &m);
 	assert_int_equal(drops_of(&w.sides[1]).rate_limited - limited, 10 - LIMITER_BURST);
-	assert_int_equal(drops_of(&w.sides[1]).unknown_index, LOAD_HANDSHAKES + LIMITER_BURST);
+	assert_int_equal(drops_of(&w.sides[1]).bad_tag, LOAD_HANDSHAKES + LIMITER_BURST);
 }
 
 static void a_forged_cookie_is_refused(void **state)

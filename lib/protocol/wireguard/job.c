@@ -13,8 +13,18 @@
 
 int jobs_init(struct wg_device *device)
 {
-	device->job_capacity = device->ops.compute ? WG_JOBS_MAX : 1;
-	device->jobs = calloc(device->job_capacity, sizeof(*device->jobs));
+	static const size_t places[JOB_SHARES] = {
+		[JOB_SHARE_ANSWERS] = ANSWERS_MAX,
+		[JOB_SHARE_INITIATIONS] = INITIATIONS_MAX,
+		[JOB_SHARE_RESPONSES] = RESPONSES_MAX,
+	};
+	size_t all = 0;
+
+	for (size_t i = 0; i < JOB_SHARES; i++) {
+		device->shares[i].places = device->ops.compute ? places[i] : 1;
+		all += device->shares[i].places;
+	}
+	device->jobs = calloc(all, sizeof(*device->jobs));
 	return device->jobs ? 0 : -ENOMEM;
 }
 
@@ -32,18 +42,36 @@ void jobs_done(struct wg_device *device)
 	free(device->jobs);
 }
 
+static enum job_share share_of(enum job_step step)
+{
+	switch (step) {
+	case JOB_WRITE_INITIATION:
+		return JOB_SHARE_INITIATIONS;
+	case JOB_READ_RESPONSE:
+		return JOB_SHARE_RESPONSES;
+	default:
+		return JOB_SHARE_ANSWERS;
+	}
+}
+
+bool job_may_be_taken(const struct wg_device *device, enum job_step step)
+{
+	const struct job_places *share = &device->shares[share_of(step)];
+
+	return share->out < share->places;
+}
+
 struct wg_job *job_take(struct wg_device *device, enum job_step step)
 {
-	size_t reserved = step == JOB_WRITE_INITIATION ? 0 : device->job_capacity / JOBS_OWN_SHARE;
 	struct wg_job *job = device->free_jobs;
 
-	if (device->jobs_out >= device->job_capacity - reserved)
+	if (!job_may_be_taken(device, step))
 		return NULL;
 	if (job)
 		device->free_jobs = job->next;
 	else
 		job = &device->jobs[device->jobs_made++];
-	device->jobs_out++;
+	device->shares[share_of(step)].out++;
 	job->step = step;
 	job->identity = dh_key_ref(device->identity);
 	return job;
@@ -51,10 +79,10 @@ struct wg_job *job_take(struct wg_device *device, enum job_step step)
 
 static void job_release(struct wg_device *device, struct wg_job *job)
 {
+	device->shares[share_of(job->step)].out--;
 	job_wipe(job);
 	job->next = device->free_jobs;
 	device->free_jobs = job;
-	device->jobs_out--;
 }
 
 void job_compute(struct wg_device *device, struct wg_job *job, struct wg_time now)

@@ -236,13 +236,13 @@ static void they_are_bounded(void **state)
 	memcpy(&initiation, m.bytes + 8, sizeof(initiation));
 	for (int i = 0; i < 2 * WG_JOBS_MAX; i++)
 		device_answer(w->sides[1].device, &m.to, 1, &initiation, w->now);
-	assert_int_equal(late.most, WG_JOBS_MAX - WG_JOBS_MAX / JOBS_OWN_SHARE);
-	assert_int_equal(drops_of(&late).busy, WG_JOBS_MAX + WG_JOBS_MAX / JOBS_OWN_SHARE + 1);
+	assert_int_equal(late.most, ANSWERS_MAX);
+	assert_int_equal(drops_of(&late).busy, 2 * WG_JOBS_MAX + 1 - ANSWERS_MAX);
 
 	/* What others ask for keeps us from beginning nothing. */
 	peer_set_endpoint(side_peer(late.side), &w->sides[0].address);
 	assert_int_equal(side_send_packet(late.side, 100), WG_STAGED);
-	assert_int_equal(late.most, WG_JOBS_MAX - WG_JOBS_MAX / JOBS_OWN_SHARE + 1);
+	assert_int_equal(late.count, ANSWERS_MAX + 1);
 }
 
 /* Many that wait are load: strangers have to prove their addresses. */
@@ -259,7 +259,7 @@ static void waiting_answers_are_load(void **state)
 		w->now.monotonic_ns += 10 * NS_PER_MS; /* not too many in any interval */
 		side_receive(&w->sides[1], &w->sides[0].address, 0, m.bytes, m.size);
 	}
-	assert_int_equal(late.most, LOAD_JOBS + 1);
+	assert_int_equal(late.most, LOAD_ANSWERS + 1);
 	assert_true(w->sides[1].sent[MESSAGE_COOKIE] > 0);
 }
 
@@ -310,6 +310,12 @@ static void own_until(struct late *late, uint64_t seed, int steps)
 	assert_int_equal(late->count, 1);
 }
 
+static void assert_nobody_waits(const struct late *late)
+{
+	for (size_t i = 0; i < JOB_SHARES; i++)
+		assert_int_equal(late->side->device->shares[i].out, 0);
+}
+
 /* Nothing came of what was out, and nothing of it is left. */
 static void assert_nothing_came(struct late *late)
 {
@@ -318,7 +324,7 @@ static void assert_nothing_came(struct late *late)
 	step(late);
 	assert_int_equal(late->count, 0);
 	assert_int_equal(late->world.wire_count, before);
-	assert_int_equal(late->side->device->jobs_out, 0);
+	assert_nobody_waits(late);
 	assert_int_equal(late->side->device->indices.count, 0);
 }
 
@@ -368,11 +374,9 @@ static void whom_we_speak_to_may_go_meanwhile(void **state)
 		assert_nothing_came(&late);
 		if (i < 2)
 			continue;
-		stage_packet(&late);
-		step(&late);
-		world_deliver(&late.world);
 		late.world.now.monotonic_ns += NS_PER_S; /* the other side accepts no two at once */
-		world_pass(&late.world, 6 * NS_PER_S);
+		late.world.now.realtime_ns += NS_PER_S;
+		stage_packet(&late);
 		step(&late);
 		world_deliver(&late.world);
 		step(&late);
@@ -436,23 +440,68 @@ static void a_forged_response_does_no_harm(void **state)
 	assert_int_equal(w->sides[1].received, 1);
 }
 
-/* Computing takes so long that the attempt is over: the next one counts. */
-static void the_next_attempt_counts(void **state)
+/* Computing takes longer than an attempt: it is waited for, and the next one begins when this one was sent. */
+static void a_slow_attempt_is_waited_for(void **state)
 {
 	CLEANUP(late_done) struct late late;
 	struct world *w = &late.world;
 
 	(void)state;
 	own_until(&late, 26, 0);
-	world_pass(w, REKEY_TIMEOUT + NS_PER_S);
-	assert_int_equal(late.count, 2);
+	world_pass(w, 3 * REKEY_TIMEOUT);
+	assert_int_equal(late.count, 1);
 	step(&late);
 	assert_int_equal(w->wire_count, 1);
-	assert_int_equal(late.side->device->indices.count, 1);
+	w->wire_count = 0;
+	world_pass(w, REKEY_TIMEOUT - NS_PER_S);
+	assert_int_equal(late.count, 0);
+	world_pass(w, 2 * NS_PER_S);
+	assert_int_equal(late.count, 1);
+	step(&late);
 	world_deliver(w);
 	step(&late);
 	world_deliver(w);
 	assert_int_equal(w->sides[1].received, 1);
+}
+
+/* Each kind has its own places: peers that do not answer, however many, keep nobody away. */
+static void many_that_we_begin_keep_nobody_away(void **state)
+{
+	CLEANUP(wg_config_done) struct wg_config config = { 0 };
+	CLEANUP(late_done) struct late late;
+	struct world *w = &late.world;
+	struct wg_peer *peer;
+
+	(void)state;
+	own_until(&late, 30, 0);
+	step(&late);
+	for (uint32_t i = 0; i < 2 * WG_JOBS_MAX; i++) {
+		struct wg_config_peer *dead;
+		uint8_t key[WG_KEY_SIZE] = { 9, (uint8_t)i, (uint8_t)(i >> 8) };
+
+		assert_int_equal(wg_config_add_peer(&config, key, &dead), 0);
+		dead->has = WG_PEER_HAS_ENDPOINT | WG_PEER_HAS_KEEPALIVE;
+		dead->endpoint = (struct endpoint){ ip_from_v4(0x0a630000 + i), 1, 0 };
+		dead->keepalive_s = 25;
+	}
+	assert_int_equal(wg_device_configure(late.side->device, &config, w->now), 0);
+	for (int i = 0; i < 1000; i++) {
+		w->now.monotonic_ns += NS_PER_MS;
+		wg_device_run_timers(late.side->device, w->now);
+	}
+	assert_int_equal(late.count, INITIATIONS_MAX);
+	assert_true(late.side->device->loaded_until_ns == 0);
+
+	/* The response to an earlier one, and somebody else's initiation. */
+	world_deliver(w);
+	assert_int_equal(late.count, INITIATIONS_MAX + 1);
+	peer = side_peer(&w->sides[1]);
+	peer_set_endpoint(peer, &w->sides[0].address);
+	peer_initiate(peer, false, w->now);
+	wg_device_run_timers(w->sides[1].device, w->now);
+	world_deliver(w);
+	assert_int_equal(late.count, INITIATIONS_MAX + 2);
+	assert_int_equal(drops_of(&late).busy, 0);
 }
 
 static void an_attempt_takes_the_place_of_the_one_before(void **state)
@@ -498,7 +547,7 @@ static void an_answer_makes_the_next_attempt_needless(void **state)
 	}
 	step(&late);
 	assert_int_equal(w->sides[0].sent[MESSAGE_INITIATION], 1);
-	assert_int_equal(late.side->device->jobs_out, 0);
+	assert_nobody_waits(&late);
 	world_deliver(w);
 	assert_int_equal(w->sides[1].received, 1);
 }
@@ -522,10 +571,10 @@ static void no_handshake_with_a_key_of_low_order(void **state)
 	world_pass(w, NS_PER_MS);
 	assert_int_equal(late.count, 1);
 	step(&late);
-	assert_int_equal(drops_of(&late).bad_tag, 1);
+	assert_int_equal(drops_of(&late).bad_key, 1);
 	world_pass(w, 2 * REKEY_TIMEOUT);
 	assert_int_equal(late.count, 0);
-	assert_in_range(drops_of(&late).bad_tag, 2, 3);
+	assert_in_range(drops_of(&late).bad_key, 2, 3);
 	assert_int_equal(w->sides[0].sent[MESSAGE_INITIATION], 0);
 }
 
@@ -547,7 +596,8 @@ int main(void)
 		cmocka_unit_test(the_link_may_go_meanwhile),
 		cmocka_unit_test(a_response_with_the_former_preshared_key),
 		cmocka_unit_test(a_forged_response_does_no_harm),
-		cmocka_unit_test(the_next_attempt_counts),
+		cmocka_unit_test(a_slow_attempt_is_waited_for),
+		cmocka_unit_test(many_that_we_begin_keep_nobody_away),
 		cmocka_unit_test(an_attempt_takes_the_place_of_the_one_before),
 		cmocka_unit_test(an_answer_makes_the_next_attempt_needless),
 		cmocka_unit_test(no_handshake_with_a_key_of_low_order),

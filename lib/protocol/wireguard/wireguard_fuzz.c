@@ -71,7 +71,8 @@ static void side_forget(struct side *side, struct wg_time now)
 
 	assert(r == 0);
 	assert(device->indices.count == 0 && wg_device_deadline(device) == TIMER_NEVER);
-	assert(device->jobs_out == 0);
+	for (size_t i = 0; i < JOB_SHARES; i++)
+		assert(device->shares[i].out == 0);
 	index_table_done(&device->indices);
 	timer_wheel_init(&device->timers);
 	if (device->loaded_until_ns > 0) { /* else they were not asked */
