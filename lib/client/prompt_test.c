@@ -60,7 +60,11 @@ static void strike(void)
 	terminal.number = 0;
 }
 
-/* In place of the C library's. */
+/* What ppoll() becomes where the compiler checks sizes. */
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		const sigset_t *mask, size_t size);
+
+/* Both in place of the C library's. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	long r = syscall(SYS_ppoll, fds, count, timeout, mask, _NSIG / 8);
@@ -68,6 +72,13 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 	if (r > 0 && terminal.number != 0 && terminal.moment == BEFORE_READ)
 		strike();
 	return (int)r;
+}
+
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+		const sigset_t *mask, size_t size)
+{
+	(void)size;
+	return ppoll(fds, count, timeout, mask);
 }
 
 /* Says what is wrong with an answer, and so is where one was read and the next is not asked for. */
