@@ -211,8 +211,8 @@ struct wg_job {
 	uint8_t shared[DH_SIZE]; /* in, and out if it was unknown */
 	enum shared_state shared_state;
 	uint8_t preshared_key[WG_KEY_SIZE];
-	uint8_t timestamp
-		[NOISE_TIMESTAMP_SIZE]; /* of an answer: in the latest one, out that of the initiation */
+	/* Of our initiation; of an answer the latest one, and then that of the initiation. */
+	uint8_t timestamp[NOISE_TIMESTAMP_SIZE];
 
 	uint8_t ephemeral[DH_SIZE]; /* random */
 	struct noise_keys keys; /* out */
